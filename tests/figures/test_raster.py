@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ttfsrun.figures.raster import raster, table
+
+LABELS = np.array([7, 2, 1, 0])
+
+
+def mnist_like(seed: int = 0) -> list[np.ndarray]:
+    """256 inputs of which a third is silent, 246 hidden neurons, 10 label neurons: right, wrong, right, none."""
+    rng = np.random.default_rng(seed)
+    inputs = 0.15 + 1.85 * rng.random((4, 256))
+    inputs[rng.random((4, 256)) < 1 / 3] = np.inf
+    hidden = 0.7 + rng.gamma(2, 0.3, (4, 246))
+    hidden[rng.random((4, 246)) < 0.4] = np.inf
+    output = 1.5 + rng.random((4, 10))
+    output[0, 7] = output[1, 9] = output[2, 1] = 1.25
+    output[3] = np.inf
+    return [inputs, hidden, output]
+
+
+def points(axes: Axes, marker: str) -> np.ndarray:
+    """[K, 2]: the points drawn with this marker."""
+    return np.concatenate(
+        [np.empty((0, 2))] + [line.get_xydata() for line in axes.lines if line.get_marker() == marker]
+    )
+
+
+def silent_marks(axes: Axes) -> np.ndarray:
+    """[K, 2, 2]: begin and end of each tick for a silent neuron."""
+    paths = [path for ticks in axes.collections for path in ticks.get_paths()]
+    return np.array([path.vertices for path in paths]).reshape(-1, 2, 2)
+
+
+def titles(figure: Figure, n_samples: int) -> list[str]:
+    return [axes.get_title().replace(r"$\tau_\mathrm{syn}$", "tau_syn") for axes in figure.axes[:n_samples]]
+
+
+def test_the_title_tells_the_true_class_the_decision_and_its_time() -> None:
+    arrow = "\N{RIGHTWARDS ARROW}"
+    assert titles(raster(mnist_like(), LABELS), 4) == [
+        f"7 {arrow} 7 at 1.25 tau_syn",
+        f"2 {arrow} 9 at 1.25 tau_syn",
+        f"1 {arrow} 1 at 1.25 tau_syn",
+        f"0 {arrow} none",
+    ]
+
+
+def test_the_ring_is_at_the_first_output_spike() -> None:
+    bottom = raster(mnist_like(), LABELS).axes[8:]
+    assert [points(axes, "o").tolist() for axes in bottom] == [[[1.25, 7.0]], [[1.25, 9.0]], [[1.25, 1.0]], []]
+
+
+def test_every_neuron_is_drawn_once_as_spike_or_as_silent() -> None:
+    times = mnist_like()
+    panels = iter(raster(times, LABELS).axes)
+    for layer in times:
+        for of_sample, axes in zip(layer, panels, strict=False):
+            spikes = points(axes, ".")
+            assert sorted([*spikes[:, 1], *silent_marks(axes)[:, 0, 1]]) == list(range(len(of_sample)))
+            assert (spikes[:, 0] == of_sample[np.isfinite(of_sample)]).all()
+            count = int(np.isinf(of_sample).sum())
+            assert [text.get_text() for text in axes.texts] == ([f"{count} silent"] if count else [])
+
+
+def test_the_mark_of_a_silent_neuron_lies_after_the_last_spike() -> None:
+    times = mnist_like()
+    last = max(layer[np.isfinite(layer)].max() for layer in times)
+    for axes in raster(times, LABELS).axes:
+        assert (silent_marks(axes)[:, :, 0] > last).all()
+        assert max(axes.get_xticks()) <= last * 1.03
+
+
+@pytest.mark.parametrize("n_samples", [1, 3, 4])
+def test_a_raster_of_mnist_is_legible(n_samples: int, assert_legible: Callable[[Figure], None]) -> None:
+    assert_legible(raster([layer[:n_samples] for layer in mnist_like()], LABELS[:n_samples]))
+
+
+def test_a_raster_of_yin_yang_with_two_hidden_layers_is_legible(assert_legible: Callable[[Figure], None]) -> None:
+    rng = np.random.default_rng(0)
+    times = [0.15 + 2 * rng.random((3, size)) for size in (4, 120, 50, 3)]
+    times[-1][0, 1] = np.inf
+    assert_legible(raster(times, np.array([0, 1, 2]), ["yin", "yang", "dot"]))
+
+
+def test_a_network_without_any_spike_is_drawn(assert_legible: Callable[[Figure], None]) -> None:
+    times = [np.full((1, size), np.inf) for size in (4, 20, 3)]
+    figure = raster(times, np.array([2]))
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["4 silent", "20 silent", "3 silent"]
+    assert_legible(figure)
+
+
+def test_the_table_holds_each_spike_time() -> None:
+    times = mnist_like()
+    numbers = table(times, LABELS)
+    assert list(numbers["layer"].unique()) == ["input", "hidden", "label"]
+    for title, layer in zip(["input", "hidden", "label"], times, strict=True):
+        of_layer = numbers[numbers["layer"] == title].pivot(index="sample", columns="neuron", values="spike_time")
+        assert (of_layer.to_numpy() == layer).all()
+    assert numbers.groupby("sample")["label"].unique().explode().tolist() == LABELS.tolist()
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    times = mnist_like()
+    with pytest.raises(ValueError, match="1 to 4"):
+        raster([np.repeat(layer, 2, axis=0) for layer in times], np.repeat(LABELS, 2))
+    with pytest.raises(ValueError, match=r"times\[1\] has 3 samples for 4 labels"):
+        raster([times[0], times[1][:3], times[2]], LABELS)
+    times[0][0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"times\[0\] has a NaN"):
+        raster(times, LABELS)

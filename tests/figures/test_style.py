@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ttfsrun.figures import style
+from ttfsrun.figures.confusion import confusion_matrix, table
+from ttfsrun.figures.decision import first_output
+
+COUNTS = np.array([[8, 2, 0], [0, 9, 0], [0, 0, 10]])
+SILENT = np.array([0, 0, 3])
+
+
+def picture() -> Figure:
+    return confusion_matrix(COUNTS, SILENT)
+
+
+def test_picture_vector_and_numbers_lie_side_by_side(tmp_path: Path) -> None:
+    written = style.save(picture(), tmp_path / "new" / "matrix", table(COUNTS, SILENT))
+    assert [path.name for path in written] == ["matrix.png", "matrix.pdf", "matrix.csv"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in written)
+    with Image.open(written[0]) as image:
+        image.load()  # raises on a torn file
+        assert image.size[0] == pytest.approx(style.COLUMN * style.RESOLUTIONS[0], abs=1)
+    assert written[1].read_bytes().startswith(b"%PDF")
+    assert written[1].read_bytes().rstrip().endswith(b"%%EOF")
+    assert pd.read_csv(written[2], keep_default_na=False)["samples"].sum() == COUNTS.sum() + SILENT.sum()
+
+
+@pytest.mark.parametrize("name", ["matrix.png", "matrix.pdf", "matrix.csv", "matrix"])
+def test_an_ending_of_the_path_is_ignored(name: str, tmp_path: Path) -> None:
+    assert [path.name for path in style.save(picture(), tmp_path / name)] == ["matrix.png", "matrix.pdf"]
+
+
+def test_a_dot_in_the_name_is_no_ending(tmp_path: Path) -> None:
+    assert [path.name for path in style.save(picture(), tmp_path / "bits_v0.5")] == ["bits_v0.5.png", "bits_v0.5.pdf"]
+
+
+def test_two_saves_are_the_same_bytes(tmp_path: Path) -> None:
+    figure = picture()
+    first = [path.read_bytes() for path in style.save(figure, tmp_path / "a")]
+    again = [path.read_bytes() for path in style.save(figure, tmp_path / "a")]
+    anew = [path.read_bytes() for path in style.save(picture(), tmp_path / "b")]
+    assert first == again == anew
+
+
+def test_a_saved_figure_tells_no_date(tmp_path: Path) -> None:
+    for path in style.save(picture(), tmp_path / "matrix"):
+        content = path.read_bytes()
+        assert not any(key in content for key in (b"CreationDate", b"ModDate", b"tIME", b"tEXt"))
+
+
+def test_a_silent_neuron_is_still_silent_in_the_csv(tmp_path: Path) -> None:
+    numbers = pd.DataFrame({"spike_time": [1.25, np.inf]})
+    path = style.save(picture(), tmp_path / "matrix", numbers)[2]
+    assert pd.read_csv(path)["spike_time"].tolist() == [1.25, np.inf]
+
+
+def test_a_picture_that_is_too_large_is_stored_coarser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = style.save(picture(), tmp_path / "fine")[0]
+    monkeypatch.setattr(style, "LARGEST_PNG", fine.stat().st_size - 1)
+    coarse = style.save(picture(), tmp_path / "coarse")[0]
+    assert coarse.stat().st_size < fine.stat().st_size
+    with Image.open(coarse) as image:
+        assert image.size[0] == pytest.approx(style.COLUMN * style.RESOLUTIONS[1], abs=1)
+
+
+def test_the_palette_keeps_paper_white_and_the_colours_of_the_cells(tmp_path: Path) -> None:
+    with Image.open(style.save(picture(), tmp_path / "matrix")[0]) as image:
+        pixels = np.asarray(image.convert("RGB"), dtype=int).reshape(-1, 3)
+    cell = np.round(255 * np.array(to_rgb(style.RIGHT)))
+    assert (pixels[0] == 255).all()
+    assert (np.abs(pixels - cell).max(axis=-1) <= 2).sum() > 1000
+
+
+def test_a_failed_save_leaves_the_old_picture_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    style.save(picture(), tmp_path / "matrix")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full_disk(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("ttfsrun.figures.style.os.replace", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        style.save(confusion_matrix(2 * COUNTS, SILENT), tmp_path / "matrix")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_drawing_and_saving_leave_the_callers_settings_alone(tmp_path: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    style.save(picture(), tmp_path / "matrix")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_the_caller_s_settings_do_not_reach_the_picture() -> None:
+    def pixels() -> bytes:
+        buffer = io.BytesIO()
+        with style.look():
+            picture().savefig(buffer, format="rgba")
+        return buffer.getvalue()
+
+    plain = pixels()
+    with matplotlib.rc_context({"font.size": 20, "axes.linewidth": 5, "xtick.color": "red"}):
+        assert pixels() == plain
+
+
+def test_figures_need_neither_torch_nor_numba_nor_pyplot() -> None:
+    modules = ", ".join(f"ttfsrun.figures.{name}" for name in ("confusion", "curves", "raster", "decision_map"))
+    code = f"import sys, {modules}; print([m for m in ('torch', 'numba', 'matplotlib.pyplot') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_decision_is_the_first_output_spike_and_none_without_one() -> None:
+    label, time = first_output(np.array([[2.0, 1.0, np.inf], [np.inf] * 3, [1.5, 1.5, 1.5]]))
+    assert label[[0, 2]].tolist() == [1, 0]
+    assert time.tolist() == [1.0, np.inf, 1.5]
+    with pytest.raises(ValueError, match="NaN"):
+        first_output(np.array([1.0, np.nan]))

@@ -1,0 +1,7 @@
+"""`python -m ttfsrun` is `ttfsrun`."""
+
+import sys
+
+from ttfsrun.cli import main
+
+sys.exit(main())

@@ -1,0 +1,92 @@
+"""Weights and the state of a training as safetensors files: plain arrays, no code. Each appears by rename."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ttfsrun.errors import UserError
+from ttfsrun.files import write_whole
+from ttfsrun.optimizer import Moments
+from ttfsrun.training import Bumping, State
+
+
+def save_state(path: Path, state: State, names: Sequence[str]) -> None:
+    """Everything that continues a training; names: the run folders, in the order of the population."""
+    layers = {
+        "weight": state.weights,
+        "best": state.best_weights,
+        "first": state.moments.first,
+        "second": state.moments.second,
+    }
+    tensors = {f"{kind}.{layer}": tensor for kind, group in layers.items() for layer, tensor in enumerate(group)}
+    tensors |= {
+        "epoch": torch.tensor(state.epoch),
+        "steps": state.moments.steps,
+        "bumping.layer": state.bumping.layer,
+        "bumping.value": state.bumping.value,
+        "best_score": state.best_score,
+        "best_epoch": state.best_epoch,
+        "curves": state.curves,
+        "seconds": torch.tensor(state.seconds, dtype=torch.float64),
+    }
+    write_whole(path, save(tensors, metadata={"names": json.dumps(list(names))}))
+
+
+def load_state(path: Path) -> tuple[State, list[str]]:
+    """The state of a training and the names of its run folders."""
+    tensors, metadata = _read(path)
+
+    def layers(kind: str) -> list[Tensor]:
+        return [tensors[f"{kind}.{layer}"] for layer in range(sum(key.startswith("weight.") for key in tensors))]
+
+    try:
+        state = State(
+            epoch=int(tensors["epoch"]),
+            weights=layers("weight"),
+            moments=Moments(layers("first"), layers("second"), tensors["steps"]),
+            bumping=Bumping(tensors["bumping.layer"], tensors["bumping.value"]),
+            best_weights=layers("best"),
+            best_score=tensors["best_score"],
+            best_epoch=tensors["best_epoch"],
+            curves=tensors["curves"],
+            seconds=float(tensors["seconds"]),
+        )
+        return state, json.loads(metadata["names"])
+    except KeyError as error:
+        raise UserError(f"{path} lacks {error}: it is not a checkpoint of this version; train again") from None
+
+
+def save_network(path: Path, networks: dict[str, Sequence[Tensor]]) -> None:
+    """One network's weights [N, M] per layer, in several versions (best, last)."""
+    tensors = {
+        f"{version}.layer_{layer}": weight.contiguous()
+        for version, weights in networks.items()
+        for layer, weight in enumerate(weights, 1)
+    }
+    write_whole(path, save(tensors))
+
+
+def load_network(path: Path, version: str) -> list[Tensor]:
+    """The weights [N, M] per layer of one version."""
+    tensors, _ = _read(path)
+    weights = [tensors[key] for key in sorted(tensors) if key.startswith(f"{version}.layer_")]
+    if not weights:
+        raise UserError(f"{path} holds no network called {version!r}; it has {sorted(tensors)}")
+    return weights
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key).clone() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there: the run has not got so far, or is finished") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None

@@ -1,0 +1,184 @@
+"""The verbs. `key=value` words are settings, dashed flags steer the tool.
+
+Data goes to stdout, messages to stderr. A verb's module is imported when the verb is called, so that
+`--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from ttfsrun import __version__
+from ttfsrun.errors import UserError
+
+USAGE = 2
+INTERRUPTED = 130  # 128 + SIGINT
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+OVERRIDES = "settings as key=value, e.g. seed.init=3; key=a,b or key=range(10) makes a point of each"
+EXIT_CODES = "exit codes: 0 done, 1 failed, 2 usage or configuration, 130 interrupted"
+
+
+class Parser(argparse.ArgumentParser):
+    """Flags and settings in any order; a mistake is one line and the way to the help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"ttfsrun: {message}\nSee {self.prog} --help.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="ttfsrun: %(message)s", stream=sys.stderr)
+    logging.getLogger("ttfsrun").setLevel(logging.INFO)
+    try:
+        args = _parse(list(sys.argv[1:] if argv is None else argv))
+        code = VERBS[args.verb](args)
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        sys.stderr.write(f"ttfsrun: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("ttfsrun: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it leaves
+        return BROKEN_PIPE
+
+
+def train(args: argparse.Namespace) -> int:
+    if args.resume is not None:
+        if args.overrides or args.out is not None or args.overwrite:
+            raise UserError("--resume goes on with a run as it is: it takes no settings, no --out and no --overwrite")
+        points = []
+    else:
+        from ttfsrun.compose import expand
+
+        points = expand(args.overrides)
+    from ttfsrun.experiment import train as run
+
+    print(*run(points, out=args.out, overwrite=args.overwrite, resume=args.resume), sep="\n")
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    if "=" in str(args.run) and not args.run.exists():
+        raise UserError(f"{args.run}: evaluate needs the folder of a run before any settings")
+    from ttfsrun.describe import metrics_as_text
+    from ttfsrun.experiment import evaluate as run
+
+    for metrics in run(args.run, args.overrides):
+        print(json.dumps(metrics) if args.json else metrics_as_text(metrics), flush=True)
+    return 0
+
+
+def config(args: argparse.Namespace) -> int:
+    from ttfsrun.compose import Composer, conf_dir
+    from ttfsrun.describe import as_json, as_yaml
+
+    composer = Composer(conf_dir())
+    points = composer.expand(args.overrides)
+    if len(points) > 1:
+        sys.stderr.write("\n  ".join([f"{len(points)} points", *(point.label for point in points)]) + "\n")
+    for number, point in enumerate(points):
+        sources = composer.sources(point)
+        if args.json:
+            sys.stdout.write(as_json(point, sources) + "\n")
+        else:
+            sys.stdout.write("---\n" * (number > 0) + as_yaml(point, sources))
+    return 0
+
+
+VERBS = {"train": train, "evaluate": evaluate, "config": config}
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    """The verb's own parser reads what follows it: only alone can it take flags between settings."""
+    parser, verbs = _parsers()
+    if not argv:
+        parser.error(f"no verb; choose from {', '.join(verbs)}")
+    if argv[0] not in verbs:
+        if not argv[0].startswith("-"):
+            hint = _did_you_mean(argv[0], list(verbs))
+            parser.error(f"{argv[0]}: unknown verb; choose from {', '.join(verbs)}{hint}")
+        parser.parse_known_args(argv[:1])  # leaves where it is --help or --version
+        parser.error(_unknown_flag(argv[0]) + "; a verb comes first")
+    args, unknown = verbs[argv[0]].parse_known_intermixed_args(argv[1:])
+    if unknown:
+        verbs[argv[0]].error(_unknown_flag(unknown[0]))
+    args.verb = argv[0]
+    return args
+
+
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
+    parser = Parser(
+        prog="ttfsrun",
+        description="Train and compare networks of neurons that each spike at most once.",
+        epilog=f"""examples:
+  ttfsrun train experiment=mnist_16x16 seed.init=3
+  ttfsrun evaluate runs/3f2a9c
+  ttfsrun config experiment=yin_yang training.epochs=10
+
+{EXIT_CODES}""",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"ttfsrun {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
+
+    def add(name: str, summary: str, example: str) -> None:
+        verb = verbs.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=f"example:\n  {example}\n\n{EXIT_CODES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        ARGUMENTS[name](verb)
+
+    add("train", "train networks and evaluate them", "ttfsrun train experiment=yin_yang seed.init=0,1")
+    add("evaluate", "evaluate a trained run again", "ttfsrun evaluate runs/3f2a9c seed.chip=7")
+    add("config", "print a configuration and where each value comes from", "ttfsrun config training.epochs=10")
+    return parser, dict(verbs.choices)
+
+
+def _train_arguments(parser: Parser) -> None:
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=OVERRIDES)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder for the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
+    parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with an interrupted run")
+
+
+def _evaluate_arguments(parser: Parser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a trained run")
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings to evaluate it under")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def _config_arguments(parser: Parser) -> None:
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=OVERRIDES)
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each point")
+
+
+ARGUMENTS = {"train": _train_arguments, "evaluate": _evaluate_arguments, "config": _config_arguments}
+
+
+def _unknown_flag(word: str) -> str:
+    setting = word.lstrip("-")
+    hint = f"; a setting has no dashes: {setting}" if "=" in setting else ""
+    return f"{word}: unknown flag{hint}"
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,225 @@
+"""Overrides in, checked configurations out: `conf/` composed by Hydra, judged by the schema.
+
+    compose(["experiment=mnist_16x16", "seed.init=3"])  ->  Config
+    expand(["seed.init=range(10)"])                     ->  ten points, each with its label
+    sources(["seed.init=3"])["seed.init"]               ->  "command line"
+
+Every mistake is a `ConfigError` of one line.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf
+
+from ttfsrun.complaints import Mistake
+from ttfsrun.conf_files import ConfFiles, one_line
+from ttfsrun.config import Config
+from ttfsrun.errors import ConfigError
+from ttfsrun.tree import ABSENT, Origins, Tree, copied, leaves, lookup, store
+
+T = TypeVar("T")
+
+__all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources"]
+
+REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # ${seed.init}: no function, nothing around it
+COMMAND_LINE = "command line"
+SCHEMA = "ttfsrun/config.py"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One configuration of a request, what tells it from the others, and the overrides that make it."""
+
+    config: Config
+    label: str
+    overrides: tuple[str, ...]
+
+
+def conf_dir() -> Path:
+    """The folder of the yaml files: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    folders = (package / "conf", package.parent / "conf")
+    for folder in folders:
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise ConfigError(f"config.yaml: found neither in {folders[0]} nor in {folders[1]}; install ttfsrun again")
+
+
+def compose(overrides: Sequence[str], conf: Path | None = None) -> Config:
+    """The one configuration that the overrides describe."""
+    points = expand(overrides, conf)
+    if len(points) > 1:
+        raise ConfigError(f"{points[0].label}, ...: {len(points)} configurations where one is wanted; do not sweep")
+    return points[0].config
+
+
+def expand(overrides: Sequence[str], conf: Path | None = None) -> list[Point]:
+    """All configurations that the overrides describe; sweeps (`seed.init=0,1`) are multiplied out, the last fastest."""
+    return Composer(conf or conf_dir()).expand(overrides)
+
+
+def sources(overrides: Sequence[str], conf: Path | None = None) -> dict[str, str]:
+    """Where each setting of the one configuration comes from; see `Composer.sources`."""
+    composer = Composer(conf or conf_dir())
+    (point,) = composer.expand(overrides)
+    return composer.sources(point)
+
+
+def revise(settings: Tree, overrides: Sequence[str], conf: Path | None = None) -> Config:
+    """A stored configuration with other settings: groups anew from their yaml files, then values."""
+    return Composer(conf or conf_dir()).revise(settings, overrides)
+
+
+class Composer:
+    """Reads the yaml files once per choice of groups; a value costs only itself."""
+
+    def __init__(self, conf: Path) -> None:
+        self.files = ConfFiles(conf)
+        self._merged: dict[tuple[str, ...], tuple[DictConfig, Tree]] = {}
+        self._layers: dict[tuple[str, ...], list[tuple[str, Tree]]] = {}
+
+    def expand(self, overrides: Sequence[str]) -> list[Point]:
+        every = self._expanded(overrides)
+        varying = [column for column in range(len(every[0])) if len({words[column] for words in every}) > 1]
+        return [Point(self._config(words), ",".join(words[i] for i in varying), words) for words in every]
+
+    def sources(self, point: Point) -> dict[str, str]:
+        """The origin of each dotted key: a yaml file (`conf/seed.yaml`) or `command line`.
+
+        A value that follows another one also quotes the reference: `conf/config.yaml: ${seed.init}`.
+        """
+        origins = self._origins(point.overrides)
+        settings = msgspec.to_builtins(point.config)
+        return {key: origins.find(key) or SCHEMA for key, _ in leaves(settings)}
+
+    def revise(self, settings: Tree, overrides: Sequence[str]) -> Config:
+        """A configuration of plain values with overrides applied to it instead of to the yaml files."""
+        choices, values = self._sorted(overrides)
+        tree = copied(settings)
+        for choice in choices:
+            key = choice.key_or_group.replace("/", ".")
+            store(tree, key, lookup(self._settings([str(choice.input_line)]), key))
+        node = OmegaConf.create(tree)
+        OmegaConf.set_struct(node, True)
+        return self._checked(self.files.applied(node, values), overrides)
+
+    def _expanded(self, overrides: Sequence[str]) -> list[tuple[str, ...]]:
+        """The overrides of each point. Where something is swept, the last override of a key counts, as in Hydra."""
+        parsed = [self.files.parse(word) for word in overrides]
+        if not any(override.is_sweep_override() for override in parsed):
+            return [tuple(overrides)]
+        return list(itertools.product(*{override.get_key_element(): _values(override) for override in parsed}.values()))
+
+    def _config(self, words: Sequence[str]) -> Config:
+        return self._checked(self._settings(words), words)
+
+    def _checked(self, settings: Tree, words: Sequence[str]) -> Config:
+        """The settings as the schema has them; what is wrong with them is said of the words where it comes from one."""
+        try:
+            return msgspec.convert(settings, Config)
+        except msgspec.ValidationError as error:
+            mistake = self._unknown_override(words) or self.files.complaints.first_mistake(settings)
+            if mistake is None:
+                raise ConfigError(one_line(error)) from None
+            origin = self._origins(words).find(mistake.key.partition("[")[0]) or COMMAND_LINE
+            where = "" if origin.startswith(COMMAND_LINE) else f" (from {origin})"
+            raise ConfigError(mistake.line + where) from None
+
+    def _origins(self, words: Sequence[str]) -> Origins:
+        """The file, or the command line, that has the last word on each key."""
+        choices, values = self._sorted(words)
+        origins = Origins()
+        for name, content in _once(self._layers, choices, self.files.layers):
+            origins.merge("", content, name)
+        for override in values:
+            if override.is_delete():
+                origins.delete(override.key_or_group)
+            else:
+                origins.merge(override.key_or_group, override.value(), COMMAND_LINE)
+        return origins
+
+    def _settings(self, words: Sequence[str]) -> Tree:
+        choices, values = self._sorted(words)
+        node, tree = _once(self._merged, choices, self.files.merged)
+        try:
+            return _with_plain_values(tree, values)
+        except _NotPlain:
+            return self.files.applied(node, values)
+
+    def _unknown_override(self, words: Sequence[str]) -> Mistake | None:
+        """The first override whose key stands nowhere: a better complaint than where it ended up."""
+        for override in self._sorted(words)[1]:
+            if not self.files.complaints.knows(override.key_or_group):
+                return self.files.complaints.unknown_key(override.key_or_group, override.value())
+        return None
+
+    def _sorted(self, words: Sequence[str]) -> tuple[list[Override], list[Override]]:
+        """Choices of groups, and values."""
+        parsed = [self.files.parse(word) for word in words]
+        choices = [override for override in parsed if self.files.is_choice(override)]
+        return choices, [override for override in parsed if not self.files.is_choice(override)]
+
+
+def _once(known: dict[tuple[str, ...], T], choices: Sequence[Override], make: Callable[[Sequence[Override]], T]) -> T:
+    key = tuple(str(override.input_line) for override in choices)
+    if key not in known:
+        known[key] = make(choices)
+    return known[key]
+
+
+def _values(override: Override) -> list[str]:
+    """An override once per value that it sweeps over."""
+    line = str(override.input_line)
+    if not override.is_sweep_override():
+        return [line]
+    if not override.is_discrete_sweep():
+        raise ConfigError(f"{line}: an interval has no countable values; use range(start,stop,step) or a list a,b,c")
+    try:
+        values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    except (ArithmeticError, ValueError) as error:
+        raise ConfigError(f"{line}: {one_line(error)}") from None
+    if not values:
+        raise ConfigError(f"{line}: sweeps over no value at all; give at least one")
+    return values
+
+
+class _NotPlain(Exception):
+    """These settings need all of Hydra's and OmegaConf's rules."""
+
+
+def _with_plain_values(merged: Tree, overrides: Sequence[Override]) -> Tree:
+    """The short way to what `ConfFiles.applied` does, for values that replace values and simple references."""
+    tree = copied(merged)
+    for override in overrides:
+        key, value = override.key_or_group, override.value()
+        current = lookup(tree, key)
+        if override.type is not OverrideType.CHANGE or current is ABSENT or isinstance(current, dict):
+            raise _NotPlain
+        if isinstance(value, dict):
+            raise _NotPlain
+        store(tree, key, value)
+    settings: Tree = _resolved(tree, tree)
+    return settings
+
+
+def _resolved(node: Any, root: Tree) -> Any:
+    if isinstance(node, dict):
+        return {name: _resolved(value, root) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_resolved(value, root) for value in node]
+    if not isinstance(node, str) or not ("${" in node or node == "???"):
+        return node
+    reference = REFERENCE.fullmatch(node)
+    target = lookup(root, reference[1]) if reference else ABSENT
+    if isinstance(target, (str, dict, list)) or target is ABSENT:
+        raise _NotPlain
+    return target

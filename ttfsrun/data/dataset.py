@@ -1,0 +1,35 @@
+"""What every dataset is, however it comes about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttfsrun.errors import UserError
+
+
+class DataError(UserError):
+    """The data cannot be had, or are not what they should be."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples that are used together.
+
+    values [n, n_inputs]: float32 in [0, 1]; labels [n]: int64, the class of each sample.
+    """
+
+    values: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three splits, and where they come from (recorded beside the results)."""
+
+    train: Split
+    valid: Split
+    test: Split
+    source: dict[str, str]

@@ -1,0 +1,51 @@
+"""Where data lie, and how files come to be there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from ttfsrun.data.dataset import DataError
+
+ENVIRONMENT = "TTFSRUN_DATA"
+
+
+def of_mnist(folder: str | None) -> Path:
+    """`data.folder`, else the environment's TTFSRUN_DATA, else a folder in the user's cache.
+
+    A folder that the configuration names has to exist: it may stand for another dataset than MNIST, and a
+    misspelt name must not end in training on MNIST, downloaded into a new folder.
+    """
+    if folder is not None:
+        path = _expanded(folder)
+        if not (os.access(path, os.X_OK) and path.is_dir()):
+            raise DataError(
+                f"data.folder={folder}: there is no such folder that you may open; correct the name, "
+                f"or create it (MNIST is downloaded into an empty folder), or set data.folder=null"
+            )
+        return path
+    from_environment = os.environ.get(ENVIRONMENT)
+    return _expanded(from_environment) if from_environment else user_cache() / "mnist"
+
+
+def user_cache() -> Path:
+    """`~/.cache/ttfsrun`, or where XDG_CACHE_HOME says."""
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ttfsrun"
+
+
+def make_writable(folder: Path) -> None:
+    """Create the folder if need be; OSError if one cannot write there.
+
+    A folder with no write permission for anyone is left alone even by an administrator, whom the system would
+    let write: somebody meant it to stay as it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    anyone_writes = stat.S_IMODE(folder.stat().st_mode) & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+    if not anyone_writes or not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+def _expanded(folder: str) -> Path:
+    return Path(os.path.expanduser(folder))

@@ -1,0 +1,98 @@
+"""The IDX file format (LeCun, Cortes, Burges: the MNIST database): a header, then unsigned bytes, maybe gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttfsrun.data.dataset import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+UNSIGNED_BYTE = 0x08
+WAY_OUT = "replace it, or, for MNIST, delete it so that it is downloaded again"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A file of the dataset: its name without `.gz`, its array's shape, the SHA-256 of MNIST's, unpacked."""
+
+    name: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file as it was found, read once, so that what is hashed is what is used."""
+
+    path: Path
+    content: bytes
+
+    @cached_property
+    def unpacked(self) -> bytes:
+        """The IDX content, without gzip where the name says gzip."""
+        return unpack(self.content, str(self.path)) if self.path.suffix == ".gz" else self.content
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the unpacked content: the same however it was packed."""
+        return hashlib.sha256(self.unpacked).hexdigest()
+
+
+def find(folder: Path, name: str) -> Stored | None:
+    """The file of that name, raw or gzipped; None if the folder has neither."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        try:
+            return Stored(path, path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}); mend that or set data.folder") from error
+    return None
+
+
+def unpack(content: bytes, origin: str) -> bytes:
+    """Gunzip. `origin`, a path or an address, is for the error."""
+    try:
+        return gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        reason = "it ends too early" if isinstance(error, EOFError) else str(error)
+        raise DataError(f"{origin}: a damaged gzip file ({reason}); {WAY_OUT}") from error
+
+
+def parse(content: bytes, shape: tuple[int, ...], origin: str) -> NDArray[np.uint8]:
+    """The array, uint8 of the expected shape.
+
+    The header: two zero bytes, the type, the number of dimensions, then every size as a big-endian uint32.
+    """
+    magic = bytes((0, 0, UNSIGNED_BYTE, len(shape)))
+    header = len(magic) + 4 * len(shape)
+    if content[:4] != magic:
+        raise DataError(
+            f"{origin}: starts with {content[:4].hex() or 'nothing'} where an IDX file of unsigned bytes in "
+            f"{len(shape)} dimension(s) starts with {magic.hex()}, another kind of file under this name; {WAY_OUT}"
+        )
+    if len(content) < header:
+        raise DataError(f"{origin}: ends within its header, after {len(content)} bytes; {WAY_OUT}")
+    sizes = tuple(np.frombuffer(content, ">u4", count=len(shape), offset=len(magic)).tolist())
+    if sizes != shape:
+        raise DataError(
+            f"{origin}: holds {_times(sizes)} values where {_times(shape)} are expected, "
+            f"maybe the other set's file under this name; {WAY_OUT}"
+        )
+    length = header + math.prod(shape)
+    if len(content) != length:
+        raise DataError(f"{origin}: has {len(content)} bytes where its header promises {length}; {WAY_OUT}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _times(sizes: tuple[int, ...]) -> str:
+    return " x ".join(map(str, sizes))

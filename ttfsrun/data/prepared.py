@@ -1,0 +1,77 @@
+"""Prepared images, kept so that only the first run unpacks and resizes them.
+
+A file's name holds the hash of everything that its content follows from, the source files' bytes included:
+another source, size or format is another file, and none is ever out of date. Hashing the gzipped sources takes
+some 10 ms; telling a change by time and size would save them and could be wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ttfsrun.data import folders
+from ttfsrun.files import appears_whole
+
+FORMAT = 1  # raise it when the preparation or this file's layout changes
+
+# What numpy and zipfile raise on a file that is absent, torn or has any byte changed.
+_UNREADABLE = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Images of all splits, training first.
+
+    pixels [n, size * size]: uint8, 0 is white; labels [n]: uint8; sha256: of the source files, unpacked.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    sha256: tuple[str, ...]
+
+
+def file_name(size: int, sources: Iterable[bytes]) -> str:
+    """The name for these source files' bytes (as they are stored, gzipped or not), at this size."""
+    key = hashlib.sha256(f"format {FORMAT}, {size} x {size}".encode())
+    for content in sources:
+        key.update(hashlib.sha256(content).digest())
+    return f"prepared-{size}x{size}-{key.hexdigest()[:16]}.npz"
+
+
+def read(places: Sequence[Path], name: str) -> Prepared | None:
+    """From the first folder that has it; None if none has it whole."""
+    for folder in places:
+        try:
+            with (folder / name).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return Prepared(file["pixels"], file["labels"], tuple(file["sha256"].tolist()))
+        except FileNotFoundError:
+            continue
+        except _UNREADABLE as error:
+            _log.info("%s is prepared anew: %s", folder / name, error)
+    return None
+
+
+def write(places: Sequence[Path], name: str, prepared: Prepared) -> None:
+    """Into the first folder that takes it. It only saves time, so that no folder taking it is no error."""
+    for folder in places:
+        try:
+            folders.make_writable(folder)
+            with appears_whole(folder / name) as stream:
+                np.savez(stream, pixels=prepared.pixels, labels=prepared.labels, sha256=np.array(prepared.sha256))
+            return
+        except OSError as error:
+            _log.info("%s: prepared images are not kept here: %s", folder, error)

@@ -1,0 +1,67 @@
+"""A configuration as text: YAML with the origin of each value beside it, or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+import yaml
+
+from ttfsrun.compose import Point
+from ttfsrun.config import point_id
+from ttfsrun.tree import Tree
+
+WIDEST = 60  # columns; behind a longer line the origin follows at once
+
+
+def as_yaml(point: Point, sources: Mapping[str, str]) -> str:
+    """A YAML document that parses back to the same values; the comments say where they come from."""
+    lines = list(_lines(msgspec.to_builtins(point.config), sources))
+    column = max(len(text) for text, _ in lines if len(text) <= WIDEST)
+    heading = f"# {point_id(point.config)}" + (f"  {_comment(point.label)}" if point.label else "")
+    body = [f"{text:<{column}}  # {_comment(origin)}" if origin else text for text, origin in lines]
+    return "\n".join([heading, *body]) + "\n"
+
+
+def as_json(point: Point, sources: Mapping[str, str]) -> str:
+    """One line: the point's id, its label, its configuration, and the origin of each dotted key."""
+    settings = msgspec.to_builtins(point.config)
+    return json.dumps({"id": point_id(point.config), "label": point.label, "config": settings, "source": dict(sources)})
+
+
+def _lines(tree: Tree, sources: Mapping[str, str], prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    indent = "  " * prefix.count(".")
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield f"{indent}{name}:", None
+            yield from _lines(value, sources, f"{prefix}{name}.")
+        else:
+            yield f"{indent}{name}: {_scalar_or_list(value)}", sources[prefix + name]
+
+
+def _scalar_or_list(value: Any) -> str:
+    """A value in YAML on one line."""
+    if isinstance(value, str) and not value.isprintable():
+        return json.dumps(value)  # YAML's own quoting would break the line
+    text = yaml.safe_dump([value], default_flow_style=True, width=float("inf"))
+    return text.strip()[1:-1]
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.split())
+
+
+def metrics_as_text(metrics: Mapping[str, Any]) -> str:
+    """A run's metrics for reading: one line per split."""
+    lines = [f"{metrics['run']}  ({metrics['network']} network, {metrics['id']})"]
+    for split in ("train", "valid", "test"):
+        values = metrics[split]
+        silent = " ".join(f"{share:.1%}" for share in values["silent_fraction"])
+        time = values["decision_time"]["mean"]
+        lines.append(
+            f"  {split:<5}  accuracy {values['accuracy']:.2%}  loss {values['loss']:.4f}  silent {silent}  "
+            f"decision at {'-' if time is None else f'{time:.3f}'} tau_syn  {values['samples_per_second']:.0f} samples/s"
+        )
+    return "\n".join(lines)

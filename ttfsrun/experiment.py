@@ -1,0 +1,226 @@
+"""Points in, run folders out: all that `train` and `evaluate` execute."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+import torch
+
+from ttfsrun import checkpoint, data
+from ttfsrun.compose import Point, revise
+from ttfsrun.config import Config, point_id
+from ttfsrun.errors import UserError
+from ttfsrun.evaluation import Evaluation
+from ttfsrun.evaluation import evaluate as evaluate_network
+from ttfsrun.network import build
+from ttfsrun.portrait import draw, draw_curves
+from ttfsrun.progress import display
+from ttfsrun.results.folder import PopulationFolder, RunFolder, default_folder, folder_names
+from ttfsrun.results.provenance import provenance
+from ttfsrun.training import SPLITS, Samples, State, Trainer, curve_metrics
+from ttfsrun.tree import leaves
+
+log = logging.getLogger(__name__)
+
+Rows = list[dict[str, Any]]
+
+CHECKPOINT_SECONDS = 30.0  # an unforeseen end loses no more than this, and the running epoch
+
+#: Settings that each network of a population may have its own value of.
+OWN = (
+    "seed",
+    "network.neuron",
+    "network.init",
+    "training.optimizer.learning_rate",
+    "training.schedule",
+    "training.input_noise",
+)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Networks that are trained at once, and the folder of each."""
+
+    configs: list[Config]
+    names: list[str]
+    folder: PopulationFolder
+
+    def runs(self) -> list[RunFolder]:
+        return [self.folder.run(name) for name in self.names]
+
+
+def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume: Path | None) -> list[str]:
+    """Train the points as one population, or go on with an interrupted one; returns what to say of the results."""
+    if resume is not None:
+        population, state = _interrupted(resume)
+    else:
+        population, state = _new(points, out), None
+    set_threads(population.configs[0])
+    samples, source = load_samples(population.configs[0])
+    if state is None:
+        population.folder.prepare(overwrite)
+        for run, config in zip(population.runs(), population.configs, strict=True):
+            run.write_config(config)
+    trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
+    _fit(trainer, population)
+    rows = _report(trainer, population, samples, source)
+    population.folder.checkpoint.unlink(missing_ok=True)
+    return _summary(population, rows)
+
+
+def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The metrics of the networks stored in a folder, under other settings if there are overrides."""
+    folder = PopulationFolder(run)
+    for name in folder.names():
+        member = folder.run(name)
+        config = revise(member.read_settings(), overrides)
+        set_threads(config)
+        network = build([config])
+        weights = [weight[None] for weight in checkpoint.load_network(member.network, config.training.keep)]
+        if [weight.shape for weight in weights] != [weight.shape for weight in network.weights]:
+            raise UserError(f"{member.network}: the stored weights do not fit the network of {member.config}")
+        samples, source = load_samples(config)
+        metrics: dict[str, Any] = {"run": str(member.path), "id": point_id(config), "network": config.training.keep}
+        for split, part in samples.items():
+            start = time.perf_counter()
+            (result,) = evaluate_network(
+                network.with_weights(weights), part.times, part.labels, config.training.loss
+            )
+            seconds = time.perf_counter() - start
+            metrics[split] = result.metrics() | {"samples_per_second": len(part.labels) / seconds}
+        yield metrics | {"data": source}
+
+
+def set_threads(config: Config) -> None:
+    """As many as the configuration says, else as this process may use."""
+    torch.set_num_threads(config.cluster.threads or len(os.sched_getaffinity(0)))
+
+
+def load_samples(config: Config) -> tuple[dict[str, Samples], dict[str, str]]:
+    """The encoded splits (train, valid, test), and where the data come from."""
+    dataset = data.load(config.data)
+    splits = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
+    encoded = {
+        name: Samples(data.encode(split.values, config.data.encoding), split.labels) for name, split in splits.items()
+    }
+    return encoded, dataset.source
+
+
+def _new(points: Sequence[Point], out: Path | None) -> Population:
+    configs = [point.config for point in points]
+    common = [_common(config) for config in configs]
+    for point, settings in zip(points, common, strict=True):
+        for key, value in settings.items():
+            if value != common[0][key]:
+                raise UserError(
+                    f"{key}={value} ({point.label}): the networks of one training differ only in {', '.join(OWN)}; "
+                    "train the others by a command of their own"
+                )
+    folder = PopulationFolder(out or default_folder(configs))
+    return Population(configs, folder_names([point.label for point in points]), folder)
+
+
+def _common(config: Config) -> dict[str, Any]:
+    """The settings, by dotted key, that all networks of a population share."""
+    settings = msgspec.to_builtins(config)
+    return {key: value for key, value in leaves(settings) if not key.startswith(OWN)}
+
+
+def _interrupted(path: Path) -> tuple[Population, State]:
+    folder = PopulationFolder(path)
+    names = folder.names()
+    if not folder.checkpoint.exists() and all(folder.run(name).metrics.exists() for name in names):
+        raise UserError(f"{path} is finished: there is nothing to go on with")
+    if folder.checkpoint.exists():
+        state, names = checkpoint.load_state(folder.checkpoint)
+    else:  # stopped before the first checkpoint
+        state = None
+    configs = [revise(folder.run(name).read_settings(), []) for name in names]
+    return Population(configs, names, folder), state or State.initial(build(configs), configs[0].training.epochs)
+
+
+def _fit(trainer: Trainer, population: Population) -> None:
+    """Train to the end. Whatever stops it, the state after the last whole epoch is on disk."""
+    path, names = population.folder.checkpoint, population.names
+    saved = time.monotonic()
+    whole = trainer.state.copy()
+    try:
+        with display(trainer) as shown:
+            while trainer.state.epoch < trainer.settings.epochs:
+                start = time.perf_counter()
+                trainer.run_epoch(shown.after_batch)
+                trainer.state.seconds += time.perf_counter() - start
+                whole = trainer.state.copy()
+                shown.after_epoch()
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    checkpoint.save_state(path, whole, names)
+                    saved = time.monotonic()
+    except BaseException:
+        checkpoint.save_state(path, whole, names)
+        log.warning("stopped after epoch %d; go on with: ttfsrun train --resume %s", whole.epoch, path.parent)
+        raise
+    checkpoint.save_state(path, whole, names)
+
+
+def _report(trainer: Trainer, population: Population, samples: dict[str, Samples], source: dict[str, str]) -> Rows:
+    """Evaluate the networks and write their folders; returns a row of accuracies for each."""
+    keep = trainer.settings.keep
+    chosen = trainer.best() if keep == "best" else trainer.last()
+    state, loss = trainer.state, trainer.settings.loss
+    results = {name: evaluate_network(chosen, part.times, part.labels, loss) for name, part in samples.items()}
+    origin = provenance()
+    rows = []
+    for p, (run, config) in enumerate(zip(population.runs(), population.configs, strict=True)):
+        own = {name: evaluations[p] for name, evaluations in results.items()}
+        metrics: dict[str, Any] = {
+            "id": point_id(config),
+            "network": keep,
+            "epoch": int(state.best_epoch[p]) if keep == "best" else state.epoch,
+            **{name: result.metrics() for name, result in own.items()},
+            "seconds": state.seconds,
+            "population": len(population.configs),
+            "data": source,
+            "made_by": origin,
+        }
+        versions = {"best": state.best_weights, "last": state.weights}
+        checkpoint.save_network(run.network, {name: [w[p] for w in weights] for name, weights in versions.items()})
+        table = curve_table(state, p)
+        run.write_curves(table)
+        network = build([config]).with_weights([weight[p : p + 1] for weight in chosen.weights])
+        draw(run, config, network, samples["test"], own["test"])
+        draw_curves(run, table)
+        run.write_metrics(metrics)
+        rows.append(_row(population.names[p], own))
+    return rows
+
+
+def curve_table(state: State, p: int) -> pd.DataFrame:
+    """Tidy learning curves of one network: epoch, split, metric, value."""
+    index = pd.MultiIndex.from_product(
+        [range(1, len(state.curves) + 1), SPLITS, curve_metrics(len(state.weights))], names=["epoch", "split", "metric"]
+    )
+    return pd.DataFrame({"value": state.curves[:, p].reshape(-1).numpy()}, index=index).reset_index()
+
+
+def _row(name: str, results: dict[str, Evaluation]) -> dict[str, Any]:
+    accuracies = {f"{split}_accuracy": result.accuracy for split, result in results.items()}
+    return {"run": name, **accuracies, "test_loss": results["test"].loss}
+
+
+def _summary(population: Population, rows: Rows) -> list[str]:
+    """Each network's accuracies; of several, the table is written, and their mean and standard deviation said."""
+    lines = [f"{row['run']:<1}  test {row['test_accuracy']:.2%}  valid {row['valid_accuracy']:.2%}" for row in rows]
+    if len(rows) > 1:
+        table = pd.DataFrame(rows)
+        population.folder.write_table(table)
+        accuracy = 100 * table["test_accuracy"]
+        lines.append(f"test {accuracy.mean():.2f} +- {accuracy.std():.2f} % (mean, std of {len(rows)} networks)")
+    return [line.strip() for line in lines] + [f"results: {population.folder.path}"]

@@ -1,0 +1,89 @@
+"""Loss and error over the epochs of training. The numbers behind this figure are the run's curves.csv."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from ttfsrun.figures import style
+
+SPLITS = {"train": ("training", style.BLUE), "valid": ("validation", style.VERMILLION)}
+COLUMNS = ("epoch", "split", "metric", "value")
+FEW = 12  # up to so many epochs each one gets a marker
+
+
+def learning_curves(curves: pd.DataFrame) -> Figure:
+    """Loss, and error in per cent on a logarithmic axis, of training and validation.
+
+    curves: one row for each `epoch`, `split` (train, valid), `metric` (loss, accuracy: a fraction; others
+    are ignored) and network, with its `value`. Of several networks the line is the median of those that
+    have a value, the band their whole range.
+    """
+    missing = [column for column in COLUMNS if column not in curves.columns]
+    if missing:
+        raise ValueError(f"the table of curves lacks {missing}; it has {list(curves.columns)}")
+    loss = curves[curves["metric"] == "loss"]
+    error = curves[curves["metric"] == "accuracy"]
+    error = error.assign(value=100 * (1 - error["value"]))
+    with style.look():
+        figure = style.new_figure(style.COLUMN, 1.75)
+        left, right = figure.subplots(1, 2)
+        _panel(left, loss, "loss", logarithmic=_spans_a_decade(loss["value"]))
+        _panel(right, error, "error (%)", logarithmic=True)
+        drawn = [split for split in SPLITS if (curves["split"] == split).any()]
+        if drawn:
+            handles = [Line2D([], [], color=SPLITS[split][1], label=SPLITS[split][0]) for split in drawn]
+            figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    return figure
+
+
+def _spans_a_decade(values: pd.Series) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and finite.min() > 0 and finite.max() > 10 * finite.min())
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, label: str, logarithmic: bool) -> None:
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    values = rows["value"].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
+        axes.set_yticks([])
+        return
+    if logarithmic and (values > 0).any():
+        _logarithmic(axes, values[values > 0])
+    for split, (_, colour) in SPLITS.items():
+        _line(axes, rows[rows["split"] == split], colour)
+
+
+def _line(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
+    if rows.empty:
+        return
+    by_epoch = rows.assign(value=rows["value"].where(np.isfinite(rows["value"]))).groupby("epoch")["value"]
+    middle = by_epoch.median()
+    marker = "o" if len(middle) <= FEW else ""
+    # a value between two missing ones has no line to either side: only a marker shows it
+    alone = middle.notna() & middle.shift(1).isna() & middle.shift(-1).isna()
+    axes.plot(middle.index, middle, color=colour, marker=marker, markersize=2.5)
+    axes.plot(middle.index[alone], middle[alone], color=colour, marker="o", markersize=2.5, linestyle="")
+    if by_epoch.count().max() > 1:
+        axes.fill_between(middle.index, by_epoch.min(), by_epoch.max(), color=colour, alpha=0.25, linewidth=0)
+
+
+def _logarithmic(axes: Axes, positive: np.ndarray) -> None:
+    """A logarithmic axis from one of 1, 2, 5 to another, in plain numbers; zeros leave it at the bottom."""
+    first, last = (int(np.floor(np.log10(value))) for value in (positive.min(), positive.max()))
+    steps = [factor * 10.0**power for power in range(first - 1, last + 2) for factor in (1, 2, 5)]
+    low = max(step for step in steps if step <= positive.min())
+    high = min(step for step in steps if step >= positive.max() and step > low)
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_ylim(low / 1.06, high * 1.06)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high <= 200 * low else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())

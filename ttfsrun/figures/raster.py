@@ -1,0 +1,149 @@
+"""All spikes of some samples, layer by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ttfsrun.figures import style
+from ttfsrun.figures.decision import NO_SPIKE, class_names, first_output
+
+MOST_SAMPLES = 4
+INCHES_PER_NEURON = 0.09  # as long as the layer stays between the two limits
+LOWEST, HIGHEST = 0.42, 1.3  # height of a layer's panel, in inches
+MOST_NAMED = 12  # larger layers are labelled by their first and last index
+MARGIN = 0.08  # strip for the silent neurons, as a fraction of the time axis
+
+
+def raster(times: list[np.ndarray], labels: np.ndarray, names: list[str] | None = None) -> Figure:
+    """One column per sample, one panel per layer: inputs on top, label neurons at the bottom.
+
+    times[k] [S, N_k]: spike times in tau_syn, inf where silent; the first are the inputs, the last the
+    label neurons. labels [S]: the true classes, marked by a band. Silent neurons are grey ticks in the
+    right margin, with their number. The ring is the first output spike: the decision, and its time.
+    """
+    _check(times, labels)
+    names = class_names(names, times[-1].shape[1])
+    heights = [_height(layer.shape[1]) for layer in times]
+    span = _time_span(times)
+    with style.look():
+        figure = style.new_figure(style.COLUMN if len(labels) == 1 else style.PAGE, sum(heights) + 0.55)
+        grid = figure.subplots(len(times), len(labels), sharex=True, sharey="row", squeeze=False, height_ratios=heights)
+        for sample, label in enumerate(labels):
+            for layer, axes in zip(times, grid[:, sample], strict=True):
+                _spikes(axes, layer[sample], span)
+            _decision(grid[:, sample], times[-1][sample], int(label), names)
+            grid[-1, sample].set_xlabel(f"time ({style.TAU_SYN})")
+        for axes, layer, title in zip(grid[:, 0], times, layer_names(len(times)), strict=True):
+            axes.set_ylabel(title)
+            _number_neurons(axes, layer.shape[1], names if layer is times[-1] else None)
+        grid[0, 0].set_xticks(
+            [tick for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(*span) if span[0] <= tick <= span[1]]
+        )
+        figure.align_ylabels(grid[:, 0])
+    return figure
+
+
+def layer_names(n_layers: int) -> list[str]:
+    """input, hidden (with a number where there are several), label."""
+    n_hidden = n_layers - 2
+    hidden = ["hidden"] if n_hidden == 1 else [f"hidden {number}" for number in range(1, n_hidden + 1)]
+    return ["input", *hidden, "label"]
+
+
+def table(times: list[np.ndarray], labels: np.ndarray) -> pd.DataFrame:
+    """One row per neuron and sample: `sample`, `label`, `layer`, `neuron`, `spike_time` (tau_syn; inf: silent)."""
+    _check(times, labels)
+    frames = []
+    for title, layer in zip(layer_names(len(times)), times, strict=True):
+        sample, neuron = np.indices(layer.shape)
+        columns = {
+            "sample": sample.ravel(),
+            "label": np.asarray(labels)[sample.ravel()],
+            "layer": title,
+            "neuron": neuron.ravel(),
+            "spike_time": layer.ravel(),
+        }
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _check(times: list[np.ndarray], labels: np.ndarray) -> None:
+    if len(times) < 2:
+        raise ValueError(f"{len(times)} layers of spike times; a raster needs the inputs and the label neurons")
+    if not 1 <= len(labels) <= MOST_SAMPLES:
+        raise ValueError(f"{len(labels)} samples; a raster shows 1 to {MOST_SAMPLES}")
+    for index, layer in enumerate(times):
+        if len(layer) != len(labels):
+            raise ValueError(f"times[{index}] has {len(layer)} samples for {len(labels)} labels")
+        if np.isnan(layer).any():
+            raise ValueError(f"times[{index}] has a NaN; a silent neuron is written as inf")
+
+
+def _height(n_neurons: int) -> float:
+    return float(np.clip(INCHES_PER_NEURON * n_neurons, LOWEST, HIGHEST))
+
+
+def _time_span(times: list[np.ndarray]) -> tuple[float, float]:
+    """First and last spike of all layers and samples, with a little room; (0, 1) where all are silent."""
+    finite = np.concatenate([layer[np.isfinite(layer)] for layer in times])
+    if not len(finite):
+        return 0.0, 1.0
+    first, last = float(finite.min()), float(finite.max())
+    room = 0.03 * (last - first) or 0.5
+    return first - room, last + room
+
+
+def _spikes(axes: Axes, times: np.ndarray, span: tuple[float, float]) -> None:
+    """The neurons of one layer for one sample: a dot at each spike, a grey tick for each silent neuron."""
+    neuron = np.arange(len(times))
+    spiked = np.isfinite(times)
+    points_per_neuron = 72 * _height(len(times)) / len(times)
+    size = float(np.clip(0.6 * points_per_neuron, 1.6, 3.5))
+    axes.plot(times[spiked], neuron[spiked], ".", markersize=size, color=style.INK, markeredgewidth=0)
+    begin, end = span
+    strip = MARGIN * (end - begin)
+    axes.set_xlim(begin, end + strip)
+    axes.set_ylim(len(times) - 0.4, -0.6)
+    axes.axvspan(end, end + strip, color="#F3F3F3", linewidth=0, zorder=0)
+    if spiked.all():
+        return
+    thickness = float(np.clip(0.5 * points_per_neuron, 0.3, 1.0))
+    axes.hlines(neuron[~spiked], end + 0.2 * strip, end + 0.8 * strip, color=style.GREY, linewidth=thickness)
+    axes.text(
+        1.02,
+        0.5,
+        f"{(~spiked).sum()} silent",
+        transform=axes.transAxes,
+        rotation=270,
+        ha="left",
+        va="center",
+        fontsize=style.SMALL,
+        color=style.GREY,
+    )
+
+
+def _decision(column: np.ndarray, output_times: np.ndarray, label: int, names: list[str]) -> None:
+    """Mark the true class, the first output spike and its time in one sample's panels (column [layers])."""
+    decided, time = first_output(output_times)
+    bottom: Axes = column[-1]
+    bottom.axhspan(label - 0.5, label + 0.5, color=style.GREEN, alpha=0.25, linewidth=0, zorder=0)
+    if np.isinf(time):
+        column[0].set_title(f"{names[label]} \N{RIGHTWARDS ARROW} {NO_SPIKE}", color=style.WRONG)
+        return
+    colour = style.RIGHT if decided == label else style.WRONG
+    for axes in column:
+        axes.axvline(time, color=colour, linewidth=0.7, linestyle=(0, (4, 2)), zorder=1)
+    bottom.plot(time, decided, "o", markersize=5, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1)
+    title = f"{names[label]} \N{RIGHTWARDS ARROW} {names[decided]} at {time:.2f} {style.TAU_SYN}"
+    column[0].set_title(title, color=colour)
+
+
+def _number_neurons(axes: Axes, n_neurons: int, names: list[str] | None) -> None:
+    if names is not None and n_neurons <= MOST_NAMED:
+        axes.set_yticks(range(n_neurons), names, fontsize=style.SMALL)
+    else:
+        axes.set_yticks(sorted({0, n_neurons - 1}))

@@ -1,0 +1,225 @@
+"""`first_spike`: from input spike times to first spike times, differentiable.
+
+The membrane (time in units of tau_syn nominal, capacitance 1, U = V - v_leak)
+
+    dI/dt = -I / tau_syn + sum_i w_i delta(t - t_i)        dU/dt = -U / tau_mem + I
+
+starts at rest; the spike is its first upward crossing of v_th (Goeltz, Kriener et al. 2021, arXiv 1912.11443).
+By the implicit function theorem, with k the membrane's response to one input (`reference.psp`),
+
+    dT/dw_i = -k(T - t_i) / V'(T)      dT/dt_i = w_i k'(T - t_i) / V'(T)      dT/dv_th = -dT/dv_leak = 1 / V'(T)
+
+for the causal inputs, and 0 for all others and wherever there is no spike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ttfsrun.neuron import kernels
+from ttfsrun.neuron.kernels import Inputs, Layer, Spikes
+from ttfsrun.neuron.parallel import for_ranges
+from ttfsrun.neuron.simd import LANES, WIDEST
+
+Value = float | Tensor
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """Parameters of leaky integrate-and-fire neurons; each a number or a tensor.
+
+    tau_mem, tau_syn: time constants of membrane and synapse, > 0; tensors broadcast to [..., 1, M].
+    v_th, v_leak: threshold and leak potential; tensors broadcast to [..., B, M]. A neuron with
+        v_leak >= v_th fires by itself, at time 0, when the observation begins.
+    """
+
+    tau_mem: Value = 1.0
+    tau_syn: Value = 1.0
+    v_th: Value = 1.0
+    v_leak: Value = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("tau_mem", "tau_syn", "v_th", "v_leak"):
+            value = torch.as_tensor(getattr(self, name)).detach()
+            if not bool(torch.isfinite(value).all()):
+                raise ValueError(f"{name}={_worst(value, ~torch.isfinite(value))}: a neuron's parameters are finite")
+            if name.startswith("tau") and not bool((value > 0).all()):
+                raise ValueError(f"{name}={_worst(value, value <= 0)}: a time constant is positive")
+
+
+def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit: float = math.inf) -> Tensor:
+    """Time of each neuron's first spike; inf where there is none.
+
+    times: [..., B, N] input spike times in any order, inf for no spike; > -inf.
+    weight: [..., N, M], finite; float32 or float64, the same as `times`.
+    neuron: parameters that broadcast as `Neuron` says.
+    gradient_limit: in the backward pass, the gradient by the weights that one sample brings to one neuron is
+        dropped if its largest entry exceeds this (a neuron that barely reached its threshold has V'(T) near 0).
+    Returns [..., B, M]. Differentiable by times, weight, v_th and v_leak. Memory O(B (N + M) + N M) per network.
+    The leading dimensions are networks; none affects another's bits, nor does the number of threads
+    (`torch.set_num_threads`). Raises ValueError for NaN or -inf times, TypeError for other types.
+    """
+    _check(times, weight, neuron)
+    theta = torch.as_tensor(neuron.v_th - neuron.v_leak).to(times.dtype)
+    theta = theta if theta.ndim >= 2 else theta.reshape((1,) * (2 - theta.ndim) + theta.shape)
+    constants = [_at_least_2d(getattr(neuron, name), times.dtype) for name in ("tau_mem", "tau_syn")]
+    lead = np.broadcast_shapes(*(tensor.shape[:-2] for tensor in (times, weight, theta, *constants)))
+    (n_rows, n_inputs), n_neurons = times.shape[-2:], weight.shape[-1]
+
+    def stacked(tensor: Tensor, *shape: int) -> Tensor:
+        """Leading dimensions as one: [P, ...]."""
+        return tensor.expand(*lead, *shape).reshape(math.prod(lead), *shape)
+
+    spikes = _FirstSpike.apply(
+        stacked(times, n_rows, n_inputs),
+        stacked(weight, n_inputs, n_neurons),
+        stacked(theta, theta.shape[-2], n_neurons),
+        _slow_and_fast(*(stacked(tensor, *tensor.shape[-2:]) for tensor in constants)),
+        gradient_limit,
+    )
+    return spikes.reshape(*lead, n_rows, n_neurons)  # type: ignore[no-any-return]
+
+
+def _check(times: Tensor, weight: Tensor, neuron: Neuron) -> None:
+    if times.dtype not in (torch.float32, torch.float64) or weight.dtype != times.dtype:
+        raise TypeError(f"times {times.dtype}, weight {weight.dtype}: both are float32 or both float64")
+    if times.ndim < 2 or weight.ndim < 2 or times.shape[-1] != weight.shape[-2]:
+        raise ValueError(f"times {list(times.shape)}, weight {list(weight.shape)}: wanted [..., B, N] and [..., N, M]")
+    for name in ("tau_mem", "tau_syn"):
+        value = getattr(neuron, name)
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise ValueError(f"{name} requires a gradient: spikes are differentiable by times, weight, v_th and v_leak")
+        if isinstance(value, Tensor) and value.ndim >= 2 and value.shape[-2] != 1:
+            raise ValueError(f"{name} {list(value.shape)}: a time constant is the same for all samples, [..., 1, M]")
+
+
+def _worst(value: Tensor, wrong: Tensor) -> float:
+    return float(value.reshape(-1)[wrong.reshape(-1)][0])
+
+
+def _at_least_2d(value: Value, dtype: torch.dtype) -> Tensor:
+    tensor = torch.as_tensor(value, dtype=dtype)
+    return tensor.reshape((1,) * (2 - tensor.ndim) + tensor.shape) if tensor.ndim < 2 else tensor
+
+
+def _slow_and_fast(tau_mem: Tensor, tau_syn: Tensor) -> tuple[Tensor, Tensor]:
+    """The larger and the smaller of the two: the response of a neuron is symmetric in them. [P, 1, M or 1]."""
+    return torch.maximum(tau_mem, tau_syn), torch.minimum(tau_mem, tau_syn)
+
+
+class _FirstSpike(torch.autograd.Function):
+    """times [P, B, N], weight [P, N, M], theta [P, B or 1, M], (slow, fast) [P, 1, M or 1] -> [P, B, M]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, times: Tensor, weight: Tensor, theta: Tensor, constants: tuple[Tensor, Tensor], limit: float
+    ) -> Tensor:
+        n_networks, n_rows, n_inputs = times.shape
+        n_neurons = weight.shape[-1]
+        layer = _pack(weight.detach(), theta.detach(), *constants)
+        width = layer.weight.shape[1] * layer.weight.shape[3]
+        flat = np.ascontiguousarray(times.detach().numpy()).reshape(n_networks * n_rows, n_inputs)
+        inputs = _inputs_like(flat)
+        spikes = Spikes(*(np.empty((len(flat), width), flat.dtype) for _ in Spikes._fields))
+
+        def task(low: int, high: int) -> None:
+            _sort(flat, inputs.order, low, high)
+            kernels.forward(low, high, flat, layer, inputs, spikes)
+
+        for_ranges(task, len(flat), flat.size * n_neurons)
+        ctx.layer, ctx.inputs, ctx.spikes, ctx.limit = layer, inputs, spikes, limit
+        ctx.shapes = times.shape, weight.shape, theta.shape
+        return torch.from_numpy(spikes.time.reshape(n_networks, n_rows, width)[..., :n_neurons].copy())
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        layer, inputs, spikes = ctx.layer, ctx.inputs, ctx.spikes
+        times_shape, weight_shape, theta_shape = ctx.shapes
+        n_neurons = weight_shape[-1]
+        padded = np.zeros_like(spikes.time)
+        padded[:, :n_neurons] = gradient.numpy().reshape(-1, n_neurons)
+        events = len(padded) * math.prod(weight_shape[1:])
+        by_times = by_weight = by_theta = None
+        if ctx.needs_input_grad[0]:
+            out = np.zeros((len(padded), times_shape[-1]), padded.dtype)
+            for_ranges(
+                lambda low, high: kernels.backward_time(low, high, layer, inputs, spikes, padded, out), len(out), events
+            )
+            by_times = torch.from_numpy(out.reshape(times_shape))
+        if ctx.needs_input_grad[1]:
+            packed = np.zeros_like(layer.weight)
+            pairs = packed.shape[0] * packed.shape[1]
+            limit = min(ctx.limit, float(np.finfo(padded.dtype).max))
+            for_ranges(
+                lambda low, high: kernels.backward_weight(
+                    low, high, layer, inputs, spikes, padded, limit, packed
+                ),
+                pairs,
+                events,
+            )
+            by_weight = torch.from_numpy(_unpack(packed, n_neurons))
+        if ctx.needs_input_grad[2]:
+            each = np.where(spikes.causal > 0, padded / spikes.slope, 0)[:, :n_neurons]
+            each = each.reshape(*times_shape[:-1], n_neurons)
+            by_theta = torch.from_numpy(each).sum_to_size(theta_shape)
+        return by_times, by_weight, by_theta, None, None
+
+
+def _pack(weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor) -> Layer:
+    """The layer in blocks of as many neurons as a SIMD vector has lanes, each block's weights contiguous."""
+    n_networks, n_inputs, n_neurons = weight.shape
+    dtype = weight.numpy().dtype
+    lanes = LANES[dtype]
+    n_blocks = -(-n_neurons // lanes)
+    width = n_blocks * lanes
+
+    padded = np.zeros((n_networks, n_inputs, width), dtype)
+    padded[..., :n_neurons] = weight.numpy()
+    blocks = np.ascontiguousarray(padded.reshape(n_networks, n_inputs, n_blocks, lanes).swapaxes(1, 2))
+    thresholds = np.full((n_networks, theta.shape[1], width), np.inf, dtype)
+    thresholds[..., :n_neurons] = theta.numpy()
+
+    def constant(tensor: Tensor) -> Any:
+        if tensor.shape[-1] == 1:
+            return np.ascontiguousarray(tensor.numpy().reshape(n_networks))
+        return np.pad(tensor.numpy()[:, 0], ((0, 0), (0, width - n_neurons)), constant_values=1)
+
+    slow, fast = torch.broadcast_tensors(slow, fast)
+    shortest = np.ascontiguousarray(fast.amin((1, 2)).numpy())
+    return Layer(blocks, thresholds, constant(fast), constant(slow), shortest)
+
+
+def _unpack(blocks: Any, n_neurons: int) -> Any:
+    """[P, K, N, L] -> [P, N, M]."""
+    n_networks, n_blocks, n_inputs, lanes = blocks.shape
+    return np.ascontiguousarray(blocks.swapaxes(1, 2).reshape(n_networks, n_inputs, n_blocks * lanes)[..., :n_neurons])
+
+
+def _inputs_like(times: Any) -> Inputs:
+    """Room for the sorted inputs of times [R, N], padded so that whole vectors can be written."""
+    n_rows, n_inputs = times.shape
+    room = (n_rows, max(1, -(-n_inputs // WIDEST)) * WIDEST)
+    whole = [np.empty(n_rows, np.int32), np.empty(times.shape, np.int32), np.empty(room, np.int32)]
+    return Inputs(*whole, *(np.empty(room, times.dtype) for _ in range(4)))
+
+
+def _sort(times: Any, order: Any, low: int, high: int) -> None:
+    """Stable order of each row's times; raises ValueError where a time is NaN or -inf."""
+    rows = times[low:high]
+    if times.dtype == np.float32:
+        keys = np.empty(rows.shape, np.uint64)
+        valid = kernels.sort_keys(rows, keys)
+        keys.sort(axis=1)
+        order[low:high] = keys  # the low half of a key is the index
+    else:
+        valid = bool((rows > -np.inf).all())
+        order[low:high] = np.argsort(rows, axis=1, kind="stable")
+    if not valid:
+        raise ValueError("a spike time is NaN or -inf; inf means no spike")

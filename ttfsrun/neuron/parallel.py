@@ -1,0 +1,36 @@
+"""Compiled kernels on several threads, each on its own range of independent items."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import torch
+
+SMALLEST_SHARE = 100_000  # synaptic events per thread below which starting it costs more than it saves
+
+
+@lru_cache(maxsize=1)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """The waiting threads; a forked process makes its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="ttfsrun")
+
+
+def for_ranges(task: Callable[[int, int], object], items: int, events: int) -> None:
+    """Run task(low, high) over consecutive ranges that cover `items`, on up to torch.get_num_threads() threads.
+
+    events: the work in all, in synaptic events, to decide whether threads pay. The task releases the GIL and
+    treats each item alone, so that the division never shows in the result.
+    """
+    shares = min(torch.get_num_threads(), items, 1 + events // SMALLEST_SHARE)
+    if shares <= 1:
+        task(0, items)
+        return
+    edges = [items * share // shares for share in range(shares + 1)]
+    pool = _pool(os.getpid(), torch.get_num_threads())
+    waiting = [pool.submit(task, low, high) for low, high in zip(edges[1:-1], edges[2:], strict=True)]
+    task(edges[0], edges[1])
+    for future in waiting:
+        future.result()

@@ -1,0 +1,1 @@
+"""What runs leave behind: folders, tables, provenance. Nothing here imports torch."""

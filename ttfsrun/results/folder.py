@@ -1,0 +1,148 @@
+"""The folder of a run: one network's configuration, numbers, weights and pictures; or several such folders in one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pandas as pd
+import yaml
+
+from ttfsrun.config import Config, point_id
+from ttfsrun.errors import UserError
+from ttfsrun.files import write_whole
+
+DEFAULT = Path("results/runs")
+PLAIN_NAME = re.compile(r"[\w.=,+-]{1,100}")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """All paths of one network's run, and how its files are written and read."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def curves(self) -> Path:
+        return self.path / "curves.csv"
+
+    @property
+    def network(self) -> Path:
+        return self.path / "network.safetensors"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    def write_config(self, config: Config) -> None:
+        write_whole(self.config, yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False).encode())
+
+    def read_settings(self) -> dict[str, Any]:
+        """The configuration as plain values."""
+        try:
+            settings = yaml.safe_load(self.config.read_text())
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is not the folder of a run: it has no {self.config.name}") from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(f"{self.config} cannot be read: {' '.join(str(error).split())}") from None
+        if not isinstance(settings, dict):
+            raise UserError(f"{self.config} cannot be read: it holds no settings")
+        return settings
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        write_whole(self.metrics, (json.dumps(metrics, indent=2) + "\n").encode())
+
+    def write_curves(self, curves: pd.DataFrame) -> None:
+        """curves: epoch, split, metric, value."""
+        write_whole(self.curves, curves.to_csv(index=False, lineterminator="\n").encode())
+
+
+@dataclass(frozen=True)
+class PopulationFolder:
+    """The folder of networks that were trained together; that of a single network is its run folder itself."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """State of an unfinished training."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def table(self) -> Path:
+        """One row per network, where there are several."""
+        return self.path / "table.csv"
+
+    def run(self, name: str) -> RunFolder:
+        """The folder of the network called `name`; "" for the only one."""
+        return RunFolder(self.path / name)
+
+    def names(self) -> list[str]:
+        """Of the runs that lie here, in natural order."""
+        if (self.path / "config.yaml").exists():
+            return [""]
+        found = [path.parent.name for path in self.path.glob("*/config.yaml")]
+        if not found:
+            raise UserError(f"{self.path} is not the folder of a run: it has no config.yaml")
+        return sorted(found, key=_natural)
+
+    def write_table(self, table: pd.DataFrame) -> None:
+        write_whole(self.table, table.to_csv(index=False, lineterminator="\n").encode())
+
+    def prepare(self, overwrite: bool) -> None:
+        """Make the folder, or refuse one that has something in it; remove an earlier run's files with `overwrite`."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file; name a folder with --out")
+        if self.path.exists() and any(self.path.iterdir()):
+            if not overwrite:
+                raise UserError(
+                    f"{self.path} is not empty: choose another folder with --out, go on with an interrupted run "
+                    "with --resume, or replace it with --overwrite"
+                )
+            self._remove_runs()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be made ({error.strerror}); name another folder with --out") from None
+
+    def _remove_runs(self) -> None:
+        """Remove the files of earlier runs, and nothing else."""
+        for name in self.names():  # refuses a folder that never held a run
+            run = self.run(name)
+            for path in (run.config, run.metrics, run.curves, run.network, *run.figures.glob("*")):
+                path.unlink(missing_ok=True)
+            for folder in (run.figures, run.path):
+                if folder.is_dir() and folder != self.path and not any(folder.iterdir()):
+                    folder.rmdir()
+        for path in (self.checkpoint, self.table):
+            path.unlink(missing_ok=True)
+
+
+def default_folder(configs: Sequence[Config]) -> Path:
+    """results/runs/<date and time>-<data>-<id of the first point>: a new one each time."""
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    return DEFAULT / f"{now}-{configs[0].data.__struct_config__.tag}-{point_id(configs[0])}"
+
+
+def folder_names(labels: Sequence[str]) -> list[str]:
+    """A folder for each point: its label where that makes a plain file name, else its number."""
+    return [label if PLAIN_NAME.fullmatch(label) or label == "" else f"{i:04d}" for i, label in enumerate(labels)]
+
+
+def _natural(name: str) -> list[Any]:
+    """Sorts seed.init=2 before seed.init=10."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]

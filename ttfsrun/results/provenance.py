@@ -1,0 +1,51 @@
+"""What made a result: versions, source, machine."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ttfsrun import __version__
+
+PACKAGES = ("numpy", "torch", "numba", "llvmlite", "hydra-core")
+
+
+def provenance() -> dict[str, Any]:
+    """Versions of what computes, the processor, and the git commit where the package is a checkout."""
+    return {
+        "ttfsrun": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in PACKAGES},
+        "processor": _processor(),
+        "host": platform.node(),
+        **_git(Path(__file__).parent),
+    }
+
+
+def _git(folder: Path) -> dict[str, Any]:
+    """The commit of the checkout that holds `folder`, and whether files differ from it; None elsewhere."""
+    top = _output("git", "-C", str(folder), "rev-parse", "--show-toplevel")
+    if top is None or Path(top) != folder.parent.parent:
+        return {"git_sha": None, "git_dirty": None}
+    status = _output("git", "-C", top, "status", "--porcelain", "--", "ttfsrun", "conf")
+    return {"git_sha": _output("git", "-C", top, "rev-parse", "HEAD"), "git_dirty": bool(status)}
+
+
+def _output(*command: str) -> str | None:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _processor() -> str:
+    """The processor's name: results are the same bits on the same kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
