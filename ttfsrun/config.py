@@ -211,9 +211,7 @@ class Config(Settings):
     seed: Seeds
 
     def __post_init__(self) -> None:
-        _one_per_layer(
-            "training.bumping.silent_fraction", self.training.bumping.silent_fraction, self.network.n_layers
-        )
+        _one_per_layer("training.bumping.silent_fraction", self.training.bumping.silent_fraction, self.network.n_layers)
 
     @property
     def layer_sizes(self) -> list[int]:

@@ -49,14 +49,19 @@ class Evaluation:
     def metrics(self) -> dict[str, Any]:
         """Everything as plain numbers for a record; times in tau_syn, of the decided samples."""
         times = self.decision_time[np.isfinite(self.decision_time)].astype(np.float64)
-        statistics = {"mean": np.mean, "median": np.median, "p95": lambda values: np.quantile(values, 0.95)}
+        decided = len(times) > 0
+        statistics = {
+            "mean": float(times.mean()) if decided else None,
+            "median": float(np.median(times)) if decided else None,
+            "p95": float(np.quantile(times, 0.95)) if decided else None,
+        }
         return {
             "loss": self.loss,
             "accuracy": self.accuracy,
             "samples": len(self.labels),
             "silent_fraction": self.silent_fraction,
             "spikes_per_sample": [float(count) for count in self.spikes / len(self.labels)],
-            "decision_time": {name: float(of(times)) if len(times) else None for name, of in statistics.items()},
+            "decision_time": statistics,
             "confusion": self.confusion.tolist(),
         }
 
@@ -83,4 +88,3 @@ def evaluate(network: Network, times: NDArray[np.float32], labels: NDArray[np.in
         Evaluation(float(losses[p].mean()), labels, decided[p], first[p], spikes[p], neurons, n_classes)
         for p in range(size)
     ]
-

@@ -91,9 +91,7 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
         metrics: dict[str, Any] = {"run": str(member.path), "id": point_id(config), "network": config.training.keep}
         for split, part in samples.items():
             start = time.perf_counter()
-            (result,) = evaluate_network(
-                network.with_weights(weights), part.times, part.labels, config.training.loss
-            )
+            (result,) = evaluate_network(network.with_weights(weights), part.times, part.labels, config.training.loss)
             seconds = time.perf_counter() - start
             metrics[split] = result.metrics() | {"samples_per_second": len(part.labels) / seconds}
         yield metrics | {"data": source}

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders of the user's."""
 
 from __future__ import annotations
 
@@ -27,3 +27,13 @@ def write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with appears_whole(path) as stream:
         stream.write(content)
+
+
+def user_cache() -> Path:
+    """`~/.cache/ttfsrun`, or where XDG_CACHE_HOME says."""
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ttfsrun"
+
+
+def expanded(folder: str) -> Path:
+    """A path in which ~ stands for the user's home; unlike `Path.expanduser` it stays where there is no home."""
+    return Path(os.path.expanduser(folder))

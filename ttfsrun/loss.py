@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.config import SquaredError, TimeCrossEntropy
+from ttfsrun.neuron.compiled import compiled
 
 Loss = TimeCrossEntropy | SquaredError
+Array = NDArray[Any]
 
 
-@njit(nogil=True, cache=True)
-def cross_entropy(times, label, parameters, gradient):
+@compiled
+def cross_entropy(times: Array, label: int, parameters: tuple[float, float, float], gradient: Array) -> float:
     """log sum_n exp(-t_n / xi) + t_* / xi + alpha exp(t_* / beta) (Goeltz et al. 2021, eq. 8 and 9).
 
     times [C] of the label neurons, inf if silent; gradient [C] is written. Returns the loss.
@@ -36,11 +37,11 @@ def cross_entropy(times, label, parameters, gradient):
     for n in range(len(times)):
         gradient[n] = -math.exp((first - times[n]) / xi) / total / xi
     gradient[label] += 1 / xi + late / beta
-    return math.log(total) + (times[label] - first) / xi + late
+    return float(math.log(total) + (times[label] - first) / xi + late)
 
 
-@njit(nogil=True, cache=True)
-def squared_error(times, label, parameters, gradient):
+@compiled
+def squared_error(times: Array, label: int, parameters: tuple[float], gradient: Array) -> float:
     """1/2 sum_n ((t_n - t_*) - delta (n != *))^2, over the neurons that spiked.
 
     Shapes as in `cross_entropy`. Shifting all times by one amount changes nothing.
@@ -57,15 +58,14 @@ def squared_error(times, label, parameters, gradient):
     return loss
 
 
-@njit(nogil=True, cache=True)
-def _of_samples(loss, times, labels, parameters, silent, losses, gradient):
-    """Fill losses [P, B] and their gradients by the times [P, B, C]."""
+@compiled
+def _of_samples(
+    loss: Any, times: Array, labels: Array, parameters: tuple[float, ...], losses: Array, gradient: Array
+) -> None:
+    """Fill in losses [P, B] and gradients [P, B, C] of the samples whose label neuron spiked."""
     for p in range(labels.shape[0]):
         for b in range(labels.shape[1]):
-            if times[p, b, labels[p, b]] == np.inf:
-                losses[p, b] = silent
-                gradient[p, b] = 0.0
-            else:
+            if times[p, b, labels[p, b]] < np.inf:
                 losses[p, b] = loss(times[p, b], labels[p, b], parameters, gradient[p, b])
 
 
@@ -86,7 +86,7 @@ def sample_losses(settings: Loss, times: Tensor, labels: Tensor) -> tuple[NDArra
     function, names = LOSSES[type(settings)]
     parameters = tuple(getattr(settings, name) for name in names)
     spikes = times.detach().numpy()
-    gradient = np.empty(spikes.shape, spikes.dtype)
-    losses = np.empty(spikes.shape[:2])
-    _of_samples(function, spikes, labels.numpy(), parameters, settings.silent, losses, gradient)
+    gradient = np.zeros_like(spikes)
+    losses = np.full(spikes.shape[:2], settings.silent)
+    _of_samples(function, spikes, labels.numpy(), parameters, losses, gradient)
     return losses, torch.from_numpy(gradient)

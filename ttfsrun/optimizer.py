@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.config import Adam, CosineDecay, StepDecay
+from ttfsrun.neuron.compiled import compiled
+
+Array = NDArray[Any]
 
 
 @dataclass
@@ -25,17 +29,19 @@ class Moments:
     @classmethod
     def zero(cls, weights: Sequence[Tensor]) -> Moments:
         """Before the first step."""
-        zeros = [[torch.zeros_like(weight) for weight in weights] for _ in range(2)]
-        return cls(*zeros, torch.zeros(len(weights[0]), dtype=torch.int64))
+        first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+        return cls(first, second, torch.zeros(len(weights[0]), dtype=torch.int64))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _step(weight, gradient, first, second, rates, scales, settings):
-    """One layer, all arrays [P, N M], in place; a network of rate 0 is left as it is."""
+@compiled
+def _step(
+    weight: Array, gradient: Array, first: Array, second: Array, pace: Array, settings: tuple[float, float, float]
+) -> None:
+    """One layer, all arrays [P, N M], in place; pace [P, 2]: bias-corrected rate (0: leave as it is), scale of v."""
     beta1, beta2, epsilon = settings
     for p in range(len(weight)):
-        if rates[p] > 0:
-            rate, scale = rates[p], scales[p]
+        rate, scale = pace[p]
+        if rate > 0:
             for i in range(weight.shape[1]):
                 g = gradient[p, i]
                 m = beta1 * first[p, i] + (1 - beta1) * g
@@ -57,10 +63,11 @@ def adam_step(
     corrected = np.where(rates.numpy() > 0, rates.numpy() / (1 - settings.beta1 ** np.maximum(steps, 1)), 0)
     dtype = weights[0].numpy().dtype.type
     numbers = tuple(dtype(value) for value in (settings.beta1, settings.beta2, settings.epsilon))
-    scale = (1 / (1 - settings.beta2 ** np.maximum(steps, 1))).astype(dtype)
-    for weight, gradient, first, second in zip(weights, gradients, moments.first, moments.second, strict=True):
-        flat = [tensor.numpy().reshape(len(weight), -1) for tensor in (weight, gradient, first, second)]
-        _step(*flat, corrected.astype(dtype), scale, numbers)
+    scale = 1 / (1 - settings.beta2 ** np.maximum(steps, 1))
+    pace = np.column_stack((corrected, scale)).astype(dtype)
+    for tensors in zip(weights, gradients, moments.first, moments.second, strict=True):
+        weight, gradient, first, second = (tensor.numpy().reshape(len(tensor), -1) for tensor in tensors)
+        _step(weight, gradient, first, second, pace, numbers)
 
 
 def step_decay(settings: StepDecay, epoch: int, epochs: int) -> float:
@@ -73,9 +80,9 @@ def cosine_decay(settings: CosineDecay, epoch: int, epochs: int) -> float:
     return settings.final + (1 - settings.final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
-SCHEDULES = {StepDecay: step_decay, CosineDecay: cosine_decay}
+SCHEDULES: dict[type, Callable[[Any, int, int], float]] = {StepDecay: step_decay, CosineDecay: cosine_decay}
 
 
 def schedule(settings: StepDecay | CosineDecay, epoch: int, epochs: int) -> float:
     """Factor on the learning rate in `epoch` (from 0) of `epochs`."""
-    return SCHEDULES[type(settings)](settings, epoch, epochs)  # type: ignore[operator]
+    return SCHEDULES[type(settings)](settings, epoch, epochs)

@@ -40,9 +40,7 @@ def draw_curves(folder: RunFolder, table: pd.DataFrame) -> None:
     style.save(curves.learning_curves(table), folder.figures / "curves")
 
 
-def _draw_decision_map(
-    folder: RunFolder, data: YinYang, network: Network, test: Samples, result: Evaluation
-) -> None:
+def _draw_decision_map(folder: RunFolder, data: YinYang, network: Network, test: Samples, result: Evaluation) -> None:
     outline = decision_map.Outline(data.r_small, data.r_big)
     side = np.linspace(0, 2 * data.r_big, GRID)
     x, y = (axis.ravel().astype(np.float32) for axis in np.meshgrid(side, side))

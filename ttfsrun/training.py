@@ -139,11 +139,10 @@ class Trainer:
         noises = [stream(seed, "input noise", step=epoch) for seed, _ in distinct]
         for start in range(0, n_samples, size):
             chosen = [order[start : start + size] for order in orders]
-            times = [self.train.times[index] for index in chosen]
-            for values, generator, (_, std) in zip(times, noises, distinct, strict=True):
-                if std > 0:
-                    values += np.float32(std) * generator.standard_normal(values.shape, np.float32)
-                    np.abs(values, out=values)  # a negative time is reflected
+            times = [
+                _noisy(self.train.times[index], std, noise)
+                for index, noise, (_, std) in zip(chosen, noises, distinct, strict=True)
+            ]
             labels = [self.train.labels[index] for index in chosen]
             yield (
                 torch.from_numpy(np.stack([times[m] for m in member])),
@@ -157,14 +156,12 @@ class Trainer:
         losses, gradient = sample_losses(self.settings.loss, layers[-1], labels)
         self._require_finite(losses.sum(axis=1), "loss", batch)
         layers[-1].backward(gradient / labels.shape[1])
-        gradients = [weight.grad for weight in weights]
-        for weight in weights:
-            weight.requires_grad_(False).grad = None
+        gradients = [_take_gradient(weight) for weight in weights]
         silent = [torch.isinf(layer.detach()) for layer in layers]
         fractions = np.stack([mask.mean((1, 2), dtype=torch.float64).numpy() for mask in silent], axis=1)
         bumped = self._bump(silent, fractions)
-        for number, gradient in enumerate(gradients, 1):
-            self._require_finite(gradient.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)
+        for number, by_weight in enumerate(gradients, 1):
+            self._require_finite(by_weight.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)
         adam_step(weights, gradients, self.state.moments, rates.masked_fill(bumped, 0), self.settings.optimizer)
         earliest, winner = layers[-1].detach().min(dim=-1)
         right = (winner == labels) & (earliest < math.inf)
@@ -174,17 +171,17 @@ class Trainer:
     def _bump(self, silent: list[Tensor], fractions: NDArray[np.float64]) -> Tensor:
         """Raise the weights of silent neurons in the first layer that has too many; which networks did so [P]."""
         settings, state = self.settings.bumping, self.state.bumping
-        too_many = fractions > np.array(settings.silent_fraction)
-        bumped = too_many.any(axis=1)
+        too_many = torch.from_numpy(fractions) > torch.tensor(settings.silent_fraction, dtype=torch.float64)
+        bumped = too_many.any(dim=1)
         state.layer[~bumped] = -1
-        for p in np.flatnonzero(bumped):
-            layer = int(too_many[p].argmax())
+        for p in bumped.nonzero()[:, 0].tolist():
+            layer = int(too_many[p].to(torch.uint8).argmax())
             again = int(state.layer[p]) == layer
             state.value[p] = 2 * state.value[p] if again else settings.value
             state.layer[p] = layer
             neurons = silent[layer][p].any(dim=0)
             self.state.weights[layer][p][:, neurons] += float(state.value[p])
-        return torch.from_numpy(bumped)
+        return bumped
 
     def _require_finite(self, values: NDArray[Any], what: str, batch: int) -> None:
         wrong = np.flatnonzero(~np.isfinite(values))
@@ -203,3 +200,18 @@ class Trainer:
             self.state.best_epoch[p] = self.state.epoch + 1
             for best, weight in zip(self.state.best_weights, self.state.weights, strict=True):
                 best[p] = weight[p]
+
+
+def _noisy(times: NDArray[np.float32], std: float, noise: np.random.Generator) -> NDArray[np.float32]:
+    """Times with normal noise; a negative time is reflected."""
+    if std == 0:
+        return times
+    return np.abs(times + np.float32(std) * noise.standard_normal(times.shape, np.float32))
+
+
+def _take_gradient(weight: Tensor) -> Tensor:
+    """The gradient of a weight, which is an ordinary tensor again."""
+    gradient = weight.grad
+    assert gradient is not None
+    weight.requires_grad_(False).grad = None
+    return gradient

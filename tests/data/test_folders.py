@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ttfsrun.data import DataError, folders
+from ttfsrun.files import user_cache
 
 
 def test_the_configured_folder_comes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +30,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert folders.of_mnist("~/digits") == tmp_path / "digits"
     assert folders.of_mnist(None) == tmp_path / "mnist"
-    assert folders.user_cache() == tmp_path / ".cache" / "ttfsrun"
+    assert user_cache() == tmp_path / ".cache" / "ttfsrun"
 
 
 def test_a_misspelt_folder_is_an_error_and_not_a_download(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_failed_save_leaves_the_old_picture_and_nothing_else(tmp_path: Path, m
     def full_disk(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("ttfsrun.figures.style.os.replace", full_disk)
+    monkeypatch.setattr("os.replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
         style.save(confusion_matrix(2 * COUNTS, SILENT), tmp_path / "matrix")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

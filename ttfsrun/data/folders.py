@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from ttfsrun.data.dataset import DataError
+from ttfsrun.files import expanded, user_cache
 
 ENVIRONMENT = "TTFSRUN_DATA"
 
@@ -19,7 +20,7 @@ def of_mnist(folder: str | None) -> Path:
     misspelt name must not end in training on MNIST, downloaded into a new folder.
     """
     if folder is not None:
-        path = _expanded(folder)
+        path = expanded(folder)
         if not (os.access(path, os.X_OK) and path.is_dir()):
             raise DataError(
                 f"data.folder={folder}: there is no such folder that you may open; correct the name, "
@@ -27,12 +28,7 @@ def of_mnist(folder: str | None) -> Path:
             )
         return path
     from_environment = os.environ.get(ENVIRONMENT)
-    return _expanded(from_environment) if from_environment else user_cache() / "mnist"
-
-
-def user_cache() -> Path:
-    """`~/.cache/ttfsrun`, or where XDG_CACHE_HOME says."""
-    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ttfsrun"
+    return expanded(from_environment) if from_environment else user_cache() / "mnist"
 
 
 def make_writable(folder: Path) -> None:
@@ -45,7 +41,3 @@ def make_writable(folder: Path) -> None:
     anyone_writes = stat.S_IMODE(folder.stat().st_mode) & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
     if not anyone_writes or not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-
-
-def _expanded(folder: str) -> Path:
-    return Path(os.path.expanduser(folder))

@@ -16,6 +16,7 @@ from PIL import Image
 from ttfsrun import config
 from ttfsrun.data import download, folders, idx, prepared
 from ttfsrun.data.dataset import DataError, Dataset, Split
+from ttfsrun.files import user_cache
 
 SIDE = 28  # pixels of an original image
 CENTRE = 24  # pixels of the part that is resized: the margin holds hardly any ink
@@ -53,7 +54,7 @@ def load(settings: config.Mnist) -> Dataset:
 def read(folder: Path, size: int, mirrors: Sequence[str] = download.MIRRORS) -> Dataset:
     """The dataset in the folder, at `size` pixels a side; downloaded first where MNIST's files are missing."""
     stored = _stored(folder, mirrors)
-    places = (folder, folders.user_cache() / "prepared")
+    places = (folder, user_cache() / "prepared")
     name = prepared.file_name(size, [file.content for file in stored])
     images = prepared.read(places, name)
     if images is None:

@@ -76,14 +76,14 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
         """Leading dimensions as one: [P, ...]."""
         return tensor.expand(*lead, *shape).reshape(math.prod(lead), *shape)
 
-    spikes = _FirstSpike.apply(
+    spikes: Tensor = _FirstSpike.apply(  # type: ignore[no-untyped-call]
         stacked(times, n_rows, n_inputs),
         stacked(weight, n_inputs, n_neurons),
         stacked(theta, theta.shape[-2], n_neurons),
         _slow_and_fast(*(stacked(tensor, *tensor.shape[-2:]) for tensor in constants)),
         gradient_limit,
     )
-    return spikes.reshape(*lead, n_rows, n_neurons)  # type: ignore[no-any-return]
+    return spikes.reshape(*lead, n_rows, n_neurons)
 
 
 def _check(times: Tensor, weight: Tensor, neuron: Neuron) -> None:
@@ -138,7 +138,7 @@ class _FirstSpike(torch.autograd.Function):
         return torch.from_numpy(spikes.time.reshape(n_networks, n_rows, width)[..., :n_neurons].copy())
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         layer, inputs, spikes = ctx.layer, ctx.inputs, ctx.spikes
         times_shape, weight_shape, theta_shape = ctx.shapes
@@ -158,9 +158,7 @@ class _FirstSpike(torch.autograd.Function):
             pairs = packed.shape[0] * packed.shape[1]
             limit = min(ctx.limit, float(np.finfo(padded.dtype).max))
             for_ranges(
-                lambda low, high: kernels.backward_weight(
-                    low, high, layer, inputs, spikes, padded, limit, packed
-                ),
+                lambda low, high: kernels.backward_weight(low, high, layer, inputs, spikes, padded, limit, packed),
                 pairs,
                 events,
             )

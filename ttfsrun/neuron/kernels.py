@@ -7,7 +7,8 @@ fast = min(tau_mem, tau_syn), r = 1/fast - 1/slow >= 0, an origin o, and the str
 
 the membrane above its leak is, between two inputs,
 
-    U(t) = exp(-(t - o) / slow) (a s(t) - b)    a = sum_i w_i x_i,  b = sum_i w_i x_i s(t_i),  x_i = exp((t_i - o) / fast)
+    U(t) = exp(-(t - o) / slow) (a s(t) - b)
+    a = sum_i w_i x_i        b = sum_i w_i x_i s(t_i)        x_i = exp((t_i - o) / fast)
 
 because the response to one input is symmetric in the two time constants. An input costs two fused
 multiply-adds. A crossing of theta = v_th - v_leak is a root of f(t) = a s(t) - b - theta exp((t - o) / slow),
@@ -25,10 +26,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numba.extending import overload
 from numpy.typing import NDArray
 
+from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.simd import (
     any_lane,
     decay_series,
@@ -54,8 +55,6 @@ FAR = 1e30  # "no further input": a finite stand-in for the end of time
 MAX_ITERATIONS = 64  # Newton needs 2 or 3; more only where the peak grazes the threshold
 TILE = 16  # rows whose inputs stay in the cache while all blocks of neurons walk over them
 
-compiled = njit(nogil=True, cache=True, error_model="numpy")
-
 
 class Layer(NamedTuple):
     """A layer of P networks: packed weights, and the four neuron parameters as the walk needs them."""
@@ -68,9 +67,9 @@ class Layer(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """The finite input spikes of each row in the order of time; only the first `count` entries are set."""
+    """The finite input spikes of each row in the order of time; only the first `finite` entries are set."""
 
-    count: NDArray[np.int32]  # [R]
+    finite: NDArray[np.int32]  # [R]: how many there are
     order: NDArray[np.int32]  # [R, N]: index of the input
     chunk_end: NDArray[np.int32]  # [R, N]: set where a chunk starts
     origin: Floats  # [R, N]: set where a chunk starts
@@ -154,7 +153,7 @@ def _prepare_shared(tau, layer, p, row, inputs, ahead):
     def shared(tau, layer, p, row, inputs, ahead):
         lanes = layer.weight.shape[3]
         fast, slow = splat(tau, layer.fast[p]), splat(tau, layer.slow[p])
-        for j in range(0, inputs.count[row], lanes):
+        for j in range(0, inputs.finite[row], lanes):
             here = row * inputs.x.shape[1] + j
             start, end = load(inputs.delay, here), load(ahead[1], j)
             store(inputs.x, here, exp(start / fast))
@@ -202,7 +201,7 @@ def chunk_inputs(times, row, span, inputs, ahead):
     count = 0
     while count < times.shape[1] and times[row, inputs.order[row, count]] < np.inf:
         count += 1
-    inputs.count[row] = count
+    inputs.finite[row] = count
     start = 0
     while start < count:
         first = times[row, inputs.order[row, start]]
@@ -268,7 +267,7 @@ def walk(row, p, k, layer, inputs, ahead, spikes):
     n_blocks, n_inputs, lanes = layer.weight.shape[1:]
     fast, slow = of_block(layer.fast, p, k * lanes), of_block(layer.slow, p, k * lanes)
     weights = (p * n_blocks + k) * n_inputs * lanes
-    sample = (row % (inputs.count.size // layer.theta.shape[0])) % layer.theta.shape[1]
+    sample = (row % (inputs.finite.size // layer.theta.shape[0])) % layer.theta.shape[1]
     theta = load(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * lanes)
     zero, one, never = splat(theta, 0.0), splat(theta, 1.0), splat(theta, np.inf)
 
@@ -277,7 +276,7 @@ def walk(row, p, k, layer, inputs, ahead, spikes):
     hit = threshold < zero
     current = voltage = start = length = causal = zero
     a = b = zero
-    count = inputs.count[row]
+    count = inputs.finite[row]
     chunk = 0
     origin = inputs.origin[row, 0]
     while chunk < count:
@@ -315,8 +314,11 @@ def walk(row, p, k, layer, inputs, ahead, spikes):
             break
         chunk = inputs.chunk_end[row, chunk]
 
-    h = crossing(hit, current, voltage, theta, slow, fast, length, np.finfo(spikes.time.dtype).eps)
-    slope = current * exp(zero - h / fast) - theta / slow
+    epsilon = np.finfo(spikes.time.dtype).eps
+    h = crossing(hit, current, voltage, theta, slow, fast, length, epsilon)
+    # Where the peak grazes the threshold the slope drowns in rounding; it is positive all the same.
+    fall = theta / slow
+    slope = maximum(current * exp(zero - h / fast) - fall, splat(theta, epsilon) * fall)
     out = (row * n_blocks + k) * lanes
     store(spikes.time, out, select(hit, start + h, select(at_rest, zero, never)))
     store(spikes.causal, out, causal)
@@ -362,7 +364,7 @@ def response_factors(factor, time, origin, slow, fast):
 
 @compiled
 def exceeds(row, factor, time, causal, slow, fast, layer, inputs, limit):
-    """Lanes whose weight gradient has an entry of magnitude above the limit."""
+    """Lanes whose weight gradient has an entry of magnitude above the limit, or that is no number."""
     largest = splat(factor, 0.0)
     zero = splat(factor, 0.0)
     n_causal = int(max_lane(causal))
@@ -374,14 +376,14 @@ def exceeds(row, factor, time, causal, slow, fast, layer, inputs, limit):
             entry = fabs(x * (gs - g * s))
             largest = maximum(largest, select(causal > splat(factor, j), entry, zero))
         chunk = inputs.chunk_end[row, chunk]
-    return largest > splat(factor, limit)
+    return ~(splat(factor, limit) >= largest) | ~(factor == factor)
 
 
 @compiled
 def backward_weight(low, high, layer, inputs, spikes, gradient, limit, out):
     """Gradients by the weights, `out` [P, K, N, L], for the pairs (network, block) low to high."""
     n_networks, n_blocks, n_inputs, lanes = layer.weight.shape
-    rows = inputs.count.size // n_networks
+    rows = inputs.finite.size // n_networks
     for pair in range(low, high):
         p, k = pair // n_blocks, pair % n_blocks
         fast, slow = of_block(layer.fast, p, k * lanes), of_block(layer.slow, p, k * lanes)
@@ -389,7 +391,7 @@ def backward_weight(low, high, layer, inputs, spikes, gradient, limit, out):
         for row in range(p * rows, (p + 1) * rows):
             factor, time, causal = spike_gradient(row, p, k, layer, spikes, gradient)
             # The response to an input never exceeds `fast`, so that this seldom needs the exact largest entry.
-            if any_lane(fabs(factor) * fast > splat(fast, limit)):
+            if any_lane(~(splat(fast, limit) >= fabs(factor) * fast)):
                 drop = exceeds(row, factor, time, causal, slow, fast, layer, inputs, limit)
                 factor = select(drop, zero, factor)
             causal = select(factor == zero, zero, causal)
@@ -409,7 +411,7 @@ def backward_weight(low, high, layer, inputs, spikes, gradient, limit, out):
 def backward_time(low, high, layer, inputs, spikes, gradient, out):
     """Gradients by the input times, `out` [R, N], for rows low to high."""
     n_networks, n_blocks, n_inputs, lanes = layer.weight.shape
-    rows = inputs.count.size // n_networks
+    rows = inputs.finite.size // n_networks
     width = n_blocks * lanes
     own = np.empty((3, width), out.dtype)  # per neuron: g, g s(T) / fast, number of causal inputs
     for row in range(low, high):

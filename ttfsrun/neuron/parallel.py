@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 
@@ -30,7 +31,7 @@ def for_ranges(task: Callable[[int, int], object], items: int, events: int) -> N
         return
     edges = [items * share // shares for share in range(shares + 1)]
     pool = _pool(os.getpid(), torch.get_num_threads())
-    waiting = [pool.submit(task, low, high) for low, high in zip(edges[1:-1], edges[2:], strict=True)]
+    waiting = [pool.submit(task, low, high) for low, high in pairwise(edges[1:])]
     task(edges[0], edges[1])
     for future in waiting:
         future.result()

@@ -272,7 +272,7 @@ def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
 def _emit_log(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     """log(2^n m) = n log(2) + 2 artanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt(2)); x > 0 and normal."""
     kind = x.type
-    integers, mantissa, bias = _layout(kind)
+    integers, mantissa, _ = _layout(kind)
     terms = 5 if _is_single(kind) else 12
     bits = builder.bitcast(x, integers)
     # The bits of 1/sqrt(2) as an offset put the mantissa between sqrt(1/2) and sqrt(2).

@@ -1,0 +1,52 @@
+"""Compilation by numba, kept on disk, so that only the first process on a kind of machine compiles."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+from ttfsrun.files import user_cache
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compile a function at its first call for each combination of types; it runs without the GIL.
+
+    Division by zero gives inf or nan as in IEEE 754. Floating-point operations are never reordered or fused, so
+    the result does not depend on the width of the processor's vectors.
+    """
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = _cache_folder(Path(function.__code__.co_filename))
+    try:
+        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def _cache_folder(source: Path) -> str:
+    """Where compiled code lies: a folder for each state of the source.
+
+    Numba itself looks only at the file of the function, and would go on using code that was compiled
+    with an earlier version of the functions that it calls.
+    """
+    digest = hashlib.sha256()
+    for path in sorted({source, *Path(__file__).parent.glob("*.py")}):
+        digest.update(path.read_bytes())
+    root = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else user_cache() / "kernels"
+    folder = root / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return str(folder)
+    except OSError:
+        pass
+    return str(Path(tempfile.gettempdir()) / f"ttfsrun-{os.getuid()}" / folder.name)
