@@ -76,10 +76,14 @@ def save_network(path: Path, networks: dict[str, Sequence[Tensor]]) -> None:
 def load_network(path: Path, version: str) -> list[Tensor]:
     """The weights [N, M] per layer of one version."""
     tensors, _ = _read(path)
-    weights = [tensors[key] for key in sorted(tensors) if key.startswith(f"{version}.layer_")]
-    if not weights:
+    n_layers = sum(key.startswith(f"{version}.layer_") for key in tensors)
+    keys = [f"{version}.layer_{layer}" for layer in range(1, n_layers + 1)]
+    if not keys or not tensors.keys() >= set(keys):
         raise UserError(f"{path} holds no network called {version!r}; it has {sorted(tensors)}")
-    return weights
+    for key in keys:
+        if tensors[key].dtype != torch.float32 or not bool(tensors[key].isfinite().all()):
+            raise UserError(f"{path}: {key} is not made of finite float32 numbers: it is no trained network")
+    return [tensors[key] for key in keys]
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -87,6 +91,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key).clone() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
-        raise UserError(f"{path} is not there: the run has not got so far, or is finished") from None
+        raise UserError(f"{path} is not there: the run is not finished; train --resume goes on with it") from None
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -72,8 +73,9 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
     trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
     _fit(trainer, population)
     rows = _report(trainer, population, samples, source)
-    population.folder.checkpoint.unlink(missing_ok=True)
-    return _summary(population, rows)
+    lines = _summary(population, rows)
+    population.folder.checkpoint.unlink(missing_ok=True)  # the last: from here on the run is finished
+    return lines
 
 
 def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -122,6 +124,8 @@ def _new(points: Sequence[Point], out: Path | None) -> Population:
                     f"{key}={value} ({point.label}): the networks of one training differ only in {', '.join(OWN)}; "
                     "train the others by a command of their own"
                 )
+    if len({point.label for point in points}) < len(points):
+        raise UserError(f"{len(points)} points, but some are the same: each has a folder of its own, so name it once")
     folder = PopulationFolder(out or default_folder(configs))
     return Population(configs, folder_names([point.label for point in points]), folder)
 
@@ -142,7 +146,14 @@ def _interrupted(path: Path) -> tuple[Population, State]:
     else:  # stopped before the first checkpoint
         state = None
     configs = [revise(folder.run(name).read_settings(), []) for name in names]
-    return Population(configs, names, folder), state or State.initial(build(configs), configs[0].training.epochs)
+    initial = State.initial(build(configs), configs[0].training.epochs)
+    if state is not None and _shapes(state) != _shapes(initial):
+        raise UserError(f"{folder.checkpoint} is of other networks than config.yaml says: has a file been changed?")
+    return Population(configs, names, folder), state or initial
+
+
+def _shapes(state: State) -> list[torch.Size]:
+    return [tensor.shape for tensor in (state.curves, *state.weights)]
 
 
 def _fit(trainer: Trainer, population: Population) -> None:
@@ -163,7 +174,8 @@ def _fit(trainer: Trainer, population: Population) -> None:
                     saved = time.monotonic()
     except BaseException:
         checkpoint.save_state(path, whole, names)
-        log.warning("stopped after epoch %d; go on with: ttfsrun train --resume %s", whole.epoch, path.parent)
+        folder = quote(str(path.parent))
+        log.warning("stopped after epoch %d; go on with: ttfsrun train --resume %s", whole.epoch, folder)
         raise
     checkpoint.save_state(path, whole, names)
 

@@ -65,7 +65,7 @@ def _of_samples(
     """Fill in losses [P, B] and gradients [P, B, C] of the samples whose label neuron spiked."""
     for p in range(labels.shape[0]):
         for b in range(labels.shape[1]):
-            if times[p, b, labels[p, b]] < np.inf:
+            if times[p, b, labels[p, b]] != np.inf:  # NaN is no silence: it has to show in the loss
                 losses[p, b] = loss(times[p, b], labels[p, b], parameters, gradient[p, b])
 
 

@@ -31,6 +31,7 @@ class Display:
 def display(trainer: Trainer) -> Iterator[Display]:
     """Shows how the training goes while the context lasts, on stderr if that is a terminal."""
     console = Console(stderr=True)
+    is_terminal = console.is_terminal and console.file.isatty()  # FORCE_COLOR makes rich take any file for one
     networks = f"{trainer.network.size} networks, " if trainer.network.size > 1 else ""
     progress = Progress(
         TextColumn(networks + "epoch {task.fields[epoch]}/{task.total}"),
@@ -39,7 +40,7 @@ def display(trainer: Trainer) -> Iterator[Display]:
         TextColumn("{task.fields[numbers]}"),
         console=console,
         refresh_per_second=4,
-        disable=not console.is_terminal,
+        disable=not is_terminal,
     )
     epoch = trainer.state.epoch
     task = progress.add_task("", total=trainer.settings.epochs, completed=epoch, epoch=epoch, numbers="")

@@ -20,13 +20,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """Compile a function at its first call for each combination of types; it runs without the GIL.
 
+    It may not make arrays: all that it works on is handed to it. So numba need not count references to them,
+    which costs more than a walk over a few inputs.
+
     Division by zero gives inf or nan as in IEEE 754. Floating-point operations are never reordered or fused, so
     the result does not depend on the width of the processor's vectors.
     """
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _cache_folder(Path(function.__code__.co_filename))
     try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+        return numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function)  # type: ignore[no-any-return]
     finally:
         numba.config.CACHE_DIR = before
 

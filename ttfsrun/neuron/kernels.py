@@ -236,21 +236,23 @@ def crossing(hit, current, voltage, theta, slow, fast, length, epsilon):
     """
     zero, one, half = splat(current, 0.0), splat(current, 1.0), splat(current, 0.5)
     smallest, near, rounding = splat(current, 1e-30), splat(current, 0.1), splat(current, epsilon)
-    rate = one / fast - one / slow
+    leak = one / slow
+    rate = one / fast - leak
     last = minimum(length, maximum(fast * log(current * slow / theta), zero))
     gap = theta - voltage
-    gradient = current - theta / slow
-    bend = current * rate + theta / (slow * slow)
+    fall = theta * leak
+    gradient = current - fall
+    bend = fma(current, rate, fall * leak)
     root = sqrt(maximum(gradient * gradient - (bend + bend) * gap, zero))
     h = maximum(minimum((gap + gap) / (gradient + root), last), zero)
     for _ in range(MAX_ITERATIONS):
         decay = current * exp(zero - h * rate)
-        growth = theta * exp(h / slow)
+        growth = theta * exp(h * leak)
         value = fma(current, stretched(h, slow, fast), voltage) - growth
-        growth = growth / slow
-        derivative = maximum(decay - growth, smallest)
-        step = value / derivative
-        curvature = step * (decay * rate + growth / slow) / derivative  # of g, per Newton step
+        growth = growth * leak
+        steepness = one / maximum(decay - growth, smallest)
+        step = value * steepness
+        curvature = step * fma(decay, rate, growth * leak) * steepness  # of g, per Newton step
         # A guess at the peak or beyond is thrown far to the left: start again from there.
         step = step / maximum(fma(half, curvature, one), half)
         h = minimum(maximum(h - step, zero), last)
@@ -315,7 +317,9 @@ def walk(row, p, k, layer, inputs, ahead, spikes):
         chunk = inputs.chunk_end[row, chunk]
 
     epsilon = np.finfo(spikes.time.dtype).eps
-    h = crossing(hit, current, voltage, theta, slow, fast, length, epsilon)
+    h = zero
+    if any_lane(hit):
+        h = crossing(hit, current, voltage, theta, slow, fast, length, epsilon)
     # Where the peak grazes the threshold the slope drowns in rounding; it is positive all the same.
     fall = theta / slow
     slope = maximum(current * exp(zero - h / fast) - fall, splat(theta, epsilon) * fall)
@@ -326,10 +330,12 @@ def walk(row, p, k, layer, inputs, ahead, spikes):
 
 
 @compiled
-def forward(low, high, times, layer, inputs, spikes):
-    """First spikes of rows low to high. `inputs.order` is given, the rest of `inputs` and `spikes` are filled."""
+def forward(low, high, times, layer, inputs, spikes, ahead):
+    """First spikes of rows low to high. `inputs.order` is given, the rest of `inputs` and `spikes` are filled.
+
+    ahead [TILE, 6, N] is room for what only this call needs.
+    """
     rows = times.shape[0] // layer.theta.shape[0]
-    ahead = np.empty((TILE, 6, inputs.x.shape[1]), times.dtype)
     for tile in range(low, high, TILE):
         until = min(tile + TILE, high)
         for row in range(tile, until):
@@ -408,12 +414,14 @@ def backward_weight(low, high, layer, inputs, spikes, gradient, limit, out):
 
 
 @compiled
-def backward_time(low, high, layer, inputs, spikes, gradient, out):
-    """Gradients by the input times, `out` [R, N], for rows low to high."""
+def backward_time(low, high, layer, inputs, spikes, gradient, out, own):
+    """Gradients by the input times, `out` [R, N], for rows low to high.
+
+    own [3, K L] is room for g, g s(T) / fast and the number of causal inputs of each neuron.
+    """
     n_networks, n_blocks, n_inputs, lanes = layer.weight.shape
     rows = inputs.finite.size // n_networks
     width = n_blocks * lanes
-    own = np.empty((3, width), out.dtype)  # per neuron: g, g s(T) / fast, number of causal inputs
     for row in range(low, high):
         p = row // rows
         n_causal = 0

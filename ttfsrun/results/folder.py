@@ -19,6 +19,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.files import write_whole
 
 DEFAULT = Path("results/runs")
+FIGURES = ("confusion", "curves", "decision_map", "raster")  # the names of a run's pictures and of their tables
 PLAIN_NAME = re.compile(r"[\w.=,+-]{1,100}")
 
 
@@ -121,9 +122,13 @@ class PopulationFolder:
 
     def _remove_runs(self) -> None:
         """Remove the files of earlier runs, and nothing else."""
-        for name in self.names():  # refuses a folder that never held a run
-            run = self.run(name)
-            for path in (run.config, run.metrics, run.curves, run.network, *run.figures.glob("*")):
+        runs = [self.run(name) for name in self.names()]
+        for run in runs:  # all of them before the first file goes
+            if not run.read_settings().keys() >= {"data", "network", "training"}:
+                raise UserError(f"{run.config} is not of a run: nothing is replaced; choose another folder with --out")
+        for run in runs:
+            figures = [path for path in run.figures.glob("*") if path.stem in FIGURES]
+            for path in (run.config, run.metrics, run.curves, run.network, *figures):
                 path.unlink(missing_ok=True)
             for folder in (run.figures, run.path):
                 if folder.is_dir() and folder != self.path and not any(folder.iterdir()):

@@ -130,7 +130,8 @@ class _FirstSpike(torch.autograd.Function):
 
         def task(low: int, high: int) -> None:
             _sort(flat, inputs.order, low, high)
-            kernels.forward(low, high, flat, layer, inputs, spikes)
+            ahead = np.empty((kernels.TILE, 6, inputs.x.shape[1]), flat.dtype)
+            kernels.forward(low, high, flat, layer, inputs, spikes, ahead)
 
         for_ranges(task, len(flat), flat.size * n_neurons)
         ctx.layer, ctx.inputs, ctx.spikes, ctx.limit = layer, inputs, spikes, limit
@@ -140,34 +141,44 @@ class _FirstSpike(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        layer, inputs, spikes = ctx.layer, ctx.inputs, ctx.spikes
         times_shape, weight_shape, theta_shape = ctx.shapes
-        n_neurons = weight_shape[-1]
+        layer, spikes, n_neurons = ctx.layer, ctx.spikes, weight_shape[-1]
         padded = np.zeros_like(spikes.time)
         padded[:, :n_neurons] = gradient.numpy().reshape(-1, n_neurons)
-        events = len(padded) * math.prod(weight_shape[1:])
         by_times = by_weight = by_theta = None
         if ctx.needs_input_grad[0]:
-            out = np.zeros((len(padded), times_shape[-1]), padded.dtype)
-            for_ranges(
-                lambda low, high: kernels.backward_time(low, high, layer, inputs, spikes, padded, out), len(out), events
-            )
-            by_times = torch.from_numpy(out.reshape(times_shape))
+            by_times = torch.from_numpy(_by_times(layer, ctx.inputs, spikes, padded).reshape(times_shape))
         if ctx.needs_input_grad[1]:
-            packed = np.zeros_like(layer.weight)
-            pairs = packed.shape[0] * packed.shape[1]
-            limit = min(ctx.limit, float(np.finfo(padded.dtype).max))
-            for_ranges(
-                lambda low, high: kernels.backward_weight(low, high, layer, inputs, spikes, padded, limit, packed),
-                pairs,
-                events,
-            )
-            by_weight = torch.from_numpy(_unpack(packed, n_neurons))
+            blocks = _by_weight(layer, ctx.inputs, spikes, padded, ctx.limit)
+            by_weight = torch.from_numpy(_unpack(blocks, n_neurons))
         if ctx.needs_input_grad[2]:
             each = np.where(spikes.causal > 0, padded / spikes.slope, 0)[:, :n_neurons]
-            each = each.reshape(*times_shape[:-1], n_neurons)
-            by_theta = torch.from_numpy(each).sum_to_size(theta_shape)
+            by_theta = torch.from_numpy(each.reshape(*times_shape[:-1], n_neurons)).sum_to_size(theta_shape)
         return by_times, by_weight, by_theta, None, None
+
+
+def _by_times(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> Any:
+    """Gradient by the input times, [R, N]."""
+    out = np.zeros(inputs.order.shape, gradient.dtype)
+
+    def task(low: int, high: int) -> None:
+        room = np.empty((3, gradient.shape[1]), gradient.dtype)
+        kernels.backward_time(low, high, layer, inputs, spikes, gradient, out, room)
+
+    for_ranges(task, len(out), out.size * gradient.shape[1])
+    return out
+
+
+def _by_weight(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any, limit: float) -> Any:
+    """Gradient by the weights, packed as they are, [P, K, N, L]."""
+    out = np.zeros_like(layer.weight)
+    limit = min(limit, float(np.finfo(out.dtype).max))
+
+    def task(low: int, high: int) -> None:
+        kernels.backward_weight(low, high, layer, inputs, spikes, gradient, limit, out)
+
+    for_ranges(task, out.shape[0] * out.shape[1], inputs.order.size * gradient.shape[1])
+    return out
 
 
 def _pack(weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor) -> Layer:
