@@ -29,11 +29,13 @@ def cross_entropy(times: Array, label: int, parameters: tuple[float, float, floa
     times [C] of the label neurons, inf if silent; gradient [C] is written. Returns the loss.
     """
     xi, alpha, beta = parameters
-    first = np.min(times)
+    first = times[label]
+    for n in range(len(times)):
+        first = min(first, times[n])
     total = 0.0
     for n in range(len(times)):
         total += math.exp((first - times[n]) / xi)
-    late = alpha * math.exp(times[label] / beta)
+    late = alpha * math.exp(times[label] / beta) if alpha > 0 else 0.0  # never 0 times inf
     for n in range(len(times)):
         gradient[n] = -math.exp((first - times[n]) / xi) / total / xi
     gradient[label] += 1 / xi + late / beta
@@ -50,7 +52,7 @@ def squared_error(times: Array, label: int, parameters: tuple[float], gradient: 
     loss = 0.0
     gradient[:] = 0.0
     for n in range(len(times)):
-        if n != label and times[n] < np.inf:
+        if n != label and times[n] != np.inf:
             error = times[n] - times[label] - delta
             loss += error * error / 2
             gradient[n] = error

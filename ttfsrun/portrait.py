@@ -15,7 +15,7 @@ from ttfsrun.network import Network
 from ttfsrun.results.folder import RunFolder
 from ttfsrun.training import Samples
 
-GRID = 161  # points a side of the decision map
+GRID = 121  # points a side of the decision map
 RASTER_SAMPLES = 4
 
 

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from PIL import Image
 
-from ttfsrun.figures import style
 from ttfsrun.figures.decision_map import COLOURS, NAMES, Outline, decision_map, table
 
 OUTLINE = Outline(r_small=0.1, r_big=0.5)
@@ -75,15 +72,6 @@ def test_wrong_test_points_are_marked_in_the_colour_of_their_true_class() -> Non
     assert np.asarray(marks.get_offsets()).tolist() == [[0.4, 0.5], [0.6, 0.5]]
     assert [tuple(colour) for colour in np.asarray(marks.get_facecolor())] == [to_rgba(COLOURS[1]), to_rgba(COLOURS[2])]
     assert [text.get_text() for text in axes.texts] == ["circles: 2 of 3 test points wrong"]
-
-
-def test_a_small_mark_keeps_its_colour_in_the_png(tmp_path: Path) -> None:
-    tested = pd.DataFrame({"x": [0.6], "y": [0.8], "label": [0], "decided": [1]})
-    path = style.save(decision_map(GRID, GRID, half_and_half(), OUTLINE, tested), tmp_path / "map")[0]
-    with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGB"), dtype=float) / 255
-    distance = np.abs(pixels - to_rgb(COLOURS[0])).max(axis=-1)
-    assert (distance < 0.05).sum() > 50
 
 
 def test_the_s_curve_runs_half_a_dots_orbit_around_each_dot() -> None:

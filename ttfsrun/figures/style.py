@@ -7,18 +7,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
 
 from ttfsrun.files import write_whole
 
 COLUMN = 3.4  # width of one column of a journal page, in inches
 PAGE = 7.0  # width of two columns
 SMALL = 5.5  # the smallest font size that is still read in print, in points
-LARGEST_PNG = 200_000  # bytes
-RESOLUTIONS = (300, 250, 200, 150)  # dots per inch, the first that keeps the PNG small enough
+LARGEST_PNG = 400_000  # bytes
+RESOLUTIONS = (200, 150, 100)  # dots per inch, the first that keeps the PNG small enough
 TAU_SYN = r"$\tau_\mathrm{syn}$"
 
 # Okabe and Ito (2008): told apart with any kind of colour vision
@@ -81,15 +79,17 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save(figure: Figure, path: str | Path, numbers: pd.DataFrame | None = None) -> list[Path]:
-    """Write `<path>.png`, `<path>.pdf` and, with `numbers`, `<path>.csv`; return the paths written.
+def save(figure: Figure, path: str | Path, numbers: pd.DataFrame | None = None, vector: bool = False) -> list[Path]:
+    """Write `<path>.png`, with `vector` `<path>.pdf`, with `numbers` `<path>.csv`; return the paths written.
 
     An ending .png, .pdf or .csv of `path` is ignored. Each file appears whole or not at all, and the
     same figure gives the same bytes: no date, no version.
     """
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".png", ".pdf", ".csv") else path
-    contents = {".png": _png(figure), ".pdf": _render(figure, "pdf", {"CreationDate": None, "Producer": None})}
+    contents = {".png": _png(figure)}
+    if vector:
+        contents[".pdf"] = _render(figure, "pdf", {"CreationDate": None, "Producer": None})
     if numbers is not None:
         contents[".csv"] = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
     written = []
@@ -103,39 +103,10 @@ def save(figure: Figure, path: str | Path, numbers: pd.DataFrame | None = None) 
 def _png(figure: Figure) -> bytes:
     """The finest of RESOLUTIONS that stays below LARGEST_PNG bytes, or the coarsest."""
     for dpi in RESOLUTIONS:
-        content = _with_palette(_render(figure, "png", {"Software": None}, dpi), dpi)
+        content = _render(figure, "png", {"Software": None}, dpi)
         if len(content) <= LARGEST_PNG:
             break
     return content
-
-
-def _with_palette(content: bytes, dpi: int) -> bytes:
-    """The same PNG in 256 colours, a third in size.
-
-    Half of them follow the frequent colours (median cut: no step of a colour map is seen), half span all
-    that occur (maximum coverage: a few small marks keep theirs); each pixel takes the closer of the two.
-    """
-    with Image.open(io.BytesIO(content)) as image:
-        full = image.convert("RGB")
-    methods = (Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE)
-    frequent, spanning = (full.quantize(128, method, dither=Image.Dither.NONE) for method in methods)
-    errors = [np.abs(_channels(half) - _channels(full)).sum(axis=-1) for half in (frequent, spanning)]
-    few = Image.fromarray(np.where(errors[0] <= errors[1], np.asarray(frequent), 128 + np.asarray(spanning)))
-    few.putpalette([*_palette(frequent), *_palette(spanning)])
-    buffer = io.BytesIO()
-    few.save(buffer, format="png", optimize=True, dpi=(dpi, dpi))
-    return buffer.getvalue()
-
-
-def _channels(image: Image.Image) -> np.ndarray:
-    """[height, width, 3]: red, green, blue; signed, so that they can be subtracted."""
-    return np.asarray(image.convert("RGB"), dtype=np.int16)
-
-
-def _palette(image: Image.Image) -> list[int]:
-    """Red, green, blue of 128 colours, black where the image has fewer."""
-    colours = image.getpalette() or []
-    return [*colours, *[0] * (3 * 128)][: 3 * 128]
 
 
 def _render(figure: Figure, kind: str, metadata: dict[str, None], dpi: int = RESOLUTIONS[0]) -> bytes:

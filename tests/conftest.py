@@ -1,0 +1,54 @@
+"""Networks small enough that a test trains them in a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from ttfsrun import experiment
+from ttfsrun.compose import compose
+from ttfsrun.config import Config
+from ttfsrun.training import Samples
+
+TINY = (
+    "data.samples={train:110,valid:40,test:50}",
+    "network.hidden=[20]",
+    "training.batch_size=25",
+    "training.epochs=3",
+    "cluster.threads=1",
+)
+
+
+@pytest.fixture
+def tiny_overrides() -> tuple[str, ...]:
+    """Yin-yang with few samples and neurons; the last batch of an epoch is smaller than the others."""
+    return TINY
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Config]:
+    """The configuration of a tiny network with further overrides."""
+    return lambda *overrides: compose([*TINY, *overrides])
+
+
+@pytest.fixture(scope="session")
+def samples() -> dict[str, Samples]:
+    """The encoded splits of the tiny configuration."""
+    return experiment.load_samples(compose(TINY))[0]
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs without pictures, whose drawing takes longer than a tiny training."""
+    for name in ("draw", "draw_curves"):
+        monkeypatch.setattr(experiment, name, lambda *args: None)

@@ -1,0 +1,115 @@
+"""Decisions, silent neurons and times, counted on networks whose spikes are known."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from ttfsrun import evaluation
+from ttfsrun.config import Config, SquaredError, TimeCrossEntropy
+from ttfsrun.evaluation import evaluate
+from ttfsrun.loss import sample_losses
+from ttfsrun.network import Network, build
+from ttfsrun.neuron import Neuron
+from ttfsrun.training import Samples
+
+Tiny = Callable[..., Config]
+INF = math.inf
+LOSS = TimeCrossEntropy(xi=0.2, alpha=0.005, beta=1.0, silent=100.0)
+
+
+def by_hand(*layers: list[list[float]]) -> Network:
+    """A network of weights [N, M] per layer. One input fires a neuron if its weight is above v_th e / tau_syn."""
+    return Network(tuple(torch.tensor([weights]) for weights in layers), Neuron(), bias_time=None, t_max=None)
+
+
+def inputs(*rows: list[float]) -> np.ndarray:
+    return np.array(rows, np.float32)
+
+
+def test_the_first_output_spike_is_the_decision() -> None:
+    network = by_hand([[4.0, 5.0, 3.0], [3.0, 0.0, 9.0]])
+    (result,) = evaluate(network, inputs([0, INF], [INF, 0]), np.array([1, 0]), LOSS)
+    assert result.decision.tolist() == [1, 2]
+    assert result.accuracy == 0.5
+    times = result.decision_time.astype(float)
+    np.testing.assert_allclose([5, 9] * times * np.exp(-times), 1, rtol=1e-5)  # the membrane is at threshold
+
+
+def test_no_output_spike_is_a_wrong_answer_whatever_the_label() -> None:
+    network = by_hand([[2.7, 2.7]])  # just below e
+    (result,) = evaluate(network, inputs([0], [0], [INF]), np.array([0, 1, 1]), LOSS)
+    assert result.decision.tolist() == [-1, -1, -1]
+    assert result.accuracy == 0
+    assert result.confusion.tolist() == [[0, 0, 1], [0, 0, 2]]
+    assert result.loss == LOSS.silent
+    assert result.metrics()["decision_time"] == {"mean": None, "median": None, "p95": None}
+
+
+def test_a_tie_goes_to_the_lower_index() -> None:
+    network = by_hand([[3.0, 4.0, 4.0, 4.0]])
+    (result,) = evaluate(network, inputs([0.0], [0.3]), np.array([1, 3]), LOSS)
+    assert result.decision.tolist() == [1, 1]
+    assert result.accuracy == 0.5
+
+
+def test_silent_neurons_and_spikes_are_counted_per_layer() -> None:
+    # Hidden: the first neuron hears input 0, the second input 1, the third nothing. Output: the first hidden neuron
+    # fires both, the second one only the first.
+    network = by_hand([[5.0, 0.0, 0.0], [0.0, 5.0, 0.0]], [[5.0, 5.0], [5.0, 0.0], [9.0, 9.0]])
+    times = inputs([0, INF], [INF, 0], [0, 0], [INF, INF])
+    (result,) = evaluate(network, times, np.array([0, 0, 0, 1]), LOSS)
+    assert result.spikes.tolist() == [1 + 1 + 2 + 0, 2 + 1 + 2 + 0]
+    assert result.silent_fraction == pytest.approx([1 - 4 / 12, 1 - 5 / 8])
+    metrics = result.metrics()
+    assert metrics["spikes_per_sample"] == [4 / 4, 5 / 4]
+    assert metrics["accuracy"] == 0.75
+    assert metrics["confusion"] == [[3, 0, 0], [0, 0, 1]]
+    assert metrics["samples"] == 4
+
+
+def test_decision_times_are_of_the_decided_samples() -> None:
+    network = by_hand([[5.0]])
+    starts = np.array([*np.linspace(0, 3, 19), INF], np.float32)
+    (result,) = evaluate(network, starts[:, None], np.zeros(20, np.int64), LOSS)
+    delay = float(result.decision_time[0])
+    times = np.linspace(0, 3, 19) + delay
+    expected = {"mean": times.mean(), "median": np.median(times), "p95": np.quantile(times, 0.95)}
+    assert result.metrics()["decision_time"] == pytest.approx(expected, rel=1e-6)
+    assert result.metrics()["accuracy"] == 0.95
+
+
+@pytest.mark.parametrize("loss", [LOSS, SquaredError(delta=0.5, silent=100.0)], ids=lambda loss: type(loss).__name__)
+def test_the_loss_is_the_mean_over_the_samples(loss: TimeCrossEntropy | SquaredError) -> None:
+    network = by_hand([[4.0, 5.0, 0.0]])
+    times, labels = inputs([0.1], [0.2], [0.7]), np.array([0, 1, 2])
+    (result,) = evaluate(network, times, labels, loss)
+    spikes = network(torch.from_numpy(times)[None])[-1]
+    assert result.loss == sample_losses(loss, spikes, torch.from_numpy(labels)[None])[0].mean()
+
+
+def test_the_metrics_are_plain_numbers() -> None:
+    (result,) = evaluate(by_hand([[4.0, 5.0]]), inputs([0.1], [INF]), np.array([0, 1]), LOSS)
+    metrics = result.metrics()
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+
+
+@pytest.mark.parametrize("rows", [1, 7, 10**6])
+def test_results_do_not_depend_on_what_is_evaluated_at_once(
+    rows: int, tiny: Tiny, samples: dict[str, Samples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [tiny(f"seed.init={seed}", f"network.neuron.v_th={1 + seed / 10}") for seed in range(5)]
+    part = samples["test"]
+    alone = [evaluate(build([config]), part.times, part.labels, LOSS)[0] for config in configs]
+    monkeypatch.setattr(evaluation, "ROWS", rows)
+    together = evaluate(build(configs), part.times, part.labels, LOSS)
+    assert [result.metrics() for result in together] == [result.metrics() for result in alone]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one.decision, other.decision)
+        np.testing.assert_array_equal(one.decision_time, other.decision_time)
+    assert len({result.loss for result in together}) == 5
