@@ -64,15 +64,17 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
         population, state = _interrupted(resume)
     else:
         population, state = _new(points, out), None
+        population.folder.check(overwrite)
     set_threads(population.configs[0])
     samples, source = load_samples(population.configs[0])
+    origin = {"data": source, "made_by": provenance()}  # now: the source may change while the training runs
     if state is None:
-        population.folder.prepare(overwrite)
+        population.folder.prepare()
         for run, config in zip(population.runs(), population.configs, strict=True):
             run.write_config(config)
     trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
     _fit(trainer, population)
-    rows = _report(trainer, population, samples, source)
+    rows = _report(trainer, population, samples, origin)
     lines = _summary(population, rows)
     population.folder.checkpoint.unlink(missing_ok=True)  # the last: from here on the run is finished
     return lines
@@ -180,13 +182,12 @@ def _fit(trainer: Trainer, population: Population) -> None:
     checkpoint.save_state(path, whole, names)
 
 
-def _report(trainer: Trainer, population: Population, samples: dict[str, Samples], source: dict[str, str]) -> Rows:
+def _report(trainer: Trainer, population: Population, samples: dict[str, Samples], origin: dict[str, Any]) -> Rows:
     """Evaluate the networks and write their folders; returns a row of accuracies for each."""
     keep = trainer.settings.keep
     chosen = trainer.best() if keep == "best" else trainer.last()
     state, loss = trainer.state, trainer.settings.loss
     results = {name: evaluate_network(chosen, part.times, part.labels, loss) for name, part in samples.items()}
-    origin = provenance()
     rows = []
     for p, (run, config) in enumerate(zip(population.runs(), population.configs, strict=True)):
         own = {name: evaluations[p] for name, evaluations in results.items()}
@@ -197,8 +198,7 @@ def _report(trainer: Trainer, population: Population, samples: dict[str, Samples
             **{name: result.metrics() for name, result in own.items()},
             "seconds": state.seconds,
             "population": len(population.configs),
-            "data": source,
-            "made_by": origin,
+            **origin,
         }
         versions = {"best": state.best_weights, "last": state.weights}
         checkpoint.save_network(run.network, {name: [w[p] for w in weights] for name, weights in versions.items()})

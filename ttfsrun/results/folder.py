@@ -104,21 +104,27 @@ class PopulationFolder:
     def write_table(self, table: pd.DataFrame) -> None:
         write_whole(self.table, table.to_csv(index=False, lineterminator="\n").encode())
 
-    def prepare(self, overwrite: bool) -> None:
-        """Make the folder, or refuse one that has something in it; remove an earlier run's files with `overwrite`."""
+    def check(self, overwrite: bool) -> None:
+        """Refuse a folder that cannot take new runs: one with something in it, unless these are runs to overwrite."""
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path} is a file; name a folder with --out")
-        if self.path.exists() and any(self.path.iterdir()):
-            if not overwrite:
-                raise UserError(
-                    f"{self.path} is not empty: choose another folder with --out, go on with an interrupted run "
-                    "with --resume, or replace it with --overwrite"
-                )
-            self._remove_runs()
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return
+        if not overwrite:
+            raise UserError(
+                f"{self.path} is not empty: choose another folder with --out, go on with an interrupted run "
+                "with --resume, or replace it with --overwrite"
+            )
+        self.names()  # refuses a folder that never held a run
+
+    def prepare(self) -> None:
+        """Make the folder, without the files of earlier runs."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{self.path} cannot be made ({error.strerror}); name another folder with --out") from None
+        if any(self.path.iterdir()):
+            self._remove_runs()
 
     def _remove_runs(self) -> None:
         """Remove the files of earlier runs, and nothing else."""

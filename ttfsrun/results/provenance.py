@@ -20,7 +20,6 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in PACKAGES},
         "processor": _processor(),
-        "host": platform.node(),
         **_git(Path(__file__).parent),
     }
 
