@@ -95,6 +95,15 @@ def test_the_installed_package_finds_its_configuration(python):
     assert "yin_yang" in python("-m", "ttfsrun", "config", "experiment=yin_yang")
 
 
+@pytest.mark.slow
+def test_the_installed_package_trains_a_network_in_an_empty_folder(python, tmp_path):
+    said = python("-m", "ttfsrun", "train", "training.epochs=1")
+    folder = tmp_path / re.search(r"^results: (.*)$", said, re.MULTILINE)[1]
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    assert {"config.yaml", "metrics.json", "curves.csv", "network.safetensors", "figures/decision_map.png"} <= names
+    assert "accuracy" in python("-m", "ttfsrun", "evaluate", folder)
+
+
 # Versions and dependencies
 
 

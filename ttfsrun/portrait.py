@@ -22,13 +22,14 @@ RASTER_SAMPLES = 4
 def draw(folder: RunFolder, config: Config, network: Network, test: Samples, result: Evaluation) -> None:
     """Confusion matrix, raster and, for yin-yang, the decision map, of one network (P = 1) on the test set."""
     counts, silent = result.confusion[:, :-1], result.confusion[:, -1]
-    matrix = confusion.confusion_matrix(counts, silent)
-    style.save(matrix, folder.figures / "confusion", confusion.table(counts, silent))
+    names = list(decision_map.NAMES) if isinstance(config.data, YinYang) else None
+    matrix = confusion.confusion_matrix(counts, silent, names)
+    style.save(matrix, folder.figures / "confusion", confusion.table(counts, silent, names))
 
     chosen = _first_of_each_class(test.labels)
     times = torch.from_numpy(test.times[chosen])
     layers = [times.numpy(), *(layer[0].numpy() for layer in _run(network, times))]
-    figure = raster.raster(layers, test.labels[chosen])
+    figure = raster.raster(layers, test.labels[chosen], names)
     style.save(figure, folder.figures / "raster", raster.table(layers, test.labels[chosen]))
 
     if isinstance(config.data, YinYang):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ttfsrun.neuron.compiled import compiled_before
 from ttfsrun.training import State, Trainer, curve_metrics
 
 
@@ -43,7 +44,8 @@ def display(trainer: Trainer) -> Iterator[Display]:
         disable=not is_terminal,
     )
     epoch = trainer.state.epoch
-    task = progress.add_task("", total=trainer.settings.epochs, completed=epoch, epoch=epoch, numbers="")
+    waiting = "" if compiled_before() else "compiling for this processor, once"
+    task = progress.add_task("", total=trainer.settings.epochs, completed=epoch, epoch=epoch, numbers=waiting)
     with progress:
         yield Display(progress, task, trainer)
 

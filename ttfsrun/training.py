@@ -155,6 +155,7 @@ class Trainer:
         layers = self.network.with_weights(weights)(times, self.settings.gradient_limit or math.inf)
         losses, gradient = sample_losses(self.settings.loss, layers[-1], labels)
         self._require_finite(losses.sum(axis=1), "loss", batch)
+        self._require_finite(gradient.sum((1, 2)).numpy(), "gradient of the loss", batch)
         layers[-1].backward(gradient / labels.shape[1])
         gradients = [_take_gradient(weight) for weight in weights]
         silent = [torch.isinf(layer.detach()) for layer in layers]

@@ -100,7 +100,7 @@ def test_for_equal_time_constants_the_spike_is_lamberts_w(dtype):
 def test_for_a_membrane_twice_as_slow_the_spike_is_the_root_of_a_quadratic(tau_syn, dtype):
     generator = np.random.default_rng(8)
     times = torch.tensor(generator.uniform(0, 0.2, (5, 8)), dtype=dtype)
-    weight = torch.tensor(generator.uniform(0.3, 0.6, (8, 6)), dtype=dtype)
+    weight = torch.tensor(generator.uniform(0.3, 0.6, (8, 6)) / tau_syn, dtype=dtype)
     spikes = first_spike(times, weight, Neuron(2 * tau_syn, tau_syn)).double().numpy()
     # With all inputs causal and u = exp(-T / tau_mem), V(T) = tau_mem (a u - b u^2) = v_th = 1.
     tau_mem = 2 * tau_syn

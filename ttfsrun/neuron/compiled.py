@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import tempfile
@@ -34,6 +35,11 @@ def compiled(function: F) -> F:
         numba.config.CACHE_DIR = before
 
 
+def compiled_before() -> bool:
+    """Whether compiled code of this state of the source is on disk; if not, the first calls take some seconds."""
+    return any(Path(_cache_folder(Path(__file__))).rglob("*.nbc"))
+
+
 @cache
 def _cache_folder(source: Path) -> str:
     """Where compiled code lies: a folder for each state of the source.
@@ -52,4 +58,12 @@ def _cache_folder(source: Path) -> str:
             return str(folder)
     except OSError:
         pass
-    return str(Path(tempfile.gettempdir()) / f"ttfsrun-{os.getuid()}" / folder.name)
+    return _private_folder()
+
+
+@cache
+def _private_folder() -> str:
+    """A new folder that only this user reads, for this process alone: what lies in a cache is executed."""
+    folder = tempfile.TemporaryDirectory(prefix="ttfsrun-")
+    atexit.register(folder.cleanup)
+    return folder.name

@@ -22,10 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ttfsrun.neuron import kernels
-from ttfsrun.neuron.kernels import Inputs, Layer, Spikes
+from ttfsrun.neuron.events import Inputs, Layer, Spikes, sort_keys
+from ttfsrun.neuron.gradient import backward_time, backward_weight
 from ttfsrun.neuron.parallel import for_ranges
 from ttfsrun.neuron.simd import LANES, WIDEST
+from ttfsrun.neuron.walk import TILE, forward
 
 Value = float | Tensor
 
@@ -63,14 +64,17 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
         dropped if its largest entry exceeds this (a neuron that barely reached its threshold has V'(T) near 0).
     Returns [..., B, M]. Differentiable by times, weight, v_th and v_leak. Memory O(B (N + M) + N M) per network.
     The leading dimensions are networks; none affects another's bits, nor does the number of threads
-    (`torch.set_num_threads`). Raises ValueError for NaN or -inf times, TypeError for other types.
+    (`torch.set_num_threads`). Raises ValueError for NaN or -inf times, weights that are not finite and shapes that do
+    not fit, TypeError for other types.
     """
     _check(times, weight, neuron)
-    theta = torch.as_tensor(neuron.v_th - neuron.v_leak).to(times.dtype)
-    theta = theta if theta.ndim >= 2 else theta.reshape((1,) * (2 - theta.ndim) + theta.shape)
+    theta = _at_least_2d(neuron.v_th - neuron.v_leak, times.dtype)
     constants = [_at_least_2d(getattr(neuron, name), times.dtype) for name in ("tau_mem", "tau_syn")]
     lead = np.broadcast_shapes(*(tensor.shape[:-2] for tensor in (times, weight, theta, *constants)))
     (n_rows, n_inputs), n_neurons = times.shape[-2:], weight.shape[-1]
+    for name, tensor in zip(("v_th - v_leak", "tau_mem", "tau_syn"), (theta, *constants), strict=True):
+        if tensor.shape[-2] not in (1, n_rows) or tensor.shape[-1] not in (1, n_neurons):
+            raise ValueError(f"{name} {list(tensor.shape)} does not broadcast to [..., {n_rows}, {n_neurons}]")
 
     def stacked(tensor: Tensor, *shape: int) -> Tensor:
         """Leading dimensions as one: [P, ...]."""
@@ -91,6 +95,8 @@ def _check(times: Tensor, weight: Tensor, neuron: Neuron) -> None:
         raise TypeError(f"times {times.dtype}, weight {weight.dtype}: both are float32 or both float64")
     if times.ndim < 2 or weight.ndim < 2 or times.shape[-1] != weight.shape[-2]:
         raise ValueError(f"times {list(times.shape)}, weight {list(weight.shape)}: wanted [..., B, N] and [..., N, M]")
+    if not bool(torch.isfinite(weight.detach()).all()):
+        raise ValueError(f"weight {_worst(weight.detach(), ~torch.isfinite(weight.detach()))}: all weights are finite")
     for name in ("tau_mem", "tau_syn"):
         value = getattr(neuron, name)
         if isinstance(value, Tensor) and value.requires_grad:
@@ -130,8 +136,8 @@ class _FirstSpike(torch.autograd.Function):
 
         def task(low: int, high: int) -> None:
             _sort(flat, inputs.order, low, high)
-            ahead = np.empty((kernels.TILE, 6, inputs.x.shape[1]), flat.dtype)
-            kernels.forward(low, high, flat, layer, inputs, spikes, ahead)
+            ahead = np.empty((TILE, 6, inputs.x.shape[1]), flat.dtype)
+            forward(low, high, flat, layer, inputs, spikes, ahead)
 
         for_ranges(task, len(flat), flat.size * n_neurons)
         ctx.layer, ctx.inputs, ctx.spikes, ctx.limit = layer, inputs, spikes, limit
@@ -144,7 +150,7 @@ class _FirstSpike(torch.autograd.Function):
         times_shape, weight_shape, theta_shape = ctx.shapes
         layer, spikes, n_neurons = ctx.layer, ctx.spikes, weight_shape[-1]
         padded = np.zeros_like(spikes.time)
-        padded[:, :n_neurons] = gradient.numpy().reshape(-1, n_neurons)
+        padded[:, :n_neurons] = gradient.numpy().reshape(len(padded), n_neurons)
         by_times = by_weight = by_theta = None
         if ctx.needs_input_grad[0]:
             by_times = torch.from_numpy(_by_times(layer, ctx.inputs, spikes, padded).reshape(times_shape))
@@ -163,7 +169,7 @@ def _by_times(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> An
 
     def task(low: int, high: int) -> None:
         room = np.empty((3, gradient.shape[1]), gradient.dtype)
-        kernels.backward_time(low, high, layer, inputs, spikes, gradient, out, room)
+        backward_time(low, high, layer, inputs, spikes, gradient, out, room)
 
     for_ranges(task, len(out), out.size * gradient.shape[1])
     return out
@@ -175,7 +181,7 @@ def _by_weight(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any, limi
     limit = min(limit, float(np.finfo(out.dtype).max))
 
     def task(low: int, high: int) -> None:
-        kernels.backward_weight(low, high, layer, inputs, spikes, gradient, limit, out)
+        backward_weight(low, high, layer, inputs, spikes, gradient, limit, out)
 
     for_ranges(task, out.shape[0] * out.shape[1], inputs.order.size * gradient.shape[1])
     return out
@@ -224,7 +230,7 @@ def _sort(times: Any, order: Any, low: int, high: int) -> None:
     rows = times[low:high]
     if times.dtype == np.float32:
         keys = np.empty(rows.shape, np.uint64)
-        valid = kernels.sort_keys(rows, keys)
+        valid = sort_keys(rows, keys)
         keys.sort(axis=1)
         order[low:high] = keys  # the low half of a key is the index
     else:

@@ -20,8 +20,8 @@ def psp(delay: float, tau_mem: float, tau_syn: float) -> float:
         return 0.0
     if tau_mem == tau_syn:
         return delay * math.exp(-delay / tau_mem)
-    rate = (tau_mem - tau_syn) / (tau_mem * tau_syn)
-    return math.exp(-delay / tau_mem) * -math.expm1(-rate * delay) / rate
+    rate = abs(tau_mem - tau_syn) / (tau_mem * tau_syn)
+    return math.exp(-delay / max(tau_mem, tau_syn)) * -math.expm1(-rate * delay) / rate
 
 
 def membrane(time: float, times: Sequence[float], weights: Sequence[float], tau_mem: float, tau_syn: float) -> float:
@@ -47,7 +47,7 @@ def first_spike_of_one(
     def height(time: float) -> float:
         return membrane(time, ordered, weight, tau_mem, tau_syn) - theta
 
-    for start, end in zip(ordered, [*ordered[1:], math.inf], strict=True):
+    for start, end in zip(ordered, [*ordered[1:], math.inf], strict=False):
         high = min(end, _peak(start, height(start) + theta, current(start, ordered, weight, tau_syn), tau_mem, tau_syn))
         if high > start and height(high) > 0:
             return _bisect(height, start, high)

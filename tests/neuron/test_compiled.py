@@ -1,0 +1,129 @@
+"""Compiled code is kept on disk, and never used after a change of its source."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import numba
+import pytest
+
+from ttfsrun.neuron import compiled as installed
+
+SOURCE = """
+from ttfsrun.neuron.compiled import compiled
+
+@compiled
+def double(x):
+    return x * 2
+"""
+
+
+def load(path: Path) -> ModuleType:
+    """A module from a file, new at each call."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write(path: Path, source: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
+    return path
+
+
+def folder(dispatcher) -> Path:
+    """Where the code of a compiled function is kept; below it numba has a folder for the function's file."""
+    return Path(dispatcher.stats.cache_path).parent
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What NUMBA_CACHE_DIR says."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_code_is_kept_where_numba_is_told_to(cache, tmp_path):
+    module = load(write(tmp_path / "one.py", SOURCE))
+    assert module.double(21) == 42
+    assert folder(module.double).parent == cache
+    assert list(folder(module.double).rglob("*.nbc"))
+
+
+def test_numba_keeps_its_own_cache_for_other_code(cache, tmp_path):
+    load(write(tmp_path / "one.py", SOURCE))
+    assert str(cache) == numba.config.CACHE_DIR
+
+
+@pytest.mark.usefixtures("cache")
+def test_one_byte_of_the_source_makes_another_folder(tmp_path):
+    one, same, other = (
+        folder(load(write(tmp_path / name / "kernel.py", source)).double)
+        for name, source in (("a", SOURCE), ("b", SOURCE), ("c", SOURCE.replace("x * 2", "x * 3")))
+    )
+    assert one == same
+    assert one != other
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("changed", ["simd.py", "walk.py", "compiled.py"])
+def test_one_byte_of_any_module_that_the_kernels_use_makes_another_folder(changed, tmp_path):
+    shutil.copytree(Path(installed.__file__).parent, tmp_path / "before" / "neuron")
+    shutil.copytree(Path(installed.__file__).parent, tmp_path / "after" / "neuron")
+    path = tmp_path / "after" / "neuron" / changed
+    path.write_bytes(path.read_bytes() + b"\n")
+    folders = []
+    for copy in ("before", "after"):
+        source = write(tmp_path / copy / "kernel.py", "def double(x):\n    return x * 2\n")
+        function = load(source).double
+        folders.append(folder(load(tmp_path / copy / "neuron" / "compiled.py").compiled(function)))
+    assert folders[0] != folders[1]
+
+
+def test_where_the_cache_cannot_be_written_code_is_kept_in_a_temporary_folder(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    a_file = write(tmp_path / "file", "")
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(a_file / "cache"))
+    module = load(write(tmp_path / "one.py", SOURCE))
+    assert module.double(21) == 42
+    assert folder(module.double).is_relative_to(tmp_path / "temporary")
+    assert list(folder(module.double).rglob("*.nbc"))
+
+
+def test_without_a_word_to_numba_code_is_kept_in_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    module = load(write(tmp_path / "one.py", SOURCE))
+    assert folder(module.double).is_relative_to(tmp_path / "xdg" / "ttfsrun")
+
+
+PROCESS = """
+import json, torch
+from ttfsrun.neuron import Neuron, first_spike, walk
+
+spikes = first_spike(torch.rand(2, 3), torch.ones(3, 4), Neuron())
+stats = walk.forward.stats
+print(json.dumps({"hits": sum(stats.cache_hits.values()), "misses": sum(stats.cache_misses.values())}))
+"""
+
+
+def test_the_second_process_compiles_nothing(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        json.loads(subprocess.run([sys.executable, "-c", PROCESS], env=environment, check=True, stdout=-1).stdout)
+        for _ in range(2)
+    )
+    assert first == {"hits": 0, "misses": 1}
+    assert second == {"hits": 1, "misses": 0}

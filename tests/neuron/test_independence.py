@@ -1,0 +1,166 @@
+"""A result depends neither on company nor on threads, and memory does not grow with the number of synapse events."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+from torch import Tensor
+
+from ttfsrun.neuron import Neuron, first_spike, parallel
+
+
+def results(times: Tensor, weight: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor, Tensor]:
+    """(spikes, gradient by times, gradient by weights) for a loss that weighs each spike by its own time."""
+    times, weight = times.clone().requires_grad_(), weight.clone().requires_grad_()
+    spikes = first_spike(times, weight, neuron)
+    upstream = torch.where(torch.isfinite(spikes), spikes, 0).detach()
+    return spikes.detach(), *torch.autograd.grad(spikes, [times, weight], upstream)
+
+
+def neuron_of(kind: str, taus: tuple[float, float], n_neurons: int) -> Neuron:
+    """All neurons with the same time constants, or each with its own."""
+    if kind == "shared":
+        return Neuron(*taus)
+    return Neuron(taus[0] * torch.linspace(0.7, 1.6, n_neurons), taus[1])
+
+
+@pytest.fixture(params=["shared", "own"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.mark.usefixtures("restore_threads")
+def test_the_number_of_threads_does_not_change_a_bit(taus, kind, dtype, draw_layer):
+    times, weight = draw_layer(3, 40, 50, 70, dtype=dtype)
+    assert 3 * 40 * 50 * 70 // parallel.SMALLEST_SHARE >= 3  # enough for three threads to be used
+    each = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        each.append(results(times, weight, neuron_of(kind, taus, 70)))
+    for other in each[1:]:
+        for one, same in zip(each[0], other, strict=True):
+            assert one.any()
+            assert torch.equal(one, same)
+
+
+@pytest.mark.usefixtures("restore_threads")
+@pytest.mark.parametrize("items", [0, 1, 2, 3, 5, 100])
+def test_threads_share_all_items_and_each_item_once(items):
+    torch.set_num_threads(3)
+    shares, runners = [], set()
+    together = threading.Barrier(min(items, 3)) if items else None
+
+    def task(low: int, high: int) -> None:
+        shares.append((low, high))
+        runners.add(threading.get_ident())
+        if together:
+            together.wait(timeout=60)  # returns only if the shares do run at the same time
+
+    parallel.for_ranges(task, items, 10 * parallel.SMALLEST_SHARE)
+    assert len(runners) == len(shares) == max(1, min(items, 3))
+    assert sorted(item for low, high in shares for item in range(low, high)) == list(range(items))
+
+
+@pytest.mark.usefixtures("restore_threads")
+def test_little_work_is_not_worth_a_thread():
+    torch.set_num_threads(3)
+    shares = []
+    parallel.for_ranges(lambda low, high: shares.append((low, high)), 100, parallel.SMALLEST_SHARE - 1)
+    assert shares == [(0, 100)]
+
+
+@pytest.mark.usefixtures("restore_threads")
+@pytest.mark.parametrize("wrong", [0, 50, 99])
+def test_an_error_in_any_thread_reaches_the_caller(wrong):
+    torch.set_num_threads(3)
+
+    def task(low: int, high: int) -> None:
+        if low <= wrong < high:
+            raise ValueError(f"item {wrong}")
+
+    with pytest.raises(ValueError, match=f"item {wrong}"):
+        parallel.for_ranges(task, 100, 10 * parallel.SMALLEST_SHARE)
+
+
+def test_a_network_is_the_same_bits_alone_and_in_a_population_of_seven(taus, kind, dtype, draw_layer):
+    times, weight = draw_layer(7, 9, 15, 21, dtype=dtype, seed=1)
+    neuron = neuron_of(kind, taus, 21)
+    population = results(times, weight, neuron)
+    for network in range(7):
+        alone = results(times[network], weight[network], neuron)
+        for one, company in zip(alone, population, strict=True):
+            assert torch.equal(one, company[network])
+
+
+def test_a_network_with_its_own_parameters_is_the_same_bits_in_a_population(dtype, draw_layer):
+    times, weight = draw_layer(3, 9, 15, 21, dtype=dtype, seed=2)
+    generator = torch.Generator().manual_seed(0)
+    tau_mem, tau_syn, v_th = (0.7 + torch.rand(3, 1, n, generator=generator) for n in (1, 21, 1))
+    population = results(times, weight, Neuron(tau_mem, tau_syn, v_th))
+    for network in range(3):
+        alone = results(times[network], weight[network], Neuron(tau_mem[network], tau_syn[network], v_th[network]))
+        for one, company in zip(alone, population, strict=True):
+            assert torch.equal(one, company[network])
+
+
+def test_a_sample_is_the_same_bits_in_any_company(taus, kind, dtype, draw_layer):
+    times, weight = draw_layer(37, 15, 21, dtype=dtype, seed=3)
+    times[::5, ::2] = math.inf
+    neuron = neuron_of(kind, taus, 21)
+    spikes, by_times, _ = results(times, weight, neuron)
+    assert by_times.any(1).sum() > 20
+    for company in (slice(0, 1), slice(36, 37), slice(3, 20), slice(0, 37, 4)):
+        some_spikes, some_by_times, _ = results(times[company], weight, neuron)
+        assert torch.equal(some_spikes, spikes[company])
+        assert torch.equal(some_by_times, by_times[company])
+    backwards, backwards_by_times, _ = results(times.flip(0), weight, neuron)
+    assert torch.equal(backwards.flip(0), spikes)
+    assert torch.equal(backwards_by_times.flip(0), by_times)
+
+
+def test_a_neuron_is_the_same_bits_in_any_company(taus, kind, dtype, draw_layer):
+    # A SIMD vector computes 16 or 8 neurons at once; the search for one's crossing must not touch another's.
+    times, weight = draw_layer(40, 12, 37, dtype=dtype, seed=4)
+    tau_mem = neuron_of(kind, taus, 37).tau_mem
+    spikes, _, by_weight = results(times, weight, Neuron(tau_mem, taus[1]))
+    assert by_weight.any(0).sum() > 20
+    for column in range(37):
+        # The shortest time constant of a layer, here that of neuron 0, decides from where delays are counted.
+        pick = [column] if kind == "shared" else [0, column]
+        tau = tau_mem if kind == "shared" else tau_mem[pick]
+        alone, _, alone_by_weight = results(times, weight[:, pick].contiguous(), Neuron(tau, taus[1]))
+        assert torch.equal(alone[:, -1], spikes[:, column])
+        assert torch.equal(alone_by_weight[:, -1], by_weight[:, column])
+
+
+MEMORY = """
+import resource, torch
+from ttfsrun.neuron import Neuron, first_spike
+
+def run(n_rows, n_inputs, n_neurons):
+    generator = torch.Generator().manual_seed(0)
+    times = torch.rand(n_rows, n_inputs, generator=generator).requires_grad_()
+    weight = (0.003 + torch.randn(n_inputs, n_neurons, generator=generator) / 30).requires_grad_()
+    spikes = first_spike(times, weight, Neuron(), gradient_limit=1.0)
+    spikes[torch.isfinite(spikes)].sum().backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, torch.isfinite(spikes).double().mean().item()
+
+before, _ = run(4, 100, 100)
+after, spiked = run(500, 1000, 1000)
+print(after - before, spiked)
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_synaptic_events():
+    child = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=False, timeout=300)
+    assert child.returncode == 0, child.stderr
+    # One float32 for each sample, input and neuron would be 2 GB. B (N + M) + N M is 2 million, 8 MB for each
+    # quantity that is kept: times, order, origins, weights and their gradient, ... come to about 20 of them.
+    kilobytes, spiked = map(float, child.stdout.split())
+    assert 0.2 < spiked < 1
+    assert 1024 * kilobytes < 200e6

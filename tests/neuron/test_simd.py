@@ -1,0 +1,206 @@
+"""The vector functions of the kernels, lane by lane, against numpy in a wider type."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+import pytest
+
+from ttfsrun.neuron import simd
+from ttfsrun.neuron.simd import LANES, any_lane, load, max_lane, select, splat, store, sum_lanes
+
+TYPES = [np.float32, np.float64]
+
+
+def compiled(function):
+    return numba.njit(error_model="numpy")(function)
+
+
+def elementwise(function):
+    """`function` of vectors as a function of arrays; their length is a multiple of the lanes."""
+
+    def unary(a, out, lanes):
+        for at in range(0, a.size, lanes):
+            store(out, at, function(load(a, at)))
+
+    def binary(a, b, out, lanes):
+        for at in range(0, a.size, lanes):
+            store(out, at, function(load(a, at), load(b, at)))
+
+    def ternary(a, b, c, out, lanes):
+        for at in range(0, a.size, lanes):
+            store(out, at, function(load(a, at), load(b, at), load(c, at)))
+
+    def call(*arrays):
+        kernel = {1: unary, 2: binary, 3: ternary}[len(arrays)]
+        out = np.empty_like(arrays[0])
+        compiled(kernel)(*arrays, out, LANES[out.dtype])
+        return out
+
+    return call
+
+
+def whole(values, dtype):
+    """`values` as an array of whole vectors."""
+    values = np.asarray(values, dtype)
+    return np.resize(values, -(-values.size // LANES[values.dtype]) * LANES[values.dtype])
+
+
+def units_in_last_place(result, exact):
+    """Largest error; `exact` is of a wider type."""
+    return np.max(np.abs(result - exact) / np.spacing(np.abs(exact).astype(result.dtype)))
+
+
+def wider(values):
+    return values.astype(np.float64 if values.dtype == np.float32 else np.longdouble)
+
+
+needs_longdouble = pytest.mark.skipif(
+    np.finfo(np.longdouble).eps == np.finfo(np.float64).eps, reason="this platform has nothing wider than float64"
+)
+each_type = pytest.mark.parametrize(
+    "dtype", [np.float32, pytest.param(np.float64, marks=needs_longdouble)], ids=["float32", "float64"]
+)
+
+
+@each_type
+def test_exp_is_within_one_unit_in_the_last_place(dtype):
+    generator = np.random.default_rng(0)
+    low, high = (-87, 88) if dtype == np.float32 else (-708, 709)
+    x = whole(np.concatenate([generator.uniform(low, high, 100_000), generator.normal(0, 1, 100_000)]), dtype)
+    assert units_in_last_place(elementwise(simd.exp)(x), np.exp(wider(x))) < 1
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_exp_is_exact_at_its_ends(dtype):
+    result = elementwise(simd.exp)(whole([0.0, -0.0, -math.inf, math.inf, -1e30, 1e30, -1e4, 1e4], dtype))
+    assert result[:8].tolist() == [1, 1, 0, math.inf, 0, math.inf, 0, math.inf]
+
+
+@each_type
+def test_log_is_within_three_units_in_the_last_place(dtype):
+    generator = np.random.default_rng(1)
+    span = 80 if dtype == np.float32 else 700
+    near_one = 1 + generator.uniform(-0.5, 1, 100_000)
+    x = whole(np.concatenate([np.exp(generator.uniform(-span, span, 100_000)), near_one]), dtype)
+    assert units_in_last_place(elementwise(simd.log)(x), np.log(wider(x))) < 3
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_log_of_one_is_zero(dtype):
+    assert not elementwise(simd.log)(whole([1.0], dtype)).any()
+
+
+@each_type
+def test_decay_series_is_within_one_unit_in_the_last_place(dtype):
+    z = whole(np.random.default_rng(2).uniform(-0.5, 0.5, 100_000), dtype)
+    assert units_in_last_place(elementwise(simd.decay_series)(z), -np.expm1(-wider(z)) / wider(z)) < 1
+    assert elementwise(simd.decay_series)(whole([0.0], dtype))[0] == 1
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_arithmetic_is_that_of_ieee_754(dtype):
+    generator = np.random.default_rng(3)
+    a, b = (whole(generator.normal(0, 1, 1000), dtype) for _ in range(2))
+    a[:4], b[:4] = [1, -1, 0, np.inf], [0, 0, 0, np.inf]
+    with np.errstate(all="ignore"):
+        for function, expected in (
+            (lambda a, b: a + b, a + b),
+            (lambda a, b: a - b, a - b),
+            (lambda a, b: a * b, a * b),
+            (lambda a, b: a / b, a / b),
+        ):
+            assert np.array_equal(elementwise(compiled(function))(a, b), expected, equal_nan=True)
+        assert np.array_equal(elementwise(simd.sqrt)(np.abs(a)), np.sqrt(np.abs(a)))
+        assert np.array_equal(elementwise(simd.fabs)(a), np.abs(a))
+
+
+@each_type
+def test_fma_rounds_once(dtype):
+    generator = np.random.default_rng(4)
+    a, b = (whole(generator.normal(0, 1, 1000), dtype) for _ in range(2))
+    c = -(a * b)  # what is left is the rounding of the product, which a second rounding would lose
+    rest = elementwise(simd.fma)(a, b, c)
+    assert np.count_nonzero(rest) > 900
+    if dtype == np.float32:  # a product of two float32 is exact in float64
+        assert np.array_equal(rest, wider(a) * wider(b) + wider(c))
+    else:
+        assert np.all(np.abs(rest) <= np.spacing(np.abs(c)) / 2)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_minimum_and_maximum_take_the_second_where_the_first_is_not_a_number(dtype):
+    a, b = whole([1.0, 2.0, np.nan, -np.inf], dtype), whole([2.0, 1.0, 3.0, 0.0], dtype)
+    assert elementwise(simd.minimum)(a, b)[:4].tolist() == [1, 1, 3, -math.inf]
+    assert elementwise(simd.maximum)(a, b)[:4].tolist() == [2, 2, 3, 0]
+
+
+def one_where(mask):
+    """1 where the mask is set, 0 elsewhere."""
+    return elementwise(compiled(lambda a, b: select(mask(a, b), splat(a, 1.0), splat(a, 0.0))))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_select_takes_each_lane_by_its_own_mask(dtype):
+    generator = np.random.default_rng(5)
+    a, b = (whole(generator.integers(-2, 3, 160), dtype) for _ in range(2))
+    a[::16], b[8::16] = np.nan, np.nan  # nothing compares with these
+    for mask, expected in (
+        (lambda a, b: a > b, a > b),
+        (lambda a, b: a < b, a < b),
+        (lambda a, b: a >= b, a >= b),
+        (lambda a, b: a == b, a == b),
+        (lambda a, b: ~(a > b), ~(a > b)),
+        (lambda a, b: (a > b) | (a == b), a >= b),
+        (lambda a, b: (a >= b) & (b >= a), a == b),
+    ):
+        assert np.array_equal(one_where(compiled(mask))(a, b), expected)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_any_lane_sees_each_lane(dtype):
+    @compiled
+    def positive(a):
+        return any_lane(load(a, 0) > splat(a, 0.0))
+
+    lanes = LANES[np.dtype(dtype)]
+    assert not positive(np.zeros(lanes, dtype))
+    assert all(positive(row) for row in np.eye(lanes, dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_sum_over_lanes_adds_halves_in_one_fixed_order(dtype):
+    @compiled
+    def total(a):
+        return sum_lanes(load(a, 0))
+
+    for values in np.random.default_rng(6).normal(0, 1, (50, LANES[np.dtype(dtype)])).astype(dtype):
+        rest = values
+        while rest.size > 1:
+            rest = rest[: rest.size // 2] + rest[rest.size // 2 :]
+        assert total(values) == rest[0]
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_the_largest_lane_is_found_wherever_it_is(dtype):
+    @compiled
+    def largest(a):
+        return max_lane(load(a, 0))
+
+    lanes = LANES[np.dtype(dtype)]
+    for row in np.eye(lanes, dtype=dtype) - 3:
+        assert largest(row) == -2
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_vector_is_read_and_written_anywhere_in_an_array(dtype):
+    @compiled
+    def shift(a, out, source, target):
+        store(out, target, load(a, source))
+
+    lanes = LANES[np.dtype(dtype)]
+    a, out = np.arange(3 * lanes, dtype=dtype), np.full(3 * lanes, -1, dtype)
+    shift(a, out, 3, 5)
+    assert out.tolist() == [-1] * 5 + list(range(3, 3 + lanes)) + [-1] * (2 * lanes - 5)

@@ -1,0 +1,98 @@
+"""What the README says is so: its commands run, its code computes what it says, its numbers are those of the tables."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ttfsrun.compose import expand
+from ttfsrun.config import point_id
+
+TOP = Path(__file__).parents[1]
+README = (TOP / "README.md").read_text()
+REFERENCE = TOP / "results" / "reference"
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(text: str, program: str) -> list[list[str]]:
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith(f"{program} ")]
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    makefile = (TOP / "Makefile").read_text()
+    targets = [words[0] for words in commands(README, "make")]
+    assert targets == ["train", "test"]
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+@pytest.mark.slow
+def test_the_tour_s_commands_run_one_after_the_other_in_an_empty_folder(tmp_path: Path) -> None:
+    tour = commands(README, "ttfsrun")
+    assert len(tour) >= 6
+    for words in tour:
+        done = subprocess.run(
+            [sys.executable, "-m", "ttfsrun", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"ttfsrun {shlex.join(words)}: {done.stderr}"
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    promised = re.findall(r"`(\w+\.(?:yaml|json|csv|safetensors))`", README.partition("`first` now holds")[2][:400])
+    assert len(promised) == 4
+    assert {f"first/{name}" for name in promised} <= names
+    assert {"seeds/table.csv", "seeds/seed.init=2/metrics.json"} <= names
+
+
+def test_the_python_example_computes_what_its_comments_say() -> None:
+    (example,) = blocks(README, "python")
+    scope: dict[str, object] = {}
+    exec(example, scope)  # noqa: S102
+    spikes = scope["spikes"].tolist()  # type: ignore[attr-defined]
+    (said,) = re.findall(r"the first neuron spikes at ([\d.]+)", example)
+    assert f"{spikes[0][0]:.2f}" == said
+    assert spikes[0][1] == float("inf")
+
+
+def test_every_file_that_the_readme_links_exists() -> None:
+    links = [target for target in re.findall(r"\]\(([^)]+)\)", README) if not target.startswith("http")]
+    assert links
+    assert [target for target in links if not (TOP / target).exists()] == []
+
+
+def rows_of_the_table() -> list[list[str]]:
+    lines = [line for line in README.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize("row", rows_of_the_table(), ids=lambda row: row[0].strip("`"))
+def test_every_accuracy_of_the_readme_is_that_of_the_committed_table(row: list[str]) -> None:
+    name, _, accuracy, seeds, _ = row
+    table = pd.read_csv(REFERENCE / name.strip("`") / "table.csv")
+    percent = 100 * table["test_accuracy"]
+    assert accuracy == f"{percent.mean():.2f} ± {percent.std():.2f}"
+    assert int(seeds) == len(table)
+
+
+def test_the_readme_shows_all_three_experiments() -> None:
+    assert [row[0].strip("`") for row in rows_of_the_table()] == ["yin_yang", "mnist_16x16", "mnist_28x28"]
+
+
+@pytest.mark.parametrize("words", commands((REFERENCE / "README.md").read_text(), "ttfsrun"), ids=" ".join)
+def test_every_reference_result_is_of_the_command_beside_it(words: list[str]) -> None:
+    verb, *overrides, flag, folder = words
+    assert (verb, flag) == ("train", "--out")
+    points = expand(overrides)
+    table = pd.read_csv(TOP / folder / "table.csv")
+    assert list(table["run"]) == [point.label for point in points]
+    for point in points:
+        metrics = pd.read_json(TOP / folder / point.label / "metrics.json", typ="series")
+        assert metrics["id"] == point_id(point.config)
+        assert metrics["made_by"]["git_dirty"] is False
