@@ -21,7 +21,7 @@ TINY = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_overrides() -> tuple[str, ...]:
     """Yin-yang with few samples and neurons; the last batch of an epoch is smaller than the others."""
     return TINY

@@ -37,7 +37,8 @@ def test_initial_weights_come_from_the_seed_for_them_alone(tiny: Tiny) -> None:
     base = initial_weights(tiny(), 0)
     np.testing.assert_array_equal(base, initial_weights(tiny("seed.data=7", "seed.chip=7", "seed.trial=7"), 0))
     assert not np.isin(initial_weights(tiny("seed.init=1"), 0), base).any()
-    assert not np.isin(initial_weights(tiny(), 1), base).any()
+    alike = tiny("network.init={mean:[1.5,1.5],std:[0.8,0.8]}")
+    assert not np.isin(initial_weights(alike, 1), base).any()
 
 
 def test_another_layer_does_not_shift_the_draws_of_the_first(tiny: Tiny) -> None:
@@ -50,8 +51,10 @@ def test_another_layer_does_not_shift_the_draws_of_the_first(tiny: Tiny) -> None
 
 
 def test_mean_and_spread_do_not_change_the_draws(tiny: Tiny) -> None:
-    usual, wide = tiny("network.init={mean:[0,0],std:[1,1]}"), tiny("network.init={mean:[2,0],std:[4,1]}")
-    np.testing.assert_array_equal(initial_weights(wide, 0), 2 + 4 * initial_weights(usual, 0))
+    usual, wide = tiny("network.init={mean:[0,0],std:[1,1]}"), tiny("network.init={mean:[0,2],std:[4,1]}")
+    np.testing.assert_array_equal(initial_weights(wide, 0), 4 * initial_weights(usual, 0))
+    # 2 + w is rounded once more
+    np.testing.assert_allclose(initial_weights(wide, 1), 2 + initial_weights(usual, 1), rtol=0, atol=5e-7)
 
 
 def test_each_layer_is_first_spike_of_the_one_before_and_the_bias(tiny: Tiny, samples: dict[str, Samples]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -17,8 +17,8 @@ from ttfsrun.optimizer import Moments
 from ttfsrun.training import Bumping, State
 
 
-def save_state(path: Path, state: State, names: Sequence[str]) -> None:
-    """Everything that continues a training; names: the run folders, in the order of the population."""
+def save_state(path: Path, state: State, members: Mapping[str, str]) -> None:
+    """Everything that continues a training; members: the name of each run folder, in order, and its point's id."""
     layers = {
         "weight": state.weights,
         "best": state.best_weights,
@@ -36,11 +36,11 @@ def save_state(path: Path, state: State, names: Sequence[str]) -> None:
         "curves": state.curves,
         "seconds": torch.tensor(state.seconds, dtype=torch.float64),
     }
-    write_whole(path, save(tensors, metadata={"names": json.dumps(list(names))}))
+    write_whole(path, save(tensors, metadata={"members": json.dumps(dict(members))}))
 
 
-def load_state(path: Path) -> tuple[State, list[str]]:
-    """The state of a training and the names of its run folders."""
+def load_state(path: Path) -> tuple[State, dict[str, str]]:
+    """The state of a training, and the names of its run folders with the ids of their points."""
     tensors, metadata = _read(path)
 
     def layers(kind: str) -> list[Tensor]:
@@ -58,7 +58,7 @@ def load_state(path: Path) -> tuple[State, list[str]]:
             curves=tensors["curves"],
             seconds=float(tensors["seconds"]),
         )
-        return state, json.loads(metadata["names"])
+        return state, json.loads(metadata["members"])
     except KeyError as error:
         raise UserError(f"{path} lacks {error}: it is not a checkpoint of this version; train again") from None
 

@@ -16,6 +16,7 @@ from msgspec import Meta
 LARGEST = 1e30  # so that no setting is infinite
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 NonNegative = Annotated[float, Meta(ge=0, le=LARGEST)]
+TimeConstant = Annotated[float, Meta(ge=1e-6, le=1e6)]
 Finite = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 DecayRate = Annotated[float, Meta(ge=0, lt=1)]
@@ -89,8 +90,8 @@ class Mnist(Settings, tag_field="name", tag="mnist"):
 class Neuron(Settings):
     """A leaky integrate-and-fire neuron; see `ttfsrun.neuron`."""
 
-    tau_mem: Annotated[Positive, Meta(description="membrane time constant")]
-    tau_syn: Annotated[Positive, Meta(description="synaptic time constant")]
+    tau_mem: Annotated[TimeConstant, Meta(description="membrane time constant")]
+    tau_syn: Annotated[TimeConstant, Meta(description="synaptic time constant")]
     v_th: Annotated[Finite, Meta(description="threshold")]
     v_leak: Annotated[Finite, Meta(description="leak (resting) potential")]
 

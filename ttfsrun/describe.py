@@ -60,9 +60,10 @@ def metrics_as_text(metrics: Mapping[str, Any]) -> str:
         values = metrics[split]
         silent = " ".join(f"{share:.1%}" for share in values["silent_fraction"])
         time = values["decision_time"]["mean"]
+        loss = "too large" if values["loss"] is None else f"{values['loss']:.4f}"
         decision = "none" if time is None else f"at {time:.3f} tau_syn"
         lines.append(
-            f"  {split:<5}  accuracy {values['accuracy']:.2%}  loss {values['loss']:.4f}  silent {silent}  "
+            f"  {split:<5}  accuracy {values['accuracy']:.2%}  loss {loss}  silent {silent}  "
             f"decision {decision}  {values['samples_per_second']:.0f} samples/s"
         )
     return "\n".join(lines)

@@ -56,7 +56,7 @@ class Evaluation:
             "p95": float(np.quantile(times, 0.95)) if decided else None,
         }
         return {
-            "loss": self.loss,
+            "loss": self.loss if math.isfinite(self.loss) else None,  # JSON knows no infinity
             "accuracy": self.accuracy,
             "samples": len(self.labels),
             "silent_fraction": self.silent_fraction,

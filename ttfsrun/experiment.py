@@ -26,7 +26,7 @@ from ttfsrun.portrait import draw, draw_curves
 from ttfsrun.progress import display
 from ttfsrun.results.folder import PopulationFolder, RunFolder, default_folder, folder_names
 from ttfsrun.results.provenance import provenance
-from ttfsrun.training import SPLITS, Samples, State, Trainer, curve_metrics
+from ttfsrun.training import SPLITS, Diverged, Samples, State, Trainer, curve_metrics
 from ttfsrun.tree import leaves
 
 log = logging.getLogger(__name__)
@@ -73,9 +73,16 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
         for run, config in zip(population.runs(), population.configs, strict=True):
             run.write_config(config)
     trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
-    _fit(trainer, population)
-    rows = _report(trainer, population, samples, origin)
-    lines = _summary(population, rows)
+    try:
+        _fit(trainer, population)
+        rows = _report(trainer, population, samples, origin)
+        lines = _summary(population, rows)
+    except Diverged:
+        raise  # it would again
+    except BaseException:
+        folder = quote(str(population.folder.path))
+        log.warning("stopped after epoch %d; go on with: ttfsrun train --resume %s", trainer.state.epoch, folder)
+        raise
     population.folder.checkpoint.unlink(missing_ok=True)  # the last: from here on the run is finished
     return lines
 
@@ -143,24 +150,27 @@ def _interrupted(path: Path) -> tuple[Population, State]:
     names = folder.names()
     if not folder.checkpoint.exists() and all(folder.run(name).metrics.exists() for name in names):
         raise UserError(f"{path} is finished: there is nothing to go on with")
-    if folder.checkpoint.exists():
-        state, names = checkpoint.load_state(folder.checkpoint)
-    else:  # stopped before the first checkpoint
-        state = None
-    configs = [revise(folder.run(name).read_settings(), []) for name in names]
-    initial = State.initial(build(configs), configs[0].training.epochs)
-    if state is not None and _shapes(state) != _shapes(initial):
-        raise UserError(f"{folder.checkpoint} is of other networks than config.yaml says: has a file been changed?")
-    return Population(configs, names, folder), state or initial
+    if not folder.checkpoint.exists():  # stopped before the first one
+        configs = [_read(folder.run(name)) for name in names]
+        return Population(configs, names, folder), State.initial(build(configs), configs[0].training.epochs)
+    state, members = checkpoint.load_state(folder.checkpoint)
+    configs = [_read(folder.run(name)) for name in members]
+    for run, config, wanted in zip(map(folder.run, members), configs, members.values(), strict=True):
+        if point_id(config) != wanted:
+            raise UserError(
+                f"{run.config} has been changed since {folder.checkpoint} was written: undo that, or train anew"
+            )
+    return Population(configs, list(members), folder), state
 
 
-def _shapes(state: State) -> list[torch.Size]:
-    return [tensor.shape for tensor in (state.curves, *state.weights)]
+def _read(run: RunFolder) -> Config:
+    return revise(run.read_settings(), [])
 
 
 def _fit(trainer: Trainer, population: Population) -> None:
     """Train to the end. Whatever stops it, the state after the last whole epoch is on disk."""
-    path, names = population.folder.checkpoint, population.names
+    path = population.folder.checkpoint
+    members = dict(zip(population.names, map(point_id, population.configs), strict=True))
     saved = time.monotonic()
     whole = trainer.state.copy()
     try:
@@ -172,14 +182,10 @@ def _fit(trainer: Trainer, population: Population) -> None:
                 whole = trainer.state.copy()
                 shown.after_epoch()
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    checkpoint.save_state(path, whole, names)
+                    checkpoint.save_state(path, whole, members)
                     saved = time.monotonic()
-    except BaseException:
-        checkpoint.save_state(path, whole, names)
-        folder = quote(str(path.parent))
-        log.warning("stopped after epoch %d; go on with: ttfsrun train --resume %s", whole.epoch, folder)
-        raise
-    checkpoint.save_state(path, whole, names)
+    finally:
+        checkpoint.save_state(path, whole, members)
 
 
 def _report(trainer: Trainer, population: Population, samples: dict[str, Samples], origin: dict[str, Any]) -> Rows:

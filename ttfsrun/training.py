@@ -164,6 +164,8 @@ class Trainer:
         for number, by_weight in enumerate(gradients, 1):
             self._require_finite(by_weight.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)
         adam_step(weights, gradients, self.state.moments, rates.masked_fill(bumped, 0), self.settings.optimizer)
+        for number, weight in enumerate(weights, 1):
+            self._require_finite(weight.abs().amax((1, 2)).numpy(), f"weight of layer {number}", batch)
         earliest, winner = layers[-1].detach().min(dim=-1)
         right = (winner == labels) & (earliest < math.inf)
         accuracy = right.sum(dim=1).numpy() / labels.shape[1]
@@ -191,7 +193,7 @@ class Trainer:
             raise Diverged(
                 f"the {what} is {values[wrong[0]]} in epoch {self.state.epoch + 1}, batch {batch} "
                 f"(network with seed.init={seed}): lower training.optimizer.learning_rate or "
-                "training.gradient_limit"
+                "training.gradient_limit, or training.bumping.value if neurons stay silent whatever is added"
             )
 
     def _keep_best(self, p: int, result: Evaluation) -> None:

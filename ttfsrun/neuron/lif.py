@@ -178,7 +178,6 @@ def _by_times(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> An
 def _by_weight(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any, limit: float) -> Any:
     """Gradient by the weights, packed as they are, [P, K, N, L]."""
     out = np.zeros_like(layer.weight)
-    limit = min(limit, float(np.finfo(out.dtype).max))
 
     def task(low: int, high: int) -> None:
         backward_weight(low, high, layer, inputs, spikes, gradient, limit, out)
