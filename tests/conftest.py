@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-import torch
 
 from ttfsrun import experiment
 from ttfsrun.compose import compose
 from ttfsrun.config import Config
+from ttfsrun.neuron import get_threads, set_threads
 from ttfsrun.training import Samples
 
 TINY = (
@@ -42,9 +42,9 @@ def samples() -> dict[str, Samples]:
 @pytest.fixture
 def threads() -> Iterator[Callable[[int], None]]:
     """Sets the number of threads until the test ends."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
+    before = get_threads()
+    yield set_threads
+    set_threads(before)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.evaluation import Evaluation
 from ttfsrun.evaluation import evaluate as evaluate_network
 from ttfsrun.network import build
+from ttfsrun.neuron import set_threads
 from ttfsrun.portrait import draw, draw_curves
 from ttfsrun.progress import display
 from ttfsrun.results.folder import PopulationFolder, RunFolder, default_folder, folder_names
@@ -65,7 +66,7 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
     else:
         population, state = _new(points, out), None
         population.folder.check(overwrite)
-    set_threads(population.configs[0])
+    use_threads(population.configs[0])
     samples, source = load_samples(population.configs[0])
     origin = {"data": source, "made_by": provenance()}  # now: the source may change while the training runs
     if state is None:
@@ -93,7 +94,7 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
     for name in folder.names():
         member = folder.run(name)
         config = revise(member.read_settings(), overrides)
-        set_threads(config)
+        use_threads(config)
         network = build([config])
         weights = [weight[None] for weight in checkpoint.load_network(member.network, config.training.keep)]
         if [weight.shape for weight in weights] != [weight.shape for weight in network.weights]:
@@ -108,9 +109,10 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield metrics | {"data": source}
 
 
-def set_threads(config: Config) -> None:
-    """As many as the configuration says, else as this process may use."""
-    torch.set_num_threads(config.cluster.threads or len(os.sched_getaffinity(0)))
+def use_threads(config: Config) -> None:
+    """The kernels use as many as the configuration says, else as this process may; torch, with little to do, one."""
+    set_threads(config.cluster.threads or len(os.sched_getaffinity(0)))
+    torch.set_num_threads(1)
 
 
 def load_samples(config: Config) -> tuple[dict[str, Samples], dict[str, str]]:

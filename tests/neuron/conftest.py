@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ttfsrun.neuron import Neuron, reference
+from ttfsrun.neuron import Neuron, get_threads, reference, set_threads
 
 Array = NDArray[np.float64]
 CheckExact = Callable[[Tensor, Tensor, Tensor, Neuron], None]
@@ -37,9 +37,9 @@ def dtype(request: pytest.FixtureRequest) -> torch.dtype:
 
 @pytest.fixture
 def restore_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
+    before = get_threads()
     yield
-    torch.set_num_threads(before)
+    set_threads(before)
 
 
 @pytest.fixture(scope="session")

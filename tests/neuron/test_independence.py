@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ttfsrun.neuron import Neuron, first_spike, parallel
+from ttfsrun.neuron import Neuron, first_spike, parallel, set_threads
 
 
 def results(times: Tensor, weight: Tensor, neuron: Neuron) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,7 +40,7 @@ def test_the_number_of_threads_does_not_change_a_bit(taus, kind, dtype, draw_lay
     assert 3 * 40 * 50 * 70 // parallel.SMALLEST_SHARE >= 3  # enough for three threads to be used
     each = []
     for threads in (1, 2, 3):
-        torch.set_num_threads(threads)
+        set_threads(threads)
         each.append(results(times, weight, neuron_of(kind, taus, 70)))
     for other in each[1:]:
         for one, same in zip(each[0], other, strict=True):
@@ -51,7 +51,7 @@ def test_the_number_of_threads_does_not_change_a_bit(taus, kind, dtype, draw_lay
 @pytest.mark.usefixtures("restore_threads")
 @pytest.mark.parametrize("items", [0, 1, 2, 3, 5, 100])
 def test_threads_share_all_items_and_each_item_once(items):
-    torch.set_num_threads(3)
+    set_threads(3)
     shares, runners = [], set()
     together = threading.Barrier(min(items, 3)) if items else None
 
@@ -68,7 +68,7 @@ def test_threads_share_all_items_and_each_item_once(items):
 
 @pytest.mark.usefixtures("restore_threads")
 def test_little_work_is_not_worth_a_thread():
-    torch.set_num_threads(3)
+    set_threads(3)
     shares = []
     parallel.for_ranges(lambda low, high: shares.append((low, high)), 100, parallel.SMALLEST_SHARE - 1)
     assert shares == [(0, 100)]
@@ -77,7 +77,7 @@ def test_little_work_is_not_worth_a_thread():
 @pytest.mark.usefixtures("restore_threads")
 @pytest.mark.parametrize("wrong", [0, 50, 99])
 def test_an_error_in_any_thread_reaches_the_caller(wrong):
-    torch.set_num_threads(3)
+    set_threads(3)
 
     def task(low: int, high: int) -> None:
         if low <= wrong < high:

@@ -64,7 +64,7 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
         dropped if its largest entry exceeds this (a neuron that barely reached its threshold has V'(T) near 0).
     Returns [..., B, M]. Differentiable by times, weight, v_th and v_leak. Memory O(B (N + M) + N M) per network.
     The leading dimensions are networks; none affects another's bits, nor does the number of threads
-    (`torch.set_num_threads`). Raises ValueError for NaN or -inf times, weights that are not finite and shapes that do
+    (`set_threads`). Raises ValueError for NaN or -inf times, weights that are not finite and shapes that do
     not fit, TypeError for other types.
     """
     _check(times, weight, neuron)

@@ -8,9 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
 
-import torch
-
 SMALLEST_SHARE = 100_000  # synaptic events per thread below which starting it costs more than it saves
+
+_threads = len(os.sched_getaffinity(0))
+
+
+def get_threads() -> int:
+    """On how many threads the kernels run at most; at first, on as many cores as the process may use."""
+    return _threads
+
+
+def set_threads(threads: int) -> None:
+    """Let the kernels run on up to so many threads, of this process. No result depends on it.
+
+    Apart from torch's own setting: where both use several, torch's threads wait busily for their next turn
+    on the cores that the kernels need.
+    """
+    global _threads  # noqa: PLW0603
+    if threads < 1:
+        raise ValueError(f"threads={threads}: at least one is needed")
+    _threads = threads
 
 
 @lru_cache(maxsize=1)
@@ -20,17 +37,17 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
 
 
 def for_ranges(task: Callable[[int, int], object], items: int, events: int) -> None:
-    """Run task(low, high) over consecutive ranges that cover `items`, on up to torch.get_num_threads() threads.
+    """Run task(low, high) over consecutive ranges that cover `items`, on up to get_threads() threads.
 
     events: the work in all, in synaptic events, to decide whether threads pay. The task releases the GIL and
     treats each item alone, so that the division never shows in the result.
     """
-    shares = min(torch.get_num_threads(), items, 1 + events // SMALLEST_SHARE)
+    shares = min(get_threads(), items, 1 + events // SMALLEST_SHARE)
     if shares <= 1:
         task(0, items)
         return
     edges = [items * share // shares for share in range(shares + 1)]
-    pool = _pool(os.getpid(), torch.get_num_threads())
+    pool = _pool(os.getpid(), get_threads())
     waiting = [pool.submit(task, low, high) for low, high in pairwise(edges[1:])]
     task(edges[0], edges[1])
     for future in waiting:
