@@ -16,7 +16,7 @@ import pytest
 from ttfsrun import checkpoint, experiment
 from ttfsrun.cli import main
 
-WITHOUT_FIGURES = "experiment.draw = experiment.draw_curves = lambda *args: None"
+WITHOUT_FIGURES = "experiment.draw_all = lambda *args, **kwargs: None"
 EVERY_EPOCH = "experiment.CHECKPOINT_SECONDS = 0.0"
 PATIENCE = 60.0  # seconds
 
@@ -58,8 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: tuple[str, .
     """What the long training leaves when nothing disturbs it."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "draw", lambda *args: None)
-        patch.setattr(experiment, "draw_curves", lambda *args: None)
+        patch.setattr(experiment, "draw_all", lambda *args, **kwargs: None)
         assert main(["train", *tiny_overrides, *LONG, "--out", str(out)]) == 0
     return results(out)
 
@@ -131,3 +130,18 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_ends_the_same(
     assert_stopped_in_the_middle(run)
     assert main(["train", "--resume", str(run)]) == 0
     assert results(run) == whole
+
+
+@pytest.mark.slow
+def test_the_figures_of_many_networks_are_drawn_by_several_processes_to_the_same_bytes(
+    tiny_overrides: tuple[str, ...], tmp_path: Path
+) -> None:
+    pictures = []
+    for threads in (1, 2):
+        out = tmp_path / str(threads)
+        words = ["train", *tiny_overrides, f"cluster.threads={threads}", "seed.init=range(5)", "--out", str(out)]
+        done = subprocess.run([sys.executable, "-m", "ttfsrun", *words], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        pictures.append({path.relative_to(out): path.read_bytes() for path in out.rglob("figures/*")})
+    assert len(pictures[0]) == 5 * 7
+    assert pictures[0] == pictures[1]

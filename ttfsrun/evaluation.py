@@ -82,7 +82,7 @@ def evaluate(network: Network, times: NDArray[np.float32], labels: NDArray[np.in
         decided[:, part] = winner.masked_fill(earliest == math.inf, -1).numpy()
         expected = torch.from_numpy(labels[part]).expand(size, -1)
         losses[:, part] = sample_losses(loss, layers[-1], expected)[0]
-        spikes += np.stack([torch.isfinite(layer).sum((1, 2)).numpy() for layer in layers], axis=1)
+        spikes += np.stack([np.count_nonzero(layer.flatten(1).numpy() < np.inf, axis=1) for layer in layers], axis=1)
     neurons = tuple(weight.shape[-1] for weight in network.weights)
     return [
         Evaluation(float(losses[p].mean()), labels, decided[p], first[p], spikes[p], neurons, n_classes)

@@ -22,8 +22,8 @@ from ttfsrun.errors import UserError
 from ttfsrun.evaluation import Evaluation
 from ttfsrun.evaluation import evaluate as evaluate_network
 from ttfsrun.network import build
-from ttfsrun.neuron import set_threads
-from ttfsrun.portrait import draw, draw_curves
+from ttfsrun.neuron import get_threads, keep_freed_memory, set_threads
+from ttfsrun.portrait import draw_all, portrait
 from ttfsrun.progress import display
 from ttfsrun.results.folder import PopulationFolder, RunFolder, default_folder, folder_names
 from ttfsrun.results.provenance import provenance
@@ -113,6 +113,7 @@ def use_threads(config: Config) -> None:
     """The kernels use as many as the configuration says, else as this process may; torch, with little to do, one."""
     set_threads(config.cluster.threads or len(os.sched_getaffinity(0)))
     torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 def load_samples(config: Config) -> tuple[dict[str, Samples], dict[str, str]]:
@@ -196,7 +197,7 @@ def _report(trainer: Trainer, population: Population, samples: dict[str, Samples
     chosen = trainer.best() if keep == "best" else trainer.last()
     state, loss = trainer.state, trainer.settings.loss
     results = {name: evaluate_network(chosen, part.times, part.labels, loss) for name, part in samples.items()}
-    rows = []
+    rows, portraits = [], []
     for p, (run, config) in enumerate(zip(population.runs(), population.configs, strict=True)):
         own = {name: evaluations[p] for name, evaluations in results.items()}
         metrics: dict[str, Any] = {
@@ -213,10 +214,10 @@ def _report(trainer: Trainer, population: Population, samples: dict[str, Samples
         table = curve_table(state, p)
         run.write_curves(table)
         network = build([config]).with_weights([weight[p : p + 1] for weight in chosen.weights])
-        draw(run, config, network, samples["test"], own["test"])
-        draw_curves(run, table)
+        portraits.append((portrait(config, network, samples["test"], own["test"], table), str(run.figures)))
         run.write_metrics(metrics)
         rows.append(_row(population.names[p], own))
+    draw_all(portraits, processes=get_threads())
     return rows
 
 

@@ -1,6 +1,11 @@
-"""The figures of one trained network: what it computes, handed to `ttfsrun.figures` as plain arrays."""
+"""The figures of trained networks: what they compute as plain arrays, drawn by as many processes as pay."""
 
 from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pandas as pd
@@ -10,39 +15,45 @@ from torch import Tensor
 from ttfsrun.config import Config, YinYang
 from ttfsrun.data import encode
 from ttfsrun.evaluation import Evaluation
-from ttfsrun.figures import confusion, curves, decision_map, raster, style
+from ttfsrun.figures.album import DecisionMap, Portrait, draw
+from ttfsrun.figures.decision_map import NAMES, Outline
 from ttfsrun.network import Network
-from ttfsrun.results.folder import RunFolder
 from ttfsrun.training import Samples
 
 GRID = 121  # points a side of the decision map
 RASTER_SAMPLES = 4
+FEW = 4  # networks whose figures are drawn sooner than another process has started
 
 
-def draw(folder: RunFolder, config: Config, network: Network, test: Samples, result: Evaluation) -> None:
-    """Confusion matrix, raster and, for yin-yang, the decision map, of one network (P = 1) on the test set."""
-    counts, silent = result.confusion[:, :-1], result.confusion[:, -1]
-    names = list(decision_map.NAMES) if isinstance(config.data, YinYang) else None
-    matrix = confusion.confusion_matrix(counts, silent, names)
-    style.save(matrix, folder.figures / "confusion", confusion.table(counts, silent, names))
-
+def portrait(config: Config, network: Network, test: Samples, result: Evaluation, curves: pd.DataFrame) -> Portrait:
+    """What the figures of one network (P = 1) show, from its evaluation on the test set."""
     chosen = _first_of_each_class(test.labels)
     times = torch.from_numpy(test.times[chosen])
-    layers = [times.numpy(), *(layer[0].numpy() for layer in _run(network, times))]
-    figure = raster.raster(layers, test.labels[chosen], names)
-    style.save(figure, folder.figures / "raster", raster.table(layers, test.labels[chosen]))
-
-    if isinstance(config.data, YinYang):
-        _draw_decision_map(folder, config.data, network, test, result)
-
-
-def draw_curves(folder: RunFolder, table: pd.DataFrame) -> None:
-    """Loss and error over the epochs; the numbers are the run's curves.csv."""
-    style.save(curves.learning_curves(table), folder.figures / "curves")
+    yin_yang = config.data if isinstance(config.data, YinYang) else None
+    return Portrait(
+        counts=result.confusion,
+        times=[times.numpy(), *(layer[0].numpy() for layer in _run(network, times))],
+        labels=test.labels[chosen],
+        names=list(NAMES) if yin_yang else None,
+        curves=curves,
+        decision_map=_decision_map(yin_yang, network, test, result) if yin_yang else None,
+    )
 
 
-def _draw_decision_map(folder: RunFolder, data: YinYang, network: Network, test: Samples, result: Evaluation) -> None:
-    outline = decision_map.Outline(data.r_small, data.r_big)
+def draw_all(portraits: Sequence[tuple[Portrait, str]], processes: int) -> None:
+    """Draw the figures of each network in the folder beside it."""
+    if processes == 1 or len(portraits) <= FEW:
+        for portrait, folder in portraits:
+            draw(portrait, folder)
+        return
+    # Spawned, not forked: a fork would take along threads' locks. An interrupt is for the parent to handle.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, ignore) as pool:
+        for done in [pool.submit(draw, portrait, folder) for portrait, folder in portraits]:
+            done.result()
+
+
+def _decision_map(data: YinYang, network: Network, test: Samples, result: Evaluation) -> DecisionMap:
     side = np.linspace(0, 2 * data.r_big, GRID)
     x, y = (axis.ravel().astype(np.float32) for axis in np.meshgrid(side, side))
     points = encode(np.column_stack((x, y, 1 - x, 1 - y)), data.encoding)
@@ -50,8 +61,7 @@ def _draw_decision_map(folder: RunFolder, data: YinYang, network: Network, test:
     span = data.encoding.t_late - data.encoding.t_early
     tested = pd.DataFrame((test.times[:, :2] - data.encoding.t_early) / span, columns=["x", "y"])
     tested = tested.assign(label=test.labels, decided=result.decision)
-    figure = decision_map.decision_map(side, side, output, outline, tested)
-    style.save(figure, folder.figures / "decision_map", decision_map.table(side, side, output, outline))
+    return DecisionMap(side, output, Outline(data.r_small, data.r_big), tested)
 
 
 def _first_of_each_class(labels: np.ndarray) -> np.ndarray:

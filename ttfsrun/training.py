@@ -158,8 +158,10 @@ class Trainer:
         self._require_finite(gradient.sum((1, 2)).numpy(), "gradient of the loss", batch)
         layers[-1].backward(gradient / labels.shape[1])
         gradients = [_take_gradient(weight) for weight in weights]
-        silent = [torch.isinf(layer.detach()) for layer in layers]
-        fractions = np.stack([mask.mean((1, 2), dtype=torch.float64).numpy() for mask in silent], axis=1)
+        silent = [layer.detach() == math.inf for layer in layers]
+        fractions = np.stack(
+            [np.count_nonzero(mask.flatten(1).numpy(), axis=1) / mask[0].numel() for mask in silent], axis=1
+        )
         bumped = self._bump(silent, fractions)
         for number, by_weight in enumerate(gradients, 1):
             self._require_finite(by_weight.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)

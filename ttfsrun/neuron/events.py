@@ -12,7 +12,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.simd import any_lane, decay_series, exp, fabs, load, select, splat, store
+from ttfsrun.neuron.simd import any_lane, decay_series, exp, fabs, item, load, select, splat, store
 
 Floats = NDArray[Any]
 
@@ -68,10 +68,11 @@ def event(tau, inputs, row, j, slow, fast):
 @overload(event)
 def _event(tau, inputs, row, j, slow, fast):
     def shared(tau, inputs, row, j, slow, fast):
-        return splat(tau, inputs.x[row, j]), splat(tau, inputs.s[row, j])
+        at = row * inputs.x.shape[1] + j
+        return splat(tau, item(inputs.x, at)), splat(tau, item(inputs.s, at))
 
     def own(tau, inputs, row, j, slow, fast):
-        delay = splat(tau, inputs.delay[row, j])
+        delay = splat(tau, item(inputs.delay, row * inputs.x.shape[1] + j))
         return exp(delay / fast), stretched(delay, slow, fast)
 
     return shared if tau.ndim == 1 else own
@@ -132,23 +133,25 @@ def sort_keys(times, keys):
 @compiled
 def chunk_inputs(times, row, span, inputs, ahead):
     """Delays of a row's inputs since the origin of their chunk, and of the next input (`ahead`: start, end)."""
+    n_inputs = times.shape[1]
     count = 0
-    while count < times.shape[1] and times[row, inputs.order[row, count]] < np.inf:
+    first = origin = 0.0
+    start = 0
+    while count < n_inputs:
+        time = item(times, row * n_inputs + item(inputs.order, row * n_inputs + count))
+        if time == np.inf:
+            break
+        if count == 0 or time - first > span:
+            if count > 0:
+                ahead[1, count - 1] = time - origin
+                inputs.chunk_end[row, start] = count
+            start, first, origin = count, time, time + span / 2
+            inputs.origin[row, start] = origin
+        elif count > 0:
+            ahead[1, count - 1] = time - origin
+        inputs.delay[row, count] = ahead[0, count] = time - origin
         count += 1
     inputs.finite[row] = count
-    start = 0
-    while start < count:
-        first = times[row, inputs.order[row, start]]
-        origin = first + span / 2
-        end = start
-        while end < count and times[row, inputs.order[row, end]] - first <= span:
-            delay = times[row, inputs.order[row, end]] - origin
-            inputs.delay[row, end] = delay
-            ahead[0, end] = delay
-            if end > start:
-                ahead[1, end - 1] = delay
-            end += 1
-        ahead[1, end - 1] = times[row, inputs.order[row, end]] - origin if end < count else FAR
-        inputs.origin[row, start] = origin
-        inputs.chunk_end[row, start] = end
-        start = end
+    if count > 0:
+        ahead[1, count - 1] = FAR
+        inputs.chunk_end[row, start] = count

@@ -15,7 +15,7 @@ import numpy as np
 
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.events import event, of_block, stretched
-from ttfsrun.neuron.simd import any_lane, exp, fabs, load, max_lane, maximum, select, splat, store, sum_lanes
+from ttfsrun.neuron.simd import any_lane, exp, fabs, item, load, max_lane, maximum, select, splat, store, sum_lanes
 
 
 @compiled
@@ -78,7 +78,7 @@ def backward_weight(low, high, layer, inputs, spikes, gradient, limit, out):
                 g, gs = response_factors(factor, time, inputs.origin[row, chunk], slow, fast)
                 for j in range(chunk, min(n_causal, inputs.chunk_end[row, chunk])):
                     x, s = event(layer.fast, inputs, row, j, slow, fast)
-                    at = (pair * n_inputs + inputs.order[row, j]) * lanes
+                    at = (pair * n_inputs + item(inputs.order, row * n_inputs + j)) * lanes
                     entry = select(causal > splat(fast, j), x * (gs - g * s), zero)
                     store(out, at, load(out, at) + entry)
                 chunk = inputs.chunk_end[row, chunk]
@@ -109,15 +109,16 @@ def backward_time(low, high, layer, inputs, spikes, gradient, out, own):
                 store(own, width + k * lanes, gs / fast)
                 store(own, 2 * width + k * lanes, causal)
             for j in range(chunk, min(n_causal, inputs.chunk_end[row, chunk])):
+                source = item(inputs.order, row * n_inputs + j)
                 total = splat(out, 0.0)
                 for k in range(n_blocks):
                     fast, slow = of_block(layer.fast, p, k * lanes), of_block(layer.slow, p, k * lanes)
                     x, s = event(layer.fast, inputs, row, j, slow, fast)
-                    weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + inputs.order[row, j]) * lanes)
+                    weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + source) * lanes)
                     g, gs = load(own, k * lanes), load(own, width + k * lanes)
                     # k'(T - t_i) V'-normalised: x_i (1 + s_i / slow - s(T) / fast), with the sign of `factor`
                     entry = weight * x * (gs - g - g * s / slow)
                     causal = load(own, 2 * width + k * lanes) > splat(out, j)
                     total = total + select(causal, entry, splat(out, 0.0))
-                out[row, inputs.order[row, j]] = sum_lanes(total)
+                out[row, source] = sum_lanes(total)
             chunk = inputs.chunk_end[row, chunk]

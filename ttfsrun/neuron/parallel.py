@@ -7,8 +7,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
+from threading import Lock
 
 SMALLEST_SHARE = 100_000  # synaptic events per thread below which starting it costs more than it saves
+SHARES_PER_THREAD = 4
 
 _threads = len(os.sched_getaffinity(0))
 
@@ -42,13 +44,25 @@ def for_ranges(task: Callable[[int, int], object], items: int, events: int) -> N
     events: the work in all, in synaptic events, to decide whether threads pay. The task releases the GIL and
     treats each item alone, so that the division never shows in the result.
     """
-    shares = min(get_threads(), items, 1 + events // SMALLEST_SHARE)
-    if shares <= 1:
+    threads = min(get_threads(), items, 1 + events // SMALLEST_SHARE)
+    if threads <= 1:
         task(0, items)
         return
+    shares = min(items, threads * SHARES_PER_THREAD)
     edges = [items * share // shares for share in range(shares + 1)]
-    pool = _pool(os.getpid(), get_threads())
-    waiting = [pool.submit(task, low, high) for low, high in pairwise(edges[1:])]
-    task(edges[0], edges[1])
-    for future in waiting:
-        future.result()
+    ranges = pairwise(edges)
+    lock = Lock()
+
+    def work() -> None:
+        """Take ranges as long as there are any: a thread with quick ones takes more."""
+        while True:
+            with lock:
+                taken = next(ranges, None)
+            if taken is None:
+                return
+            task(*taken)
+
+    others = [_pool(os.getpid(), get_threads()).submit(work) for _ in range(threads - 1)]
+    work()
+    for other in others:
+        other.result()

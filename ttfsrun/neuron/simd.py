@@ -148,6 +148,17 @@ def _pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Val
 
 
 @intrinsic
+def item(typing: Any, array: types.Array, index: types.Integer) -> Any:
+    """The number at flat `index` of a C-contiguous array: without the test for a negative index of `array[index]`."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.load(builder.gep(data, [args[1]]))
+
+    return array.dtype(array, types.intp), generate
+
+
+@intrinsic
 def load(typing: Any, array: types.Array, index: types.Integer) -> Any:
     """The vector that starts at flat `index` of a C-contiguous array."""
     vector = Vector(array.dtype)

@@ -29,7 +29,7 @@ from numba.extending import overload
 
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.events import CHUNK, chunk_inputs, event, of_block, prepare_shared, stretched
-from ttfsrun.neuron.simd import any_lane, exp, fabs, fma, load, log, maximum, minimum, select, splat, sqrt, store
+from ttfsrun.neuron.simd import any_lane, exp, fabs, fma, item, load, log, maximum, minimum, select, splat, sqrt, store
 
 MAX_ITERATIONS = 64  # the root needs 2 or 3; more only where the peak grazes the threshold
 TILE = 16  # rows whose inputs stay in the cache while all blocks of neurons walk over them
@@ -42,7 +42,8 @@ def interval_start(tau, ahead, j, slow, fast):
 @overload(interval_start)
 def _interval_start(tau, ahead, j, slow, fast):
     def shared(tau, ahead, j, slow, fast):
-        return splat(tau, ahead[2, j]), splat(tau, ahead[3, j])
+        width = ahead.shape[1]
+        return splat(tau, item(ahead, 2 * width + j)), splat(tau, item(ahead, 3 * width + j))
 
     def own(tau, ahead, j, slow, fast):
         return exp(splat(tau, ahead[0, j]) / slow), stretched(splat(tau, ahead[1, j]), slow, fast)
@@ -57,7 +58,8 @@ def interval_end(tau, ahead, j, slow, fast):
 @overload(interval_end)
 def _interval_end(tau, ahead, j, slow, fast):
     def shared(tau, ahead, j, slow, fast):
-        return splat(tau, ahead[4, j]), splat(tau, ahead[5, j])
+        width = ahead.shape[1]
+        return splat(tau, item(ahead, 4 * width + j)), splat(tau, item(ahead, 5 * width + j))
 
     def own(tau, ahead, j, slow, fast):
         end = splat(tau, ahead[1, j])
@@ -111,6 +113,43 @@ def crossing(hit, current, voltage, theta, slow, fast, length, epsilon):
 
 
 @compiled
+def advance(j, stop, a, b, threshold, slow, fast, row, weights, layer, inputs, ahead):
+    """Charge a block with inputs j, j + 1, ... until a neuron may spike before the next input: (that input, a, b).
+
+    The input is `stop` where none may. This is the inner loop, apart from what seldom happens so that all it
+    needs stays in registers.
+    """
+    n_inputs, lanes = layer.weight.shape[2:]
+    while j < stop:
+        x, s = event(layer.fast, inputs, row, j, slow, fast)
+        source = item(inputs.order, row * n_inputs + j)
+        charge = load(layer.weight, weights + source * lanes) * x
+        a = a + charge
+        b = b - charge * s
+        q, s_end = interval_start(layer.fast, ahead, j, slow, fast)
+        if any_lane(fma(a, s_end, b) > threshold * q):
+            break
+        j += 1
+    return j, a, b
+
+
+@compiled
+def spikes_before_next(j, a, b, threshold, slow, fast, row, layer, inputs, ahead):
+    """(lanes that spike between input j and the next, their current and voltage just after input j)."""
+    x, s = event(layer.fast, inputs, row, j, slow, fast)
+    q, s_end = interval_start(layer.fast, ahead, j, slow, fast)
+    q_end, x_end = interval_end(layer.fast, ahead, j, slow, fast)
+    end = fma(a, s_end, b)
+    new = end > threshold * q_end
+    drive = a * slow
+    peaked = (end > threshold * q) & ~new & (drive > threshold * x) & (threshold * x_end > drive)
+    current, voltage = a / x, fma(a, s, b) / q
+    if any_lane(peaked):
+        new = new | (peaked & (peak_height(current, voltage, threshold, slow, fast) > splat(a, 0.0)))
+    return new, current, voltage
+
+
+@compiled
 def walk(row, p, k, layer, inputs, ahead, spikes):
     """First spikes of one block of neurons in one row; `ahead` [6, N] belongs to the row."""
     n_blocks, n_inputs, lanes = layer.weight.shape[1:]
@@ -125,43 +164,24 @@ def walk(row, p, k, layer, inputs, ahead, spikes):
     hit = threshold < zero
     current = voltage = start = length = causal = zero
     a = b = zero
-    count = inputs.finite[row]
-    chunk = 0
-    origin = inputs.origin[row, 0]
-    while chunk < count:
-        if chunk > 0:
-            passed = splat(theta, inputs.origin[row, chunk] - origin)
+    chunk = j = 0
+    while j < inputs.finite[row] and any_lane(threshold < never):
+        if j > 0 and j == inputs.chunk_end[row, chunk]:
+            passed = splat(theta, inputs.origin[row, j] - inputs.origin[row, chunk])
             b = fma(a, stretched(passed, slow, fast), b) * exp(zero - passed / slow)
             a = a * exp(zero - passed / fast)
-        origin = inputs.origin[row, chunk]
-        for j in range(chunk, inputs.chunk_end[row, chunk]):
-            x, s = event(layer.fast, inputs, row, j, slow, fast)
-            charge = load(layer.weight, weights + inputs.order[row, j] * lanes) * x
-            a = a + charge
-            b = b - charge * s
-            q, s_end = interval_start(layer.fast, ahead, j, slow, fast)
-            end = fma(a, s_end, b)
-            possible = end > threshold * q
-            if any_lane(possible):
-                q_end, x_end = interval_end(layer.fast, ahead, j, slow, fast)
-                new = end > threshold * q_end
-                drive = a * slow
-                peaked = possible & ~new & (drive > threshold * x) & (threshold * x_end > drive)
-                if any_lane(new | peaked):
-                    i_now, v_now = a / x, fma(a, s, b) / q
-                    if any_lane(peaked):
-                        new = new | (peaked & (peak_height(i_now, v_now, threshold, slow, fast) > zero))
-                    current, voltage = select(new, i_now, current), select(new, v_now, voltage)
-                    start = select(new, splat(theta, origin + inputs.delay[row, j]), start)
-                    length = select(new, splat(theta, ahead[1, j] - ahead[0, j]), length)
-                    causal = select(new, splat(theta, j + 1), causal)
-                    threshold = select(new, never, threshold)
-                    hit = hit | new
-                    if not any_lane(threshold < never):
-                        break
-        if not any_lane(threshold < never):
-            break
-        chunk = inputs.chunk_end[row, chunk]
+            chunk = j
+        stop = inputs.chunk_end[row, chunk]
+        j, a, b = advance(j, stop, a, b, threshold, slow, fast, row, weights, layer, inputs, ahead)
+        if j < stop:
+            new, i_now, v_now = spikes_before_next(j, a, b, threshold, slow, fast, row, layer, inputs, ahead)
+            current, voltage = select(new, i_now, current), select(new, v_now, voltage)
+            start = select(new, splat(theta, inputs.origin[row, chunk] + inputs.delay[row, j]), start)
+            length = select(new, splat(theta, ahead[1, j] - ahead[0, j]), length)
+            causal = select(new, splat(theta, j + 1), causal)
+            threshold = select(new, never, threshold)
+            hit = hit | new
+            j += 1
 
     epsilon = np.finfo(spikes.time.dtype).eps
     h = zero
