@@ -173,12 +173,15 @@ def test_what_a_verb_raises_becomes_its_exit_code(
     assert capsys.readouterr().err == told
 
 
-def test_train_hands_over_points_and_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_hands_over_points_and_flags_and_prints_what_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     calls = []
     experiment = type(sys)("ttfsrun.experiment")
-    experiment.train = lambda *args, **kwargs: calls.append((args, kwargs)) or 0
+    experiment.train = lambda *args, **kwargs: calls.append((args, kwargs)) or ["one", "two"]
     monkeypatch.setitem(sys.modules, "ttfsrun.experiment", experiment)
     assert called("train", "seed.init=1,2", "--out", "here", "training.epochs=3", "--overwrite") == 0
+    assert capsys.readouterr().out == "one\ntwo\n"
     assert called("train", "--resume", "runs/x") == 0
     first, second = calls
     points = expand(["seed.init=1,2", "training.epochs=3"])
@@ -186,13 +189,16 @@ def test_train_hands_over_points_and_flags(monkeypatch: pytest.MonkeyPatch) -> N
     assert second == (([],), {"out": None, "overwrite": False, "resume": Path("runs/x")})
 
 
-def test_evaluate_hands_over_run_and_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluate_hands_over_run_and_overrides_and_prints_a_line_of_json_for_each_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     calls = []
     experiment = type(sys)("ttfsrun.experiment")
-    experiment.evaluate = lambda **kwargs: calls.append(kwargs) or 1
+    experiment.evaluate = lambda *args: calls.append(args) or iter([{"run": "a"}, {"run": "b"}])
     monkeypatch.setitem(sys.modules, "ttfsrun.experiment", experiment)
-    assert called("evaluate", "runs/x", "seed.chip=7", "--json", "seed.trial=1") == 1
-    assert calls == [{"run": Path("runs/x"), "overrides": ["seed.chip=7", "seed.trial=1"], "as_json": True}]
+    assert called("evaluate", "runs/x", "seed.chip=7", "--json", "seed.trial=1") == 0
+    assert calls == [(Path("runs/x"), ["seed.chip=7", "seed.trial=1"])]
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"run": "a"}, {"run": "b"}]
 
 
 @pytest.mark.parametrize(

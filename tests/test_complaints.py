@@ -13,7 +13,7 @@ def complaint_about(*overrides: str) -> str:
     return str(caught.value)
 
 
-LOSS_GROUP = "choose all of training.loss at once with training/loss= one of cross_entropy, squared_error"
+LOSS_GROUP = "choose all of training.loss at once with training/loss= one of cross_entropy,"
 LEARNING_RATE = "training.optimizer.learning_rate"
 MISTAKES: list[tuple[str, list[str]]] = [
     # a key that does not exist
@@ -36,7 +36,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("~training.epochs", ["training.epochs: missing; it has to be an integer >= 1"]),
     ("~training.epochs=4", ["~training.epochs=4", "300"]),
     ("~data", ["data: missing; choose it with data= one of", "yin_yang"]),
-    ("~training/loss", ["training.loss: missing; choose it with training/loss= one of cross_entropy, squared_error"]),
+    (
+        "~training/loss",
+        ["training.loss: missing; choose it with training/loss= one of cross_entropy, cross_entropy_paper,"],
+    ),
     # a group or a choice that does not exist
     ("experiment=mnist_16x61", ["unknown choice; it has to be one of mnist_16x16,", "did you mean mnist_16x16?"]),
     ("experiment=[yin_yang,mnist]", ["experiment=mnist: unknown choice"]),
@@ -78,9 +81,9 @@ MISTAKES: list[tuple[str, list[str]]] = [
     # one of several alternatives
     ("data.size=16", ["data.size=16: belongs to mnist, but data.name=yin_yang has samples", "with data= one of"]),
     ("training.loss.delta=1", ["belongs to squared_error, but training.loss.name=cross_entropy has xi", LOSS_GROUP]),
-    ("training.loss.name=squared_error", ["training.loss.xi=0.2: belongs to cross_entropy", LOSS_GROUP]),
+    ("training.loss.name=squared_error", ["training.loss.xi=0.05: belongs to cross_entropy", LOSS_GROUP]),
     ("training.loss.name=squared", ["has to be one of cross_entropy, squared_error; did you mean squared_error?"]),
-    ("training.schedule={name:cosine,final:0}", ["training.schedule.factor=0.95: belongs to step"]),
+    ("training.schedule={name:step,epochs:9}", ["training.schedule.final=0.0: belongs to cosine"]),
     # what cannot be read
     ("seed.init==3", ["seed.init==3: cannot be read as key=value: there is one = too many"]),
     ("network.hidden=[1,2", ["network.hidden=[1,2: cannot be read", "a bracket has no partner"]),

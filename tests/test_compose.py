@@ -128,7 +128,9 @@ def test_a_label_names_only_what_varies() -> None:
     assert expand(["seed.init=choice(3)", "seed.chip=5"])[0].label == ""
     assert [p.label for p in expand(["seed.init=3", "experiment=glob(mnist*)"])] == [
         "experiment=mnist_16x16",
+        "experiment=mnist_16x16_paper",
         "experiment=mnist_28x28",
+        "experiment=mnist_28x28_paper",
     ]
 
 
@@ -220,7 +222,7 @@ def test_a_value_that_follows_another_says_so() -> None:
 def test_groups_and_entries_set_on_the_command_line_are_its_own() -> None:
     origins = sources(["training.loss={xi:1}", "network.hidden.0=60", "~training.keep", "+training.keep=last"])
     assert origins["training.loss.xi"] == origins["network.hidden"] == origins["training.keep"] == "command line"
-    assert origins["training.loss.alpha"] == "conf/training/loss/cross_entropy.yaml"
+    assert origins["training.loss.alpha"] == "conf/training/loss/cross_entropy_sharp.yaml"
 
 
 def test_points_of_one_composer_have_their_own_sources() -> None:

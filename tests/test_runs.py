@@ -32,7 +32,10 @@ def start() -> Iterator[Start]:
     processes = []
 
     def run(*words: object, before: str = "pass") -> subprocess.Popen[str]:
-        code = f"import sys; from ttfsrun import cli, experiment; {WITHOUT_FIGURES}; {before}; sys.exit(cli.main())"
+        # What is started in the background inherits a deaf ear for interrupts.
+        listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        imports = "import sys; from ttfsrun import cli, experiment"
+        code = f"{listen}; {imports}; {WITHOUT_FIGURES}; {before}; sys.exit(cli.main())"
         argv = [sys.executable, "-c", code, *map(str, words)]
         environment = os.environ | {"FORCE_COLOR": "1"}  # as many continuous-integration services have it
         process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -53,16 +53,18 @@ def test_the_number_of_threads_does_not_change_a_bit(taus, kind, dtype, draw_lay
 def test_threads_share_all_items_and_each_item_once(items):
     set_threads(3)
     shares, runners = [], set()
-    together = threading.Barrier(min(items, 3)) if items else None
+    used = min(items, 3)
+    together = threading.Barrier(max(used, 1))
 
     def task(low: int, high: int) -> None:
         shares.append((low, high))
-        runners.add(threading.get_ident())
-        if together:
-            together.wait(timeout=60)  # returns only if the shares do run at the same time
+        if threading.get_ident() not in runners:
+            runners.add(threading.get_ident())
+            together.wait(timeout=60)  # returns only if all threads do run at the same time
 
     parallel.for_ranges(task, items, 10 * parallel.SMALLEST_SHARE)
-    assert len(runners) == len(shares) == max(1, min(items, 3))
+    assert len(runners) == max(used, 1)
+    assert len(shares) == (min(items, used * parallel.SHARES_PER_THREAD) if used > 1 else 1)
     assert sorted(item for low, high in shares for item in range(low, high)) == list(range(items))
 
 
