@@ -85,6 +85,12 @@ def test_the_readme_shows_all_three_experiments() -> None:
     assert [row[0].strip("`") for row in rows_of_the_table()] == ["yin_yang", "mnist_16x16", "mnist_28x28"]
 
 
+def test_the_readme_has_the_command_of_every_reference_result() -> None:
+    for words in commands((REFERENCE / "README.md").read_text(), "ttfsrun"):
+        verb, experiment, seeds, *_ = words
+        assert f"`ttfsrun {verb} {experiment} '{seeds}'`" in README
+
+
 @pytest.mark.parametrize("words", commands((REFERENCE / "README.md").read_text(), "ttfsrun"), ids=" ".join)
 def test_every_reference_result_is_of_the_command_beside_it(words: list[str]) -> None:
     verb, *overrides, flag, folder = words
