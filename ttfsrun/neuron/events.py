@@ -135,7 +135,8 @@ def chunk_inputs(times, row, span, inputs, ahead):
     """Delays of a row's inputs since the origin of their chunk, and of the next input (`ahead`: start, end)."""
     n_inputs = times.shape[1]
     count = 0
-    first = origin = 0.0
+    first = times.dtype.type(0)  # of the same type as a time, so that spans are compared as such
+    origin = 0.0
     start = 0
     while count < n_inputs:
         time = item(times, row * n_inputs + item(inputs.order, row * n_inputs + count))
