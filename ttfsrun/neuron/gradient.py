@@ -20,7 +20,7 @@ from ttfsrun.neuron.simd import any_lane, exp, fabs, item, load, max_lane, maxim
 
 @compiled
 def spike_gradient(row, p, k, layer, spikes, gradient):
-    """(-gradient / V'(T), T, number of causal inputs, slow, fast) of a block of neurons; 0 where none spiked."""
+    """(-gradient / V'(T), T, number of causal inputs) of a block of neurons; 0 where none spiked."""
     lanes = layer.weight.shape[3]
     at = (row * layer.weight.shape[1] + k) * lanes
     causal = load(spikes.causal, at)
@@ -42,8 +42,7 @@ def response_factors(factor, time, origin, slow, fast):
 @compiled
 def exceeds(row, factor, time, causal, slow, fast, layer, inputs, limit):
     """Lanes whose weight gradient has an entry of magnitude above the limit."""
-    largest = splat(factor, 0.0)
-    zero = splat(factor, 0.0)
+    largest = zero = splat(factor, 0.0)
     n_causal = int(max_lane(causal))
     chunk = 0
     while chunk < n_causal:
