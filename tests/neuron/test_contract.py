@@ -160,9 +160,3 @@ def test_parameters_are_finite(name, value, form):
 def test_a_time_constant_is_the_same_for_all_samples(name):
     with pytest.raises(ValueError, match=rf"{name} \[4, 3\]: a time constant is the same for all samples"):
         first_spike(torch.ones(4, 6), torch.ones(6, 3), Neuron(**{name: torch.ones(4, 3)}))
-
-
-@pytest.mark.parametrize("name", ["tau_mem", "tau_syn"])
-def test_a_time_constant_has_no_gradient_and_says_so(name):
-    with pytest.raises(ValueError, match=f"{name} requires a gradient"):
-        first_spike(torch.ones(4, 6), torch.ones(6, 3), Neuron(**{name: torch.ones(3, requires_grad=True)}))

@@ -23,6 +23,11 @@ def slopes(spikes, times, weight, tau_mem, tau_syn, theta):
     return out
 
 
+def membranes(time, times, weight, tau_mem, tau_syn):
+    """V - v_leak of every neuron [M] at one time, from times [N] and weight [N, M]."""
+    return np.array([reference.psp(time - t, tau_mem, tau_syn) for t in times]) @ weight
+
+
 @pytest.mark.parametrize("span", SPANS)
 def test_in_float64_spikes_are_those_of_the_reference_to_twelve_digits(taus, span, draw_layer):
     times, weight = draw_layer(6, 20, 12, span=span)
@@ -80,6 +85,20 @@ def test_numbers_as_parameters_are_not_rounded_to_float32():
     numbers = Neuron(tau_mem=1.3, tau_syn=0.9, v_th=1.1, v_leak=0.1)
     expected = reference.first_spike_of_one([0.0], [4.0], 1.3, 0.9, 1.1 - 0.1)
     assert first_spike(times, weight, numbers).item() == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("ratio", [0.55, 0.6, 1.0, 1.6, 1.77, 1.8, 2.0])
+def test_a_threshold_just_below_the_peak_is_crossed_before_the_peak(ratio, dtype, draw_layer, check_exact):
+    # A parabola through the start of the interval may miss such a threshold; the search then starts at the peak.
+    times, weight = draw_layer(1, 5, 200, dtype=dtype, seed=15)
+    grid = np.linspace(0, 10, 2001)
+    values = (times[0].double().numpy(), weight.double().numpy(), ratio, 1.0)
+    peaks = np.max([membranes(time, *values) for time in grid], axis=0)
+    below = 1 - 10 ** np.random.default_rng(16).uniform(-5, -2, len(peaks))
+    neuron = Neuron(ratio, 1.0, v_th=torch.tensor(np.where(peaks > 0.1, below * peaks, 9.0), dtype=dtype))
+    spikes = first_spike(times, weight, neuron)
+    assert torch.isfinite(spikes).sum() > 100
+    check_exact(spikes, times, weight, neuron)
 
 
 def test_for_equal_time_constants_the_spike_is_lamberts_w(dtype):

@@ -140,6 +140,54 @@ def test_a_neuron_is_the_same_bits_in_any_company(taus, kind, dtype, draw_layer)
         assert torch.equal(alone_by_weight[:, -1], by_weight[:, column])
 
 
+def results_by_tau(times: Tensor, weight: Tensor, tau_mem: Tensor, tau_syn: Tensor) -> list[Tensor]:
+    """Spikes, and the gradients by times, weights and both time constants for a loss as in `results`."""
+    leaves = [tensor.clone().requires_grad_() for tensor in (times, weight, tau_mem, tau_syn)]
+    spikes = first_spike(leaves[0], leaves[1], Neuron(leaves[2], leaves[3]))
+    upstream = torch.where(torch.isfinite(spikes), spikes, 0).detach()
+    return [spikes.detach(), *torch.autograd.grad(spikes, leaves, upstream)]
+
+
+def own_taus(*shape: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Time constants around 1, some of them equal to each other."""
+    generator = torch.Generator().manual_seed(1)
+    tau_mem, tau_syn = (0.7 + torch.rand(shape, generator=generator, dtype=dtype) for _ in range(2))
+    if shape and shape[-1] > 1:
+        tau_mem[..., ::4] = tau_syn[..., ::4]
+    return tau_mem, tau_syn
+
+
+@pytest.mark.usefixtures("restore_threads")
+@pytest.mark.parametrize("shape", [(), (70,), (3, 1, 1), (3, 1, 70)])
+def test_the_number_of_threads_does_not_change_a_bit_of_the_gradients_by_the_time_constants(shape, dtype, draw_layer):
+    times, weight = draw_layer(3, 40, 50, 70, dtype=dtype, seed=5)
+    assert 3 * 40 * 50 * 70 // parallel.SMALLEST_SHARE >= 3
+    constants = own_taus(*shape, dtype=dtype)
+    each = []
+    for threads in (1, 2, 3):
+        set_threads(threads)
+        each.append(results_by_tau(times, weight, *constants))
+    for other in each[1:]:
+        for one, same in zip(each[0], other, strict=True):
+            assert one.any()
+            assert torch.equal(one, same)
+
+
+@pytest.mark.parametrize("n_own", [1, 21])
+def test_a_network_has_the_same_bits_of_gradients_by_its_time_constants_alone_and_with_two_others(
+    n_own, dtype, draw_layer
+):
+    # 21 neurons fill neither one vector nor two.
+    times, weight = draw_layer(3, 9, 15, 21, dtype=dtype, seed=6)
+    tau_mem, tau_syn = own_taus(3, 1, n_own, dtype=dtype)
+    population = results_by_tau(times, weight, tau_mem, tau_syn)
+    for network in range(3):
+        alone = results_by_tau(times[network], weight[network], tau_mem[network], tau_syn[network])
+        for one, company in zip(alone, population, strict=True):
+            assert one.any()
+            assert torch.equal(one, company[network])
+
+
 MEMORY = """
 import resource, torch
 from ttfsrun.neuron import Neuron, first_spike

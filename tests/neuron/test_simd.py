@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numba
 import numpy as np
 import pytest
 
-from ttfsrun.neuron import simd
-from ttfsrun.neuron.simd import LANES, any_lane, load, max_lane, select, splat, store, sum_lanes
+from ttfsrun.neuron import elementary, simd
+from ttfsrun.neuron.simd import LANES, any_lane, cast, load, max_lane, select, splat, store, sum_lanes
 
 TYPES = [np.float32, np.float64]
 
@@ -21,22 +22,22 @@ def compiled(function):
 def elementwise(function):
     """`function` of vectors as a function of arrays; their length is a multiple of the lanes."""
 
-    def unary(a, out, lanes):
-        for at in range(0, a.size, lanes):
+    def unary(a, out):
+        for at in range(0, a.size, LANES):
             store(out, at, function(load(a, at)))
 
-    def binary(a, b, out, lanes):
-        for at in range(0, a.size, lanes):
+    def binary(a, b, out):
+        for at in range(0, a.size, LANES):
             store(out, at, function(load(a, at), load(b, at)))
 
-    def ternary(a, b, c, out, lanes):
-        for at in range(0, a.size, lanes):
+    def ternary(a, b, c, out):
+        for at in range(0, a.size, LANES):
             store(out, at, function(load(a, at), load(b, at), load(c, at)))
 
     def call(*arrays):
         kernel = {1: unary, 2: binary, 3: ternary}[len(arrays)]
         out = np.empty_like(arrays[0])
-        compiled(kernel)(*arrays, out, LANES[out.dtype])
+        compiled(kernel)(*arrays, out)
         return out
 
     return call
@@ -45,7 +46,7 @@ def elementwise(function):
 def whole(values, dtype):
     """`values` as an array of whole vectors."""
     values = np.asarray(values, dtype)
-    return np.resize(values, -(-values.size // LANES[values.dtype]) * LANES[values.dtype])
+    return np.resize(values, -(-values.size // LANES) * LANES)
 
 
 def units_in_last_place(result, exact):
@@ -70,12 +71,12 @@ def test_exp_is_within_one_unit_in_the_last_place(dtype):
     generator = np.random.default_rng(0)
     low, high = (-87, 88) if dtype == np.float32 else (-708, 709)
     x = whole(np.concatenate([generator.uniform(low, high, 100_000), generator.normal(0, 1, 100_000)]), dtype)
-    assert units_in_last_place(elementwise(simd.exp)(x), np.exp(wider(x))) < 1
+    assert units_in_last_place(elementwise(elementary.exp)(x), np.exp(wider(x))) < 1
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_exp_is_exact_at_its_ends(dtype):
-    result = elementwise(simd.exp)(whole([0.0, -0.0, -math.inf, math.inf, -1e30, 1e30, -1e4, 1e4], dtype))
+    result = elementwise(elementary.exp)(whole([0.0, -0.0, -math.inf, math.inf, -1e30, 1e30, -1e4, 1e4], dtype))
     assert result[:8].tolist() == [1, 1, 0, math.inf, 0, math.inf, 0, math.inf]
 
 
@@ -85,19 +86,59 @@ def test_log_is_within_three_units_in_the_last_place(dtype):
     span = 80 if dtype == np.float32 else 700
     near_one = 1 + generator.uniform(-0.5, 1, 100_000)
     x = whole(np.concatenate([np.exp(generator.uniform(-span, span, 100_000)), near_one]), dtype)
-    assert units_in_last_place(elementwise(simd.log)(x), np.log(wider(x))) < 3
+    assert units_in_last_place(elementwise(elementary.log)(x), np.log(wider(x))) < 3
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 def test_log_of_one_is_zero(dtype):
-    assert not elementwise(simd.log)(whole([1.0], dtype)).any()
+    assert not elementwise(elementary.log)(whole([1.0], dtype)).any()
 
 
 @each_type
-def test_decay_series_is_within_one_unit_in_the_last_place(dtype):
+def test_the_series_of_a_rise_is_within_one_unit_in_the_last_place(dtype):
     z = whole(np.random.default_rng(2).uniform(-0.5, 0.5, 100_000), dtype)
-    assert units_in_last_place(elementwise(simd.decay_series)(z), -np.expm1(-wider(z)) / wider(z)) < 1
-    assert elementwise(simd.decay_series)(whole([0.0], dtype))[0] == 1
+    assert units_in_last_place(elementwise(elementary.rise_series)(z), -np.expm1(-wider(z)) / wider(z)) < 1
+    assert elementwise(elementary.rise_series)(whole([0.0], dtype))[0] == 1
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_the_second_series_is_the_mean_slope_of_the_first(dtype):
+    z = whole(np.random.default_rng(3).uniform(0.01, 0.5, 1000), dtype)
+    with mpmath.workdps(40):
+        exact = [(1 - (1 - mpmath.exp(-x)) / x) / x for x in map(mpmath.mpf, z.tolist())]
+    result = elementwise(elementary.second_rise_series)(z)
+    np.testing.assert_allclose(result, [float(value) for value in exact], rtol=2 * np.finfo(dtype).eps)
+    assert elementwise(elementary.second_rise_series)(whole([0.0], dtype))[0] == 0.5
+
+
+@pytest.mark.parametrize(("storage", "error"), [(np.float32, 1e-9), (np.float64, 3e-16)])
+def test_the_short_series_are_as_exact_as_the_results_that_they_are_for(storage, error):
+    near_decay, near_rise = elementary.near_decay, elementary.near_rise
+
+    @compiled
+    def both(z, kept, decay, rise):
+        for at in range(0, z.size, LANES):
+            store(decay, at, near_decay(kept, load(z, at)))
+            store(rise, at, near_rise(kept, load(z, at)))
+
+    z = whole(np.append(np.random.default_rng(4).uniform(0, elementary.NEAR, 1000), [0, elementary.NEAR]), np.float64)
+    decay, rise = np.empty_like(z), np.empty_like(z)
+    both(z, np.empty(1, storage), decay, rise)
+    np.testing.assert_allclose(decay, np.exp(-z), rtol=error)
+    np.testing.assert_allclose(rise, np.where(z > 0, -np.expm1(-z) / np.where(z > 0, z, 1), 1), rtol=error)
+
+
+def test_a_cast_rounds_once():
+    @compiled
+    def narrowed_and_widened(a, narrow, wide):
+        store(narrow, 0, cast(narrow, load(a, 0)))
+        store(wide, 0, cast(wide, load(narrow, 0)))
+
+    a = np.random.default_rng(5).normal(0, 1, LANES)
+    narrow, wide = np.empty(LANES, np.float32), np.empty(LANES)
+    narrowed_and_widened(a, narrow, wide)
+    assert np.array_equal(narrow, a.astype(np.float32))
+    assert np.array_equal(wide, narrow.astype(np.float64))
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -165,9 +206,8 @@ def test_any_lane_sees_each_lane(dtype):
     def positive(a):
         return any_lane(load(a, 0) > splat(a, 0.0))
 
-    lanes = LANES[np.dtype(dtype)]
-    assert not positive(np.zeros(lanes, dtype))
-    assert all(positive(row) for row in np.eye(lanes, dtype=dtype))
+    assert not positive(np.zeros(LANES, dtype))
+    assert all(positive(row) for row in np.eye(LANES, dtype=dtype))
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -176,7 +216,7 @@ def test_a_sum_over_lanes_adds_halves_in_one_fixed_order(dtype):
     def total(a):
         return sum_lanes(load(a, 0))
 
-    for values in np.random.default_rng(6).normal(0, 1, (50, LANES[np.dtype(dtype)])).astype(dtype):
+    for values in np.random.default_rng(6).normal(0, 1, (50, LANES)).astype(dtype):
         rest = values
         while rest.size > 1:
             rest = rest[: rest.size // 2] + rest[rest.size // 2 :]
@@ -189,8 +229,7 @@ def test_the_largest_lane_is_found_wherever_it_is(dtype):
     def largest(a):
         return max_lane(load(a, 0))
 
-    lanes = LANES[np.dtype(dtype)]
-    for row in np.eye(lanes, dtype=dtype) - 3:
+    for row in np.eye(LANES, dtype=dtype) - 3:
         assert largest(row) == -2
 
 
@@ -200,7 +239,6 @@ def test_a_vector_is_read_and_written_anywhere_in_an_array(dtype):
     def shift(a, out, source, target):
         store(out, target, load(a, source))
 
-    lanes = LANES[np.dtype(dtype)]
-    a, out = np.arange(3 * lanes, dtype=dtype), np.full(3 * lanes, -1, dtype)
+    a, out = np.arange(3 * LANES, dtype=dtype), np.full(3 * LANES, -1, dtype)
     shift(a, out, 3, 5)
-    assert out.tolist() == [-1] * 5 + list(range(3, 3 + lanes)) + [-1] * (2 * lanes - 5)
+    assert out.tolist() == [-1] * 5 + list(range(3, 3 + LANES)) + [-1] * (2 * LANES - 5)

@@ -1,6 +1,14 @@
-"""What the kernels share: the arrays that they work on, and the inputs of a row as a sequence of events.
+"""What the kernels share: the arrays that they work on, and how a membrane gets from one input to the next.
 
 Shapes: R rows (samples of all networks, `rows` per network), N inputs, K blocks of L neurons, padded to K L.
+
+The response of a neuron to its inputs is symmetric in the two time constants. With slow = max(tau_mem, tau_syn),
+fast = min(tau_mem, tau_syn), a current I that decays with `fast` and charges a membrane U that decays with `slow`,
+over a time d without inputs
+
+    I -> I exp(-d / fast)        U -> exp(-d / slow) (U + I s(d))        s(d) = (1 - exp(-r d)) / r
+
+where r = 1 / fast - 1 / slow >= 0, and s(d) = d where r = 0: one formulation for every ratio.
 """
 
 from __future__ import annotations
@@ -12,42 +20,55 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.simd import any_lane, decay_series, exp, fabs, item, load, select, splat, store
+from ttfsrun.neuron.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
+from ttfsrun.neuron.simd import LANES, any_lane, cast, fabs, item, load, select, splat, store
 
 Floats = NDArray[Any]
 
-CHUNK = 2.0  # span of the inputs that share an origin, in units of the faster time constant
 FAR = 1e30  # "no further input": a finite stand-in for the end of time
+TILE = 16  # rows whose steps stay in the cache while all blocks of neurons walk over them
 
 
 class Layer(NamedTuple):
     """A layer of P networks: packed weights, and the four neuron parameters as the walk needs them."""
 
     weight: Floats  # [P, K, N, L]
-    theta: Floats  # [P, rows or 1, K L]: v_th - v_leak; inf in the padding
-    fast: Floats  # [P], or [P, K L] where each neuron has its own
-    slow: Floats  # the same shape
+    theta: Floats  # [P, rows or 1, K L], float64: v_th - v_leak; inf in the padding
+    slow: Floats  # [P], or [P, K L] where each neuron has its own; float64
+    fast: Floats  # the same
     shortest: Floats  # [P]: the smallest of `fast`
 
 
 class Inputs(NamedTuple):
-    """The finite input spikes of each row in the order of time; only the first `finite` entries are set."""
+    """The input spikes of each row, and their order in time."""
 
+    times: Floats  # [R, N]: inf where there is none
+    order: NDArray[np.int32]  # [R, N]: index of the earliest input, of the second, ...; silent ones last
     finite: NDArray[np.int32]  # [R]: how many there are
-    order: NDArray[np.int32]  # [R, N]: index of the input
-    chunk_end: NDArray[np.int32]  # [R, N]: set where a chunk starts
-    origin: Floats  # [R, N]: set where a chunk starts
-    delay: Floats  # [R, N]: since the chunk's origin
-    x: Floats  # [R, N]: exp(delay / fast); this and s only where neurons share their time constants
-    s: Floats  # [R, N]: stretched delay
 
 
 class Spikes(NamedTuple):
     """What the walk finds for each row and neuron."""
 
     time: Floats  # [R, K L]: inf where there is none
-    causal: Floats  # [R, K L]: number of inputs up to the spike; 0 where there is none
+    delay: Floats  # [R, K L]: since the last causal input
     slope: Floats  # [R, K L]: dV/dt at the spike; 1 where there is none
+    causal: Floats  # [R, K L]: number of inputs up to the spike; 0 where there is none
+
+
+class Constants(NamedTuple):
+    """The time constants of a block of neurons, as vectors."""
+
+    slow: Any
+    fast: Any
+    leak: Any  # 1 / slow
+    rate: Any  # 1 / fast - 1 / slow
+    near: Any  # a number: delays up to it are short for every neuron of the layer
+
+
+def is_shared(layer):
+    """Whether the neurons of a layer, given by its numba type, share their time constants."""
+    return layer.types[Layer._fields.index("slow")].ndim == 1
 
 
 def of_block(array, p, offset):
@@ -61,58 +82,121 @@ def _of_block(array, p, offset):
     return lambda array, p, offset: load(array, p * array.shape[1] + offset)
 
 
-def event(tau, inputs, row, j, slow, fast):
-    """(x, s) of input j of a row as vectors: prepared once for all neurons, or for each neuron's own constants."""
-
-
-@overload(event)
-def _event(tau, inputs, row, j, slow, fast):
-    def shared(tau, inputs, row, j, slow, fast):
-        at = row * inputs.x.shape[1] + j
-        return splat(tau, item(inputs.x, at)), splat(tau, item(inputs.s, at))
-
-    def own(tau, inputs, row, j, slow, fast):
-        delay = splat(tau, item(inputs.delay, row * inputs.x.shape[1] + j))
-        return exp(delay / fast), stretched(delay, slow, fast)
-
-    return shared if tau.ndim == 1 else own
-
-
-def prepare_shared(tau, layer, p, row, inputs, ahead):
-    """Fill in what all neurons of a layer share; nothing where each has its own time constants."""
-
-
-@overload(prepare_shared)
-def _prepare_shared(tau, layer, p, row, inputs, ahead):
-    def shared(tau, layer, p, row, inputs, ahead):
-        lanes = layer.weight.shape[3]
-        fast, slow = splat(tau, layer.fast[p]), splat(tau, layer.slow[p])
-        for j in range(0, inputs.finite[row], lanes):
-            here = row * inputs.x.shape[1] + j
-            start, end = load(inputs.delay, here), load(ahead[1], j)
-            store(inputs.x, here, exp(start / fast))
-            store(inputs.s, here, stretched(start, slow, fast))
-            store(ahead[2], j, exp(start / slow))
-            store(ahead[3], j, stretched(end, slow, fast))
-            store(ahead[4], j, exp(end / slow))
-            store(ahead[5], j, exp(end / fast))
-
-    def own(tau, layer, p, row, inputs, ahead):
-        pass
-
-    return shared if tau.ndim == 1 else own
+@compiled
+def constants_of(layer, p, k, like):
+    """Constants of block k of network p, in the type of the array `like`."""
+    slow, fast = of_block(layer.slow, p, k * LANES), of_block(layer.fast, p, k * LANES)
+    one = splat(slow, 1.0)
+    leak = one / slow
+    rate = one / fast - leak
+    return Constants(cast(like, slow), cast(like, fast), cast(like, leak), cast(like, rate), NEAR * layer.shortest[p])
 
 
 @compiled
-def stretched(delay, slow, fast):
-    """(1 - exp(-r delay)) / r, smooth through r = 0."""
+def stretched(delay, rate):
+    """s: (1 - exp(-rate delay)) / rate, smooth through rate = 0."""
     one = splat(delay, 1.0)
-    z = delay * (one / fast - one / slow)
-    by_series = delay * decay_series(z)
-    large = fabs(z) > splat(delay, 0.5)
+    z = delay * rate
+    size = fabs(z)
+    if not any_lane(size > splat(delay, 0.0)):
+        return delay
+    by_series = delay * rise_series(z)
+    large = size > splat(delay, 0.5)
     if any_lane(large):
-        return select(large, delay * ((one - exp(splat(delay, 0.0) - z)) / z), by_series)
+        return select(large, (one - exp(splat(delay, 0.0) - z)) / rate, by_series)
     return by_series
+
+
+@compiled
+def mean_rises(z):
+    """(m1, m2): m1 = (1 - exp(-z)) / z, the mean of exp(-y) over y in [0, z], and m2 = (1 - m1) / z; z >= 0."""
+    one, half = splat(z, 1.0), splat(z, 0.5)
+    by_series = rise_series(z), second_rise_series(z)
+    large = z > half
+    first = select(large, (one - exp(splat(z, 0.0) - z)) / z, by_series[0])
+    return first, select(large, (one - first) / z, by_series[1])
+
+
+@compiled
+def step(delay, tau):
+    """(exp(-d / fast), exp(-d / slow), s(d)) over a delay d >= 0."""
+    zero, one = splat(delay, 0.0), splat(delay, 1.0)
+    z = delay * tau.rate
+    slow_decay, ratio = exp(zero - delay * tau.leak), exp(zero - z)
+    rise = select(z > splat(delay, 0.5), (one - ratio) / tau.rate, delay * rise_series(z))
+    return slow_decay * ratio, slow_decay, rise
+
+
+@compiled
+def short_step(storage, delay, tau):
+    """`step` for d <= NEAR fast, in a fraction of the time; for results that are kept in the type of `storage`."""
+    decay = near_decay(storage, delay * tau.leak)
+    rise = delay * near_rise(storage, delay * tau.rate)
+    return decay * (splat(delay, 1.0) - tau.rate * rise), decay, rise
+
+
+def step_after(layer, steps, j, tau):
+    """`step` from input j to the next: prepared once for all neurons, or for each neuron's own constants."""
+
+
+@overload(step_after)
+def _step_after(layer, steps, j, tau):
+    def shared(layer, steps, j, tau):
+        width = steps.shape[1]
+        fast_decay, slow_decay = splat(steps, item(steps, width + j)), splat(steps, item(steps, 2 * width + j))
+        return fast_decay, slow_decay, splat(steps, item(steps, 3 * width + j))
+
+    def own(layer, steps, j, tau):
+        delay = item(steps, j)
+        if delay <= tau.near:
+            return short_step(layer.weight, splat(steps, delay), tau)
+        return step(splat(steps, delay), tau)
+
+    return shared if is_shared(layer) else own
+
+
+def prepare_shared(layer, p, count, steps):
+    """The steps of all neurons of a layer, where they share their time constants; else nothing."""
+
+
+@overload(prepare_shared)
+def _prepare_shared(layer, p, count, steps):
+    def shared(layer, p, count, steps):
+        tau = constants_of(layer, p, 0, steps)
+        for j in range(0, count, LANES):
+            fast_decay, slow_decay, rise = step(load(steps, j), tau)
+            store(steps, steps.shape[1] + j, fast_decay)
+            store(steps, 2 * steps.shape[1] + j, slow_decay)
+            store(steps, 3 * steps.shape[1] + j, rise)
+
+    def own(layer, p, count, steps):
+        pass
+
+    return shared if is_shared(layer) else own
+
+
+@compiled
+def prepare(row, p, layer, inputs, steps):
+    """Fill `steps` [4, N]: the delay from each finite input of a row to the next, and `step` over it where shared.
+
+    Returns the number of finite inputs.
+    """
+    n_inputs = inputs.times.shape[1]
+    count = 0
+    before = 0.0
+    while count < n_inputs:
+        source = item(inputs.order, row * n_inputs + count)
+        time = np.float64(item(inputs.times, row * n_inputs + source))
+        if time == np.inf:
+            break
+        if count > 0:
+            steps[0, count - 1] = time - before
+        before = time
+        count += 1
+    if count > 0:
+        steps[0, count - 1] = FAR
+    prepare_shared(layer, p, count, steps)
+    return count
 
 
 @compiled
@@ -128,31 +212,3 @@ def sort_keys(times, keys):
             flip = (bits[row, i] >> np.int32(31)) | np.int32(-0x80000000)
             keys[row, i] = (np.uint64(np.uint32(bits[row, i] ^ flip)) << np.uint64(32)) | np.uint64(i)
     return wrong == 0
-
-
-@compiled
-def chunk_inputs(times, row, span, inputs, ahead):
-    """Delays of a row's inputs since the origin of their chunk, and of the next input (`ahead`: start, end)."""
-    n_inputs = times.shape[1]
-    count = 0
-    first = times.dtype.type(0)  # of the same type as a time, so that spans are compared as such
-    origin = 0.0
-    start = 0
-    while count < n_inputs:
-        time = item(times, row * n_inputs + item(inputs.order, row * n_inputs + count))
-        if time == np.inf:
-            break
-        if count == 0 or time - first > span:
-            if count > 0:
-                ahead[1, count - 1] = time - origin
-                inputs.chunk_end[row, start] = count
-            start, first, origin = count, time, time + span / 2
-            inputs.origin[row, start] = origin
-        elif count > 0:
-            ahead[1, count - 1] = time - origin
-        inputs.delay[row, count] = ahead[0, count] = time - origin
-        count += 1
-    inputs.finite[row] = count
-    if count > 0:
-        ahead[1, count - 1] = FAR
-        inputs.chunk_end[row, start] = count

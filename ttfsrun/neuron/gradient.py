@@ -1,12 +1,14 @@
 """The derivatives of first spikes, compiled: the implicit function theorem at the crossing, summed over a batch.
 
-With the notation of `walk`, the response of a neuron to input i at its spike T is, for an origin o,
+With -g / V'(T) = lambda for an incoming gradient g, what a spike passes on to an input i is lambda k(T - t_i) for
+its weight, -lambda w_i k'(T - t_i) for its time. Both follow from what it passes on to the state (I, U) just after
+the input,
 
-    k(T - t_i) = x_i (s(T) - s_i) exp(-(T - o) / slow)
+    by_current = lambda k(T - t_i)        by_voltage = lambda exp(-(T - t_i) / slow)
 
-so that the gradient of a layer's weights is a sum over samples of masked products of rank two, and that of its
-input times, with k'(T - t_i) = x_i (1 + s_i / slow - s(T) / fast) exp(-(T - o) / slow), a masked product with
-the weights. No array of size B N M is made. Each sum has one fixed order.
+by k'(d) = exp(-d / slow) - k(d) / fast. The steps of `events`, transposed, carry them from one input back to the
+one before. Each neuron joins in at its last causal input; before, it passes on zeros. No array of size B N M is
+made. Each sum has one fixed order.
 """
 
 from __future__ import annotations
@@ -14,110 +16,154 @@ from __future__ import annotations
 import numpy as np
 
 from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.events import event, of_block, stretched
-from ttfsrun.neuron.simd import any_lane, exp, fabs, item, load, max_lane, maximum, select, splat, store, sum_lanes
+from ttfsrun.neuron.elementary import exp
+from ttfsrun.neuron.events import TILE, constants_of, mean_rises, prepare, step_after, stretched
+from ttfsrun.neuron.simd import (
+    LANES,
+    any_lane,
+    fabs,
+    fma,
+    item,
+    load,
+    max_lane,
+    maximum,
+    select,
+    splat,
+    store,
+    sum_lanes,
+)
 
 
 @compiled
-def spike_gradient(row, p, k, layer, spikes, gradient):
-    """(-gradient / V'(T), T, number of causal inputs) of a block of neurons; 0 where none spiked."""
-    lanes = layer.weight.shape[3]
-    at = (row * layer.weight.shape[1] + k) * lanes
+def at_last_cause(row, k, layer, spikes, gradient, tau):
+    """(by_current, by_voltage, causal) of a block of neurons just after the last causal input of each."""
+    at = (row * layer.weight.shape[1] + k) * LANES
     causal = load(spikes.causal, at)
     zero = splat(causal, 0.0)
-    spiked = causal > zero
-    factor = select(spiked, zero - load(gradient, at) / load(spikes.slope, at), zero)
-    time = select(spiked, load(spikes.time, at), zero)
-    return factor, time, causal
+    factor = select(causal > zero, zero - load(gradient, at) / load(spikes.slope, at), zero)
+    delay = load(spikes.delay, at)
+    by_voltage = factor * exp(zero - delay * tau.leak)
+    return by_voltage * stretched(delay, tau.rate), by_voltage, causal
 
 
 @compiled
-def response_factors(factor, time, origin, slow, fast):
-    """(g, g s(T)) so that factor k(T - t_i) = x_i (g s(T) - g s_i)."""
-    delay = time - splat(factor, origin)
-    g = factor * exp(splat(factor, 0.0) - delay / slow)
-    return g, g * stretched(delay, slow, fast)
+def one_back(j, by_current, by_voltage, last, layer, steps, tau):
+    """(by_current, by_voltage) just after input j, from those just after the next; `last` is `at_last_cause`."""
+    fast_decay, slow_decay, rise = step_after(layer, steps, j, tau)
+    by_voltage = by_voltage * slow_decay
+    by_current = fma(by_current, fast_decay, by_voltage * rise)
+    joins = last[2] == splat(by_voltage, j + 1)
+    return select(joins, last[0], by_current), select(joins, last[1], by_voltage)
 
 
 @compiled
-def exceeds(row, factor, time, causal, slow, fast, layer, inputs, limit):
-    """Lanes whose weight gradient has an entry of magnitude above the limit."""
-    largest = zero = splat(factor, 0.0)
-    n_causal = int(max_lane(causal))
-    chunk = 0
-    while chunk < n_causal:
-        g, gs = response_factors(factor, time, inputs.origin[row, chunk], slow, fast)
-        for j in range(chunk, min(n_causal, inputs.chunk_end[row, chunk])):
-            x, s = event(layer.fast, inputs, row, j, slow, fast)
-            entry = fabs(x * (gs - g * s))
-            largest = maximum(largest, select(causal > splat(factor, j), entry, zero))
-        chunk = inputs.chunk_end[row, chunk]
-    return (largest > splat(factor, limit)) | (fabs(factor) == splat(factor, np.inf))
+def largest_entry(last, layer, steps, tau):
+    """The largest magnitude that each neuron's gradient has among its weights."""
+    largest = by_current = by_voltage = splat(last[0], 0.0)
+    for j in range(int(max_lane(last[2])) - 1, -1, -1):
+        by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, steps, tau)
+        largest = maximum(largest, fabs(by_current))
+    return largest
 
 
 @compiled
-def backward_weight(low, high, layer, inputs, spikes, gradient, limit, out):
-    """Gradients by the weights, `out` [P, K, N, L], for the pairs (network, block) low to high."""
-    n_networks, n_blocks, n_inputs, lanes = layer.weight.shape
+def limited(last, limit, layer, steps, tau):
+    """`last` without the neurons whose gradient by the weights has an entry of magnitude above the limit."""
+    zero, top = splat(last[0], 0.0), splat(last[0], limit)
+    # From a delay h on, a response is at most fast exp(-h / slow) before its peak, where both are equal, and k(h)
+    # after it. So this seldom needs the exact largest entry.
+    reach = maximum(fabs(last[0]), fabs(last[1]) * tau.fast)
+    if any_lane(reach > top):
+        drop = (largest_entry(last, layer, steps, tau) > top) | (reach == splat(zero, np.inf))
+        last = (select(drop, zero, last[0]), select(drop, zero, last[1]), select(drop, zero, last[2]))
+    return last
+
+
+@compiled
+def backward_weight(low, high, layer, inputs, spikes, gradient, limit, out, steps):
+    """Gradients by the weights, `out` [P, K, N, L], for the pairs (network, block) low to high.
+
+    steps [TILE, 4, N] is room for what only this call needs.
+    """
+    n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
     rows = inputs.finite.size // n_networks
-    for pair in range(low, high):
-        p, k = pair // n_blocks, pair % n_blocks
-        fast, slow = of_block(layer.fast, p, k * lanes), of_block(layer.slow, p, k * lanes)
-        zero = splat(fast, 0.0)
-        for row in range(p * rows, (p + 1) * rows):
-            factor, time, causal = spike_gradient(row, p, k, layer, spikes, gradient)
-            # The response to an input never exceeds `fast`, so that this seldom needs the exact largest entry.
-            if any_lane(fabs(factor) * fast > splat(fast, limit)):
-                drop = exceeds(row, factor, time, causal, slow, fast, layer, inputs, limit)
-                factor = select(drop, zero, factor)
-            causal = select(factor == zero, zero, causal)
-            n_causal = int(max_lane(causal))
-            chunk = 0
-            while chunk < n_causal:
-                g, gs = response_factors(factor, time, inputs.origin[row, chunk], slow, fast)
-                for j in range(chunk, min(n_causal, inputs.chunk_end[row, chunk])):
-                    x, s = event(layer.fast, inputs, row, j, slow, fast)
-                    at = (pair * n_inputs + item(inputs.order, row * n_inputs + j)) * lanes
-                    entry = select(causal > splat(fast, j), x * (gs - g * s), zero)
-                    store(out, at, load(out, at) + entry)
-                chunk = inputs.chunk_end[row, chunk]
+    pair = low
+    while pair < high:
+        p = pair // n_blocks
+        until = min(high, (p + 1) * n_blocks)
+        for tile in range(p * rows, (p + 1) * rows, TILE):
+            end = min(tile + TILE, (p + 1) * rows)
+            for row in range(tile, end):
+                prepare(row, p, layer, inputs, steps[row - tile])
+            for block in range(pair, until):
+                tau = constants_of(layer, p, block - p * n_blocks, steps)
+                for row in range(tile, end):
+                    here = steps[row - tile]
+                    last = at_last_cause(row, block - p * n_blocks, layer, spikes, gradient, tau)
+                    last = limited(last, limit, layer, here, tau)
+                    by_current = by_voltage = splat(last[0], 0.0)
+                    for j in range(int(max_lane(last[2])) - 1, -1, -1):
+                        by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, here, tau)
+                        at = (block * n_inputs + item(inputs.order, row * n_inputs + j)) * LANES
+                        store(out, at, load(out, at) + by_current)
+        pair = until
 
 
 @compiled
-def backward_time(low, high, layer, inputs, spikes, gradient, out, own):
+def backward_time(low, high, layer, inputs, spikes, gradient, out, steps, total):
     """Gradients by the input times, `out` [R, N], for rows low to high.
 
-    own [3, K L] is room for g, g s(T) / fast and the number of causal inputs of each neuron.
+    steps [4, N] and total [N, L] are room for what only this call needs.
     """
-    n_networks, n_blocks, n_inputs, lanes = layer.weight.shape
+    n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
     rows = inputs.finite.size // n_networks
-    width = n_blocks * lanes
     for row in range(low, high):
         p = row // rows
-        n_causal = 0
+        finite = prepare(row, p, layer, inputs, steps)
+        for j in range(finite):
+            store(total, j * LANES, splat(total, 0.0))
         for k in range(n_blocks):
-            factor, time, causal = spike_gradient(row, p, k, layer, spikes, gradient)
-            n_causal = max(n_causal, int(max_lane(causal)))
-        chunk = 0
-        while chunk < n_causal:
-            for k in range(n_blocks):
-                fast, slow = of_block(layer.fast, p, k * lanes), of_block(layer.slow, p, k * lanes)
-                factor, time, causal = spike_gradient(row, p, k, layer, spikes, gradient)
-                g, gs = response_factors(factor, time, inputs.origin[row, chunk], slow, fast)
-                store(own, k * lanes, g)
-                store(own, width + k * lanes, gs / fast)
-                store(own, 2 * width + k * lanes, causal)
-            for j in range(chunk, min(n_causal, inputs.chunk_end[row, chunk])):
+            tau = constants_of(layer, p, k, steps)
+            inverse = tau.leak + tau.rate
+            last = at_last_cause(row, k, layer, spikes, gradient, tau)
+            by_current = by_voltage = splat(last[0], 0.0)
+            for j in range(int(max_lane(last[2])) - 1, -1, -1):
+                by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, steps, tau)
                 source = item(inputs.order, row * n_inputs + j)
-                total = splat(out, 0.0)
-                for k in range(n_blocks):
-                    fast, slow = of_block(layer.fast, p, k * lanes), of_block(layer.slow, p, k * lanes)
-                    x, s = event(layer.fast, inputs, row, j, slow, fast)
-                    weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + source) * lanes)
-                    g, gs = load(own, k * lanes), load(own, width + k * lanes)
-                    # k'(T - t_i) V'-normalised: x_i (1 + s_i / slow - s(T) / fast), with the sign of `factor`
-                    entry = weight * x * (gs - g - g * s / slow)
-                    causal = load(own, 2 * width + k * lanes) > splat(out, j)
-                    total = total + select(causal, entry, splat(out, 0.0))
-                out[row, source] = sum_lanes(total)
-            chunk = inputs.chunk_end[row, chunk]
+                weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
+                entry = weight * (by_current * inverse - by_voltage)
+                store(total, j * LANES, load(total, j * LANES) + entry)
+        for j in range(finite):
+            out[row, item(inputs.order, row * n_inputs + j)] = sum_lanes(load(total, j * LANES))
+
+
+@compiled
+def backward_constants(low, high, layer, inputs, spikes, gradient, by_slow, by_fast, steps):
+    """Gradients by the time constants of each row's neurons, [R, K L] both, for rows low to high.
+
+    With d = T - t_i, dk/d(1/slow) = -d^2 exp(-d / slow) m2 and dk/d(1/fast) = -d^2 exp(-d / slow) (m1 - m2), where
+    m1 and m2 are the `mean_rises` of rate d. steps [4, N] is room for what only this call needs.
+    """
+    n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
+    rows = inputs.finite.size // n_networks
+    for row in range(low, high):
+        p = row // rows
+        prepare(row, p, layer, inputs, steps)
+        for k in range(n_blocks):
+            tau = constants_of(layer, p, k, steps)
+            at = (row * n_blocks + k) * LANES
+            causal, final = load(spikes.causal, at), load(spikes.delay, at)
+            delay = slow_sum = fast_sum = zero = splat(final, 0.0)
+            for j in range(int(max_lane(causal)) - 1, -1, -1):
+                n_causal = splat(final, j + 1)
+                delay = select(causal > n_causal, delay + splat(final, item(steps, j)), final)
+                source = item(inputs.order, row * n_inputs + j)
+                weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
+                first, second = mean_rises(delay * tau.rate)
+                share = select(causal >= n_causal, weight * delay * delay * exp(zero - delay * tau.leak), zero)
+                slow_sum = slow_sum + share * second
+                fast_sum = fast_sum + share * (first - second)
+            factor = select(causal > zero, zero - load(gradient, at) / load(spikes.slope, at), zero)
+            inverse = tau.leak + tau.rate
+            store(by_slow, at, factor * slow_sum * tau.leak * tau.leak)
+            store(by_fast, at, factor * fast_sum * inverse * inverse)

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ttfsrun.neuron.events import Inputs, Layer, Spikes, sort_keys
-from ttfsrun.neuron.gradient import backward_time, backward_weight
+from ttfsrun.neuron.events import TILE, Inputs, Layer, Spikes, sort_keys
+from ttfsrun.neuron.gradient import backward_constants, backward_time, backward_weight
 from ttfsrun.neuron.parallel import for_ranges
-from ttfsrun.neuron.simd import LANES, WIDEST
-from ttfsrun.neuron.walk import TILE, forward
+from ttfsrun.neuron.simd import LANES
+from ttfsrun.neuron.walk import forward
 
 Value = float | Tensor
 
@@ -62,7 +62,7 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
     neuron: parameters that broadcast as `Neuron` says.
     gradient_limit: in the backward pass, the gradient by the weights that one sample brings to one neuron is
         dropped if its largest entry exceeds this (a neuron that barely reached its threshold has V'(T) near 0).
-    Returns [..., B, M]. Differentiable by times, weight, v_th and v_leak. Memory O(B (N + M) + N M) per network.
+    Returns [..., B, M]. Differentiable by times, weight and all four parameters. Memory O(B (N + M) + N M) per network.
     The leading dimensions are networks; none affects another's bits, nor does the number of threads
     (`set_threads`). Raises ValueError for NaN or -inf times, weights that are not finite and shapes that do
     not fit, TypeError for other types.
@@ -84,7 +84,7 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
         stacked(times, n_rows, n_inputs),
         stacked(weight, n_inputs, n_neurons),
         stacked(theta, theta.shape[-2], n_neurons),
-        _slow_and_fast(*(stacked(tensor, *tensor.shape[-2:]) for tensor in constants)),
+        *_slow_and_fast(*(stacked(tensor, *tensor.shape[-2:]) for tensor in constants)),
         gradient_limit,
     )
     return spikes.reshape(*lead, n_rows, n_neurons)
@@ -99,8 +99,6 @@ def _check(times: Tensor, weight: Tensor, neuron: Neuron) -> None:
         raise ValueError(f"weight {_worst(weight.detach(), ~torch.isfinite(weight.detach()))}: all weights are finite")
     for name in ("tau_mem", "tau_syn"):
         value = getattr(neuron, name)
-        if isinstance(value, Tensor) and value.requires_grad:
-            raise ValueError(f"{name} requires a gradient: spikes are differentiable by times, weight, v_th and v_leak")
         if isinstance(value, Tensor) and value.ndim >= 2 and value.shape[-2] != 1:
             raise ValueError(f"{name} {list(value.shape)}: a time constant is the same for all samples, [..., 1, M]")
 
@@ -120,56 +118,67 @@ def _slow_and_fast(tau_mem: Tensor, tau_syn: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _FirstSpike(torch.autograd.Function):
-    """times [P, B, N], weight [P, N, M], theta [P, B or 1, M], (slow, fast) [P, 1, M or 1] -> [P, B, M]."""
+    """times [P, B, N], weight [P, N, M], theta [P, B or 1, M], slow and fast [P, 1, M or 1] -> [P, B, M]."""
 
     @staticmethod
     def forward(
-        ctx: Any, times: Tensor, weight: Tensor, theta: Tensor, constants: tuple[Tensor, Tensor], limit: float
+        ctx: Any, times: Tensor, weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor, limit: float
     ) -> Tensor:
         n_networks, n_rows, n_inputs = times.shape
         n_neurons = weight.shape[-1]
-        layer = _pack(weight.detach(), theta.detach(), *constants)
-        width = layer.weight.shape[1] * layer.weight.shape[3]
+        layer = _pack(weight.detach(), theta.detach(), slow.detach(), fast.detach())
+        width = layer.weight.shape[1] * LANES
         flat = np.ascontiguousarray(times.detach().numpy()).reshape(n_networks * n_rows, n_inputs)
-        inputs = _inputs_like(flat)
+        inputs = Inputs(flat, np.empty(flat.shape, np.int32), np.empty(len(flat), np.int32))
         spikes = Spikes(*(np.empty((len(flat), width), flat.dtype) for _ in Spikes._fields))
 
         def task(low: int, high: int) -> None:
-            _sort(flat, inputs.order, low, high)
-            ahead = np.empty((TILE, 6, inputs.x.shape[1]), flat.dtype)
-            forward(low, high, flat, layer, inputs, spikes, ahead)
+            _sort(inputs, low, high)
+            forward(low, high, layer, inputs, spikes, _room_for_steps(inputs, np.float64, TILE))
 
         for_ranges(task, len(flat), flat.size * n_neurons)
         ctx.layer, ctx.inputs, ctx.spikes, ctx.limit = layer, inputs, spikes, limit
-        ctx.shapes = times.shape, weight.shape, theta.shape
+        ctx.shapes = times.shape, weight.shape, theta.shape, slow.shape, fast.shape
         return torch.from_numpy(spikes.time.reshape(n_networks, n_rows, width)[..., :n_neurons].copy())
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        times_shape, weight_shape, theta_shape = ctx.shapes
-        layer, spikes, n_neurons = ctx.layer, ctx.spikes, weight_shape[-1]
+        layer, inputs, spikes = ctx.layer, ctx.inputs, ctx.spikes
+        times_shape, weight_shape, *parameter_shapes = ctx.shapes
+        n_neurons = weight_shape[-1]
         padded = np.zeros_like(spikes.time)
         padded[:, :n_neurons] = gradient.numpy().reshape(len(padded), n_neurons)
-        by_times = by_weight = by_theta = None
+        results: list[Tensor | None] = [None] * 6
         if ctx.needs_input_grad[0]:
-            by_times = torch.from_numpy(_by_times(layer, ctx.inputs, spikes, padded).reshape(times_shape))
+            results[0] = torch.from_numpy(_by_times(layer, inputs, spikes, padded).reshape(times_shape))
         if ctx.needs_input_grad[1]:
-            blocks = _by_weight(layer, ctx.inputs, spikes, padded, ctx.limit)
-            by_weight = torch.from_numpy(_unpack(blocks, n_neurons))
+            results[1] = torch.from_numpy(_unpack(_by_weight(layer, inputs, spikes, padded, ctx.limit), n_neurons))
+        each: list[Any] = [None] * 3
         if ctx.needs_input_grad[2]:
-            each = np.where(spikes.causal > 0, padded / spikes.slope, 0)[:, :n_neurons]
-            by_theta = torch.from_numpy(each.reshape(*times_shape[:-1], n_neurons)).sum_to_size(theta_shape)
-        return by_times, by_weight, by_theta, None, None
+            each[0] = np.where(spikes.causal > 0, padded / spikes.slope, 0)
+        if ctx.needs_input_grad[3] or ctx.needs_input_grad[4]:
+            each[1:] = _by_constants(layer, inputs, spikes, padded)
+        for place, (value, shape) in enumerate(zip(each, parameter_shapes, strict=True), start=2):
+            if value is not None:
+                whole = torch.from_numpy(value[:, :n_neurons].reshape(*times_shape[:-1], n_neurons))
+                results[place] = whole.sum_to_size(shape)
+        return tuple(results)
+
+
+def _room_for_steps(inputs: Inputs, dtype: Any, *rows: int) -> Any:
+    """Room for the steps between the inputs of so many rows, padded so that whole vectors can be written."""
+    return np.empty((*rows, 4, max(1, -(-inputs.times.shape[1] // LANES)) * LANES), dtype)
 
 
 def _by_times(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> Any:
     """Gradient by the input times, [R, N]."""
-    out = np.zeros(inputs.order.shape, gradient.dtype)
+    out = np.zeros_like(inputs.times)
 
     def task(low: int, high: int) -> None:
-        room = np.empty((3, gradient.shape[1]), gradient.dtype)
-        backward_time(low, high, layer, inputs, spikes, gradient, out, room)
+        total = np.empty((inputs.times.shape[1], LANES), out.dtype)
+        steps = _room_for_steps(inputs, out.dtype)
+        backward_time(low, high, layer, inputs, spikes, gradient, out, steps, total)
 
     for_ranges(task, len(out), out.size * gradient.shape[1])
     return out
@@ -180,34 +189,46 @@ def _by_weight(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any, limi
     out = np.zeros_like(layer.weight)
 
     def task(low: int, high: int) -> None:
-        backward_weight(low, high, layer, inputs, spikes, gradient, limit, out)
+        steps = _room_for_steps(inputs, out.dtype, TILE)
+        backward_weight(low, high, layer, inputs, spikes, gradient, limit, out, steps)
 
     for_ranges(task, out.shape[0] * out.shape[1], inputs.order.size * gradient.shape[1])
     return out
 
 
+def _by_constants(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> tuple[Any, Any]:
+    """Gradients by the slower and the faster time constant, [R, K L] both."""
+    by_slow, by_fast = np.empty_like(spikes.time), np.empty_like(spikes.time)
+
+    def task(low: int, high: int) -> None:
+        steps = _room_for_steps(inputs, by_slow.dtype)
+        backward_constants(low, high, layer, inputs, spikes, gradient, by_slow, by_fast, steps)
+
+    for_ranges(task, len(by_slow), inputs.order.size * gradient.shape[1])
+    return by_slow, by_fast
+
+
 def _pack(weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor) -> Layer:
     """The layer in blocks of as many neurons as a SIMD vector has lanes, each block's weights contiguous."""
     n_networks, n_inputs, n_neurons = weight.shape
-    dtype = weight.numpy().dtype
-    lanes = LANES[dtype]
-    n_blocks = -(-n_neurons // lanes)
-    width = n_blocks * lanes
+    n_blocks = -(-n_neurons // LANES)
+    width = n_blocks * LANES
 
-    padded = np.zeros((n_networks, n_inputs, width), dtype)
+    padded = np.zeros((n_networks, n_inputs, width), weight.numpy().dtype)
     padded[..., :n_neurons] = weight.numpy()
-    blocks = np.ascontiguousarray(padded.reshape(n_networks, n_inputs, n_blocks, lanes).swapaxes(1, 2))
-    thresholds = np.full((n_networks, theta.shape[1], width), np.inf, dtype)
+    blocks = np.ascontiguousarray(padded.reshape(n_networks, n_inputs, n_blocks, LANES).swapaxes(1, 2))
+    thresholds = np.full((n_networks, theta.shape[1], width), np.inf)
     thresholds[..., :n_neurons] = theta.numpy()
 
     def constant(tensor: Tensor) -> Any:
+        values = tensor.numpy().astype(np.float64)
         if tensor.shape[-1] == 1:
-            return np.ascontiguousarray(tensor.numpy().reshape(n_networks))
-        return np.pad(tensor.numpy()[:, 0], ((0, 0), (0, width - n_neurons)), constant_values=1)
+            return np.ascontiguousarray(values.reshape(n_networks))
+        return np.pad(values[:, 0], ((0, 0), (0, width - n_neurons)), constant_values=1)
 
     slow, fast = torch.broadcast_tensors(slow, fast)
-    shortest = np.ascontiguousarray(fast.amin((1, 2)).numpy())
-    return Layer(blocks, thresholds, constant(fast), constant(slow), shortest)
+    shortest = np.ascontiguousarray(fast.amin((1, 2)).numpy().astype(np.float64))
+    return Layer(blocks, thresholds, constant(slow), constant(fast), shortest)
 
 
 def _unpack(blocks: Any, n_neurons: int) -> Any:
@@ -216,24 +237,16 @@ def _unpack(blocks: Any, n_neurons: int) -> Any:
     return np.ascontiguousarray(blocks.swapaxes(1, 2).reshape(n_networks, n_inputs, n_blocks * lanes)[..., :n_neurons])
 
 
-def _inputs_like(times: Any) -> Inputs:
-    """Room for the sorted inputs of times [R, N], padded so that whole vectors can be written."""
-    n_rows, n_inputs = times.shape
-    room = (n_rows, max(1, -(-n_inputs // WIDEST)) * WIDEST)
-    whole = [np.empty(n_rows, np.int32), np.empty(times.shape, np.int32), np.empty(room, np.int32)]
-    return Inputs(*whole, *(np.empty(room, times.dtype) for _ in range(4)))
-
-
-def _sort(times: Any, order: Any, low: int, high: int) -> None:
+def _sort(inputs: Inputs, low: int, high: int) -> None:
     """Stable order of each row's times; raises ValueError where a time is NaN or -inf."""
-    rows = times[low:high]
-    if times.dtype == np.float32:
+    rows = inputs.times[low:high]
+    if rows.dtype == np.float32:
         keys = np.empty(rows.shape, np.uint64)
         valid = sort_keys(rows, keys)
         keys.sort(axis=1)
-        order[low:high] = keys  # the low half of a key is the index
+        inputs.order[low:high] = keys  # the low half of a key is the index
     else:
         valid = bool((rows > -np.inf).all())
-        order[low:high] = np.argsort(rows, axis=1, kind="stable")
+        inputs.order[low:high] = np.argsort(rows, axis=1, kind="stable")
     if not valid:
         raise ValueError("a spike time is NaN or -inf; inf means no spike")

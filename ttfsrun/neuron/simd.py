@@ -1,7 +1,7 @@
 """Short vectors for numba: explicit SIMD, so that a kernel's inner loop is vectorised by construction.
 
-A `Vector` holds 16 float32 or 8 float64 numbers, one neuron each, and stays in registers; a `Mask` holds
-as many booleans. LLVM maps them to whatever the processor has (one AVX-512 register, two AVX2 or four NEON
+A `Vector` holds 16 numbers, float32 or float64, one neuron each, and stays in registers; a `Mask` holds as many
+booleans. LLVM maps them to whatever the processor has (16 float32 are one AVX-512 register, two AVX2 or four NEON
 registers). Every operation acts on each lane alone and is rounded as IEEE 754 says, so the width of the
 hardware does not change a bit of the result, and a lane's result does not depend on its neighbours.
 
@@ -10,19 +10,16 @@ Inside `@njit`: `+ - * /`, `>`, `<`, `>=`, `==` on two vectors, `& | ~` on masks
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = {np.dtype(np.float32): 16, np.dtype(np.float64): 8}
-WIDEST = max(LANES.values())
+LANES = 16
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -30,36 +27,35 @@ class Vector(types.Type):  # type: ignore[misc]
 
     def __init__(self, scalar: types.Float) -> None:
         self.scalar = scalar
-        self.lanes = LANES[np.dtype(scalar.name)]
-        super().__init__(name=f"Vector({scalar}, {self.lanes})")
+        super().__init__(name=f"Vector({scalar})")
 
 
 class Mask(types.Type):  # type: ignore[misc]
     """Numba type of one boolean per lane."""
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
-        super().__init__(name=f"Mask({lanes})")
+    def __init__(self) -> None:
+        super().__init__(name="Mask")
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Vector) -> None:
         element = manager.lookup(fe_type.scalar).get_value_type()
-        super().__init__(manager, fe_type, ir.VectorType(element, fe_type.lanes))
+        super().__init__(manager, fe_type, ir.VectorType(element, LANES))
 
 
 @register_model(Mask)
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Mask) -> None:
-        super().__init__(manager, fe_type, ir.VectorType(ir.IntType(1), fe_type.lanes))
+        super().__init__(manager, fe_type, ir.VectorType(ir.IntType(1), LANES))
 
 
-def _constant(vector: ir.VectorType, value: float) -> ir.Constant:
+def constant(vector: ir.VectorType, value: float) -> ir.Constant:
+    """A number in every lane."""
     return ir.Constant(vector, [value] * vector.count)
 
 
-def _call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
+def call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
     """Call LLVM's intrinsic `name` for the vector type of its arguments."""
     kind = args[0].type
     suffix = {"float": "f32", "double": "f64"}[str(kind.element)]
@@ -68,7 +64,7 @@ def _call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
     return builder.call(function, args)
 
 
-def _elementwise(emit: Callable[..., ir.Value], arity: int) -> Any:
+def elementwise(emit: Callable[..., ir.Value], arity: int) -> Any:
     """An intrinsic whose arguments and result are vectors of one type."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
@@ -87,7 +83,7 @@ def _comparison(symbol: str) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         return builder.fcmp_ordered(symbol, *args)
 
-    return intrinsic(lambda typing, a, b: (Mask(a.lanes)(a, b), generate))
+    return intrinsic(lambda typing, a, b: (Mask()(a, b), generate))
 
 
 def _bind(python_operator: Callable[..., Any], kind: type, function: Any) -> None:
@@ -99,18 +95,18 @@ def _bind(python_operator: Callable[..., Any], kind: type, function: Any) -> Non
     overload(python_operator)(typing)
 
 
-_bind(operator.add, Vector, _elementwise(ir.IRBuilder.fadd, 2))
-_bind(operator.sub, Vector, _elementwise(ir.IRBuilder.fsub, 2))
-_bind(operator.mul, Vector, _elementwise(ir.IRBuilder.fmul, 2))
-_bind(operator.truediv, Vector, _elementwise(ir.IRBuilder.fdiv, 2))
+_bind(operator.add, Vector, elementwise(ir.IRBuilder.fadd, 2))
+_bind(operator.sub, Vector, elementwise(ir.IRBuilder.fsub, 2))
+_bind(operator.mul, Vector, elementwise(ir.IRBuilder.fmul, 2))
+_bind(operator.truediv, Vector, elementwise(ir.IRBuilder.fdiv, 2))
 _bind(operator.gt, Vector, _comparison(">"))
 _bind(operator.lt, Vector, _comparison("<"))
 _bind(operator.ge, Vector, _comparison(">="))
 _bind(operator.eq, Vector, _comparison("=="))
-_bind(operator.and_, Mask, _elementwise(ir.IRBuilder.and_, 2))
-_bind(operator.or_, Mask, _elementwise(ir.IRBuilder.or_, 2))
+_bind(operator.and_, Mask, elementwise(ir.IRBuilder.and_, 2))
+_bind(operator.or_, Mask, elementwise(ir.IRBuilder.or_, 2))
 
-_invert = _elementwise(ir.IRBuilder.not_, 1)
+_invert = elementwise(ir.IRBuilder.not_, 1)
 
 
 @overload(operator.invert)
@@ -119,25 +115,25 @@ def _invert_mask(a):  # type: ignore[no-untyped-def]
 
 
 #: fma(a, b, c): a b + c, rounded once.
-fma = _elementwise(lambda builder, a, b, c: _call(builder, "fma", a, b, c), 3)
+fma = elementwise(lambda builder, a, b, c: call(builder, "fma", a, b, c), 3)
 #: sqrt(a): correctly rounded.
-sqrt = _elementwise(lambda builder, a: _call(builder, "sqrt", a), 1)
+sqrt = elementwise(lambda builder, a: call(builder, "sqrt", a), 1)
 #: fabs(a).
-fabs = _elementwise(lambda builder, a: _call(builder, "fabs", a), 1)
+fabs = elementwise(lambda builder, a: call(builder, "fabs", a), 1)
 
 
-def _emit_minimum(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+def emit_minimum(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.select(builder.fcmp_ordered("<", a, b), a, b)
 
 
-def _emit_maximum(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+def emit_maximum(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
 #: minimum(a, b): b where a is NaN.
-minimum = _elementwise(_emit_minimum, 2)
+minimum = elementwise(emit_minimum, 2)
 #: maximum(a, b): b where a is NaN.
-maximum = _elementwise(_emit_maximum, 2)
+maximum = elementwise(emit_maximum, 2)
 
 
 def _pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, index: ir.Value) -> ir.Value:
@@ -199,6 +195,21 @@ def splat(typing: Any, like: types.Type, value: types.Number) -> Any:
 
 
 @intrinsic
+def cast(typing: Any, like: types.Type, vector: Vector) -> Any:
+    """`vector` in the scalar type of `like`, a vector or an array; rounded where that is the narrower one."""
+    scalar = like.scalar if isinstance(like, Vector) else like.dtype
+    target = Vector(scalar)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        kind = context.get_value_type(target)
+        if scalar.bitwidth == vector.scalar.bitwidth:
+            return args[1]
+        return (builder.fpext if scalar.bitwidth > vector.scalar.bitwidth else builder.fptrunc)(args[1], kind)
+
+    return target(like, vector), generate
+
+
+@intrinsic
 def select(typing: Any, mask: Mask, a: Vector, b: Vector) -> Any:
     """a where the mask is set, else b."""
 
@@ -239,73 +250,4 @@ def _fold(combine: Callable[..., ir.Value]) -> Any:
 #: The sum of all lanes, as a scalar.
 sum_lanes = _fold(ir.IRBuilder.fadd)
 #: The largest lane, as a scalar.
-max_lane = _fold(_emit_maximum)
-
-
-def _horner(builder: ir.IRBuilder, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
-    """sum_k coefficients[k] x^k."""
-    result = _constant(x.type, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        result = _call(builder, "fma", result, x, _constant(x.type, coefficient))
-    return result
-
-
-def _is_single(vector: ir.VectorType) -> bool:
-    return str(vector.element) == "float"
-
-
-def _layout(vector: ir.VectorType) -> tuple[ir.VectorType, int, int]:
-    """Integer vector of the same size, bits of the mantissa, exponent bias (IEEE 754)."""
-    bits, mantissa, bias = (32, 23, 127) if _is_single(vector) else (64, 52, 1023)
-    return ir.VectorType(ir.IntType(bits), vector.count), mantissa, bias
-
-
-def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """2^n e^r with |r| <= log(2) / 2: Taylor's series to the last bit; 0 and inf beyond the normal numbers."""
-    kind = x.type
-    integers, mantissa, bias = _layout(kind)
-    low, high, degree = (-87.0, 88.0, 8) if _is_single(kind) else (-708.0, 709.0, 14)
-    # log(2) in two parts: n times the first is exact for every n in range.
-    log2_high = float(np.float32(355 / 512)) if _is_single(kind) else 6.93147180369123816490e-01
-    log2_low = math.log(2) - log2_high if _is_single(kind) else 1.90821492927058770002e-10
-    inside = _emit_maximum(builder, _emit_minimum(builder, x, _constant(kind, high)), _constant(kind, low))
-    n = _call(builder, "rint", builder.fmul(inside, _constant(kind, 1 / math.log(2))))
-    r = _call(builder, "fma", n, _constant(kind, -log2_high), inside)
-    r = _call(builder, "fma", n, _constant(kind, -log2_low), r)
-    series = _horner(builder, r, [1 / math.factorial(k) for k in range(degree)])
-    exponent = builder.add(builder.fptosi(n, integers), _constant(integers, bias))
-    power = builder.bitcast(builder.shl(exponent, _constant(integers, mantissa)), kind)
-    result = builder.fmul(series, power)
-    result = builder.select(builder.fcmp_ordered("<", x, _constant(kind, low)), _constant(kind, 0.0), result)
-    return builder.select(builder.fcmp_ordered(">", x, _constant(kind, high)), _constant(kind, math.inf), result)
-
-
-def _emit_log(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """log(2^n m) = n log(2) + 2 artanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt(2)); x > 0 and normal."""
-    kind = x.type
-    integers, mantissa, _ = _layout(kind)
-    terms = 5 if _is_single(kind) else 12
-    bits = builder.bitcast(x, integers)
-    # The bits of 1/sqrt(2) as an offset put the mantissa between sqrt(1/2) and sqrt(2).
-    dtype, integer = (np.float32, np.int32) if _is_single(kind) else (np.float64, np.int64)
-    offset = int(np.array(math.sqrt(0.5), dtype).view(integer))
-    shifted = builder.sub(bits, _constant(integers, offset))
-    n = builder.ashr(shifted, _constant(integers, mantissa))
-    m = builder.bitcast(builder.sub(bits, builder.shl(n, _constant(integers, mantissa))), kind)
-    one = _constant(kind, 1.0)
-    f = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
-    series = _horner(builder, builder.fmul(f, f), [2 / (2 * k + 1) for k in range(terms)])
-    return _call(builder, "fma", builder.sitofp(n, kind), _constant(kind, math.log(2)), builder.fmul(f, series))
-
-
-def _emit_decay_series(builder: ir.IRBuilder, z: ir.Value) -> ir.Value:
-    degree = 9 if _is_single(z.type) else 16
-    return _horner(builder, z, [(-1.0) ** k / math.factorial(k + 1) for k in range(degree)])
-
-
-#: exp(a), within one unit in the last place; 0 and inf where the result is not a normal number.
-exp = _elementwise(_emit_exp, 1)
-#: log(a) for a > 0; any finite number elsewhere.
-log = _elementwise(_emit_log, 1)
-#: (1 - exp(-z)) / z by its series, for |z| <= 0.5.
-decay_series = _elementwise(_emit_decay_series, 1)
+max_lane = _fold(emit_maximum)

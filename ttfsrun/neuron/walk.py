@@ -1,214 +1,210 @@
 """The event walk: first spikes from sorted inputs, compiled.
 
-One formulation serves every ratio of the time constants. With slow = max(tau_mem, tau_syn),
-fast = min(tau_mem, tau_syn), r = 1/fast - 1/slow >= 0, an origin o, and the stretched time
+Between two inputs the state (I, U) of a neuron moves on as `events` says. Above its leak, the membrane reaches
+theta = v_th - v_leak at a delay h after an input where
 
-    s(t) = (1 - exp(-r (t - o))) / r        (t - o where r = 0)
+    f(h) = I s(h) + U - theta exp(h / slow) = 0
 
-the membrane above its leak is, between two inputs,
+which is concave where I > 0 (and falls where I <= 0), so that an interval of length d holds a crossing if f > 0 at
+its end or at its peak, h = fast log(I slow / theta), where f = I slow (s(h) / fast - 1) + U. Both are excluded at
+once, for most inputs, by U + I s(d) <= theta. An input hence costs two additions, two products and a comparison.
 
-    U(t) = exp(-(t - o) / slow) (a s(t) + b)
-    a = sum_i w_i x_i        b = -sum_i w_i x_i s(t_i)        x_i = exp((t_i - o) / fast)
-
-because the response to one input is symmetric in the two time constants. An input costs two fused
-multiply-adds. A crossing of theta = v_th - v_leak is a root of f(t) = a s(t) + b - theta exp((t - o) / slow),
-which is concave where a > 0 (and falls where a <= 0): an interval holds a crossing if f > 0 at its end or at
-its interior peak. Both are excluded at once, for most inputs, by a s(t_end) + b <= theta exp((t_start - o) / slow).
-
-The origin moves on when inputs span more than 2 fast (a "chunk"), which bounds rounding and excludes overflow.
-A block of neurons walks together, one per SIMD lane; a lane depends on no other (but where neurons have time
-constants of their own, the layer's shortest sets the chunks).
-
-Shapes: R rows (samples of all networks, `rows` per network), N inputs, K blocks of L neurons, padded to K L.
+All of it is computed in float64, also for float32 inputs: their spikes are the exact ones, rounded once.
+A block of neurons walks together, one per SIMD lane; a lane depends on no other.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
-from numba.extending import overload
 
 from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.events import CHUNK, chunk_inputs, event, of_block, prepare_shared, stretched
-from ttfsrun.neuron.simd import any_lane, exp, fabs, fma, item, load, log, maximum, minimum, select, splat, sqrt, store
+from ttfsrun.neuron.elementary import exp, log
+from ttfsrun.neuron.events import TILE, constants_of, prepare, step_after, stretched
+from ttfsrun.neuron.simd import (
+    LANES,
+    any_lane,
+    cast,
+    fabs,
+    fma,
+    item,
+    load,
+    maximum,
+    minimum,
+    select,
+    splat,
+    sqrt,
+    store,
+)
+
+
+class State(NamedTuple):
+    """A block of neurons on its walk, as vectors; `then_...` of those that have spiked: after the last causal input."""
+
+    current: Any
+    voltage: Any
+    threshold: Any  # inf where there is nothing (more) to wait for
+    then_current: Any
+    then_voltage: Any
+    start: Any  # time of the last causal input
+    causal: Any  # number of inputs up to the spike; 0 where there is none
+
 
 MAX_ITERATIONS = 64  # the root needs 2 or 3; more only where the peak grazes the threshold
-TILE = 16  # rows whose inputs stay in the cache while all blocks of neurons walk over them
-
-
-def interval_start(tau, ahead, j, slow, fast):
-    """(exp(start / slow), stretched end) of the interval after input j, as vectors."""
-
-
-@overload(interval_start)
-def _interval_start(tau, ahead, j, slow, fast):
-    def shared(tau, ahead, j, slow, fast):
-        width = ahead.shape[1]
-        return splat(tau, item(ahead, 2 * width + j)), splat(tau, item(ahead, 3 * width + j))
-
-    def own(tau, ahead, j, slow, fast):
-        return exp(splat(tau, ahead[0, j]) / slow), stretched(splat(tau, ahead[1, j]), slow, fast)
-
-    return shared if tau.ndim == 1 else own
-
-
-def interval_end(tau, ahead, j, slow, fast):
-    """(exp(end / slow), exp(end / fast)) of the interval after input j, as vectors."""
-
-
-@overload(interval_end)
-def _interval_end(tau, ahead, j, slow, fast):
-    def shared(tau, ahead, j, slow, fast):
-        width = ahead.shape[1]
-        return splat(tau, item(ahead, 4 * width + j)), splat(tau, item(ahead, 5 * width + j))
-
-    def own(tau, ahead, j, slow, fast):
-        end = splat(tau, ahead[1, j])
-        return exp(end / slow), exp(end / fast)
-
-    return shared if tau.ndim == 1 else own
 
 
 @compiled
-def peak_height(current, voltage, theta, slow, fast):
-    """f at its peak, scaled, from the state at the start of an interval; finite where current slow > theta > 0."""
-    peak = fast * log(current * slow / theta)
-    return fma(current, stretched(peak, slow, fast), voltage) - theta * exp(peak / slow)
+def to_root(value, slope, bend):
+    """(step, slope after it) to the first root of the parabola with this value and slope, and second derivative -bend.
 
-
-@compiled
-def crossing(hit, current, voltage, theta, slow, fast, length, epsilon):
-    """First root h of g(h) = current s(h) + voltage - theta exp(h / slow), known to lie in [0, length] where `hit`.
-
-    g is concave and rises up to its peak. A parabola through the start gives the first guess, Halley's method
-    the rest: a lane stops where its next correction, estimated from the curvature, is below the rounding of h.
+    Where it has none, beyond its peak. A start at the peak of f, or right of its root, is as good as any other.
     """
-    zero, one, half = splat(current, 0.0), splat(current, 1.0), splat(current, 0.5)
-    smallest, near, rounding = splat(current, 1e-30), splat(current, 0.1), splat(current, epsilon)
-    leak = one / slow
-    rate = one / fast - leak
-    last = minimum(length, maximum(fast * log(current * slow / theta), zero))
-    gap = theta - voltage
-    fall = theta * leak
-    gradient = current - fall
-    bend = fma(current, rate, fall * leak)
-    root = sqrt(maximum(gradient * gradient - (bend + bend) * gap, zero))
-    h = maximum(minimum((gap + gap) / (gradient + root), last), zero)
+    after = sqrt(maximum(fma(value + value, bend, slope * slope), splat(value, 0.0)))
+    return (value + value) / maximum(slope + after, splat(value, 1e-300)), after
+
+
+@compiled
+def crossing(hit, current, voltage, theta, tau, epsilon):
+    """First root h of f, known to lie between 0 and the peak where `hit`.
+
+    Each step goes to the root of the parabola that touches f (Cauchy's method, of third order). A lane stops where
+    its next correction, which the third derivative bounds, is below the rounding of h.
+    """
+    zero, one = splat(current, 0.0), splat(current, 1.0)
+    last = maximum(tau.fast * log(current * tau.slow / theta), zero)
+    fall = theta * tau.leak
+    inverse = tau.leak + tau.rate  # 1 / fast
+    size, after = to_root(voltage - theta, current - fall, fma(current, tau.rate, fall * tau.leak))
+    h = minimum(zero - size, last)
     active = hit
     for _ in range(MAX_ITERATIONS):
-        decay = current * exp(zero - h * rate)
-        growth = theta * exp(h * leak)
-        value = fma(current, stretched(h, slow, fast), voltage) - growth
-        growth = growth * leak
-        steepness = one / maximum(decay - growth, smallest)
-        step = value * steepness
-        curvature = step * fma(decay, rate, growth * leak) * steepness  # of g, per Newton step
-        # A guess at the peak or beyond is thrown far to the left: start again from there.
-        step = step / maximum(fma(half, curvature, one), half)
-        h = select(active, minimum(maximum(h - step, zero), last), h)
-        size = fabs(curvature)
-        active = active & ((size > near) | (size * size * fabs(step) > rounding * maximum(h, fast)))
+        rise = stretched(h, tau.rate)
+        decay = current * (one - tau.rate * rise)
+        growth = exp(h * tau.leak)
+        value = fma(current, rise, voltage) - theta * growth
+        growth = fall * growth
+        bend = fma(decay, tau.rate, growth * tau.leak)
+        size, after = to_root(value, maximum(decay - growth, zero), bend)
+        h = select(active, minimum(maximum(h - size, zero), last), h)
+        size = fabs(size)
+        active = active & (size * size * size * bend * inverse > splat(h, 6 * epsilon) * after * maximum(h, tau.fast))
         if not any_lane(active):
             break
     return h
 
 
 @compiled
-def advance(j, stop, a, b, threshold, slow, fast, row, weights, layer, inputs, ahead):
-    """Charge a block with inputs j, j + 1, ... until a neuron may spike before the next input: (that input, a, b).
+def advance(j, stop, state, row, weights, tau, layer, inputs, steps):
+    """Charge a block with inputs j, j + 1, ... until a membrane may peak above its threshold between two inputs.
 
-    The input is `stop` where none may. This is the inner loop, apart from what seldom happens so that all it
-    needs stays in registers.
+    Returns (the input before the peak, `State` just after the one before); the input is `stop` where there is none.
+    Spikes of membranes that are above their threshold when the next input comes are taken in on the way. This is
+    the inner loop, apart from what seldom happens so that all it needs stays in registers; it has no branch that
+    is hard to predict.
     """
-    n_inputs, lanes = layer.weight.shape[2:]
+    n_inputs = inputs.times.shape[1]
+    current, voltage, threshold, then_current, then_voltage, start, causal = state
+    never, one = splat(current, np.inf), splat(causal, 1.0)
+    count = splat(causal, j)
     while j < stop:
-        x, s = event(layer.fast, inputs, row, j, slow, fast)
         source = item(inputs.order, row * n_inputs + j)
-        charge = load(layer.weight, weights + source * lanes) * x
-        a = a + charge
-        b = b - charge * s
-        q, s_end = interval_start(layer.fast, ahead, j, slow, fast)
-        if any_lane(fma(a, s_end, b) > threshold * q):
+        charged = current + cast(current, load(layer.weight, weights + source * LANES))
+        fast_decay, slow_decay, rise = step_after(layer, steps, j, tau)
+        highest = fma(charged, rise, voltage)
+        at_end = highest * slow_decay
+        new = at_end > threshold
+        if any_lane((highest > threshold) & ~new):
             break
         j += 1
-    return j, a, b
+        count = count + one
+        then_current, then_voltage = select(new, charged, then_current), select(new, voltage, then_voltage)
+        start = select(new, splat(start, item(inputs.times, row * n_inputs + source)), start)
+        causal = select(new, count, causal)
+        threshold = select(new, never, threshold)
+        voltage = at_end
+        current = charged * fast_decay
+        if j % 8 == 0 and not any_lane(threshold < never):
+            j = stop
+    return j, State(current, voltage, threshold, then_current, then_voltage, start, causal)
 
 
 @compiled
-def spikes_before_next(j, a, b, threshold, slow, fast, row, layer, inputs, ahead):
-    """(lanes that spike between input j and the next, their current and voltage just after input j)."""
-    x, s = event(layer.fast, inputs, row, j, slow, fast)
-    q, s_end = interval_start(layer.fast, ahead, j, slow, fast)
-    q_end, x_end = interval_end(layer.fast, ahead, j, slow, fast)
-    end = fma(a, s_end, b)
-    new = end > threshold * q_end
-    drive = a * slow
-    peaked = (end > threshold * q) & ~new & (drive > threshold * x) & (threshold * x_end > drive)
-    current, voltage = a / x, fma(a, s, b) / q
+def advance_past_peak(j, state, row, weights, tau, layer, inputs, steps):
+    """`State` just before input j + 1 from that before input j, whatever happens in between."""
+    source = item(inputs.order, row * inputs.times.shape[1] + j)
+    current = state.current + cast(state.current, load(layer.weight, weights + source * LANES))
+    voltage, threshold = state.voltage, state.threshold
+    fast_decay, slow_decay, rise = step_after(layer, steps, j, tau)
+    highest = fma(current, rise, voltage)
+    at_end = highest * slow_decay
+    new = at_end > threshold
+    drive = current * tau.slow
+    peaked = (highest > threshold) & ~new & (drive > threshold) & (threshold > drive * fast_decay)
     if any_lane(peaked):
-        new = new | (peaked & (peak_height(current, voltage, threshold, slow, fast) > splat(a, 0.0)))
-    return new, current, voltage
+        peak = stretched(tau.fast * log(drive / threshold), tau.rate)
+        above = fma(drive, peak / tau.fast - splat(drive, 1.0), voltage)
+        new = new | (peaked & (above > splat(drive, 0.0)))
+    return State(
+        current * fast_decay,
+        at_end,
+        select(new, splat(drive, np.inf), threshold),
+        select(new, current, state.then_current),
+        select(new, voltage, state.then_voltage),
+        select(new, splat(state.start, item(inputs.times, row * inputs.times.shape[1] + source)), state.start),
+        select(new, splat(state.causal, j + 1), state.causal),
+    )
 
 
 @compiled
-def walk(row, p, k, layer, inputs, ahead, spikes):
-    """First spikes of one block of neurons in one row; `ahead` [6, N] belongs to the row."""
-    n_blocks, n_inputs, lanes = layer.weight.shape[1:]
-    fast, slow = of_block(layer.fast, p, k * lanes), of_block(layer.slow, p, k * lanes)
-    weights = (p * n_blocks + k) * n_inputs * lanes
+def walk(row, p, k, layer, inputs, steps, spikes):
+    """First spikes of one block of neurons in one row; `steps` [4, N], float64, belongs to the row."""
+    n_blocks, n_inputs = layer.weight.shape[1:3]
+    tau = constants_of(layer, p, k, steps)
+    weights = (p * n_blocks + k) * n_inputs * LANES
     sample = (row % (inputs.finite.size // layer.theta.shape[0])) % layer.theta.shape[1]
-    theta = load(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * lanes)
-    zero, one, never = splat(theta, 0.0), splat(theta, 1.0), splat(theta, np.inf)
+    theta = load(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * LANES)
+    zero, one, never, nothing = splat(theta, 0.0), splat(theta, 1.0), splat(theta, np.inf), splat(spikes.time, 0.0)
 
     at_rest = zero >= theta  # v_leak at or above v_th: fires by itself when the observation begins
-    threshold = select(at_rest, never, theta)  # inf: nothing (more) to wait for
-    hit = threshold < zero
-    current = voltage = start = length = causal = zero
-    a = b = zero
-    chunk = j = 0
-    while j < inputs.finite[row] and any_lane(threshold < never):
-        if j > 0 and j == inputs.chunk_end[row, chunk]:
-            passed = splat(theta, inputs.origin[row, j] - inputs.origin[row, chunk])
-            b = fma(a, stretched(passed, slow, fast), b) * exp(zero - passed / slow)
-            a = a * exp(zero - passed / fast)
-            chunk = j
-        stop = inputs.chunk_end[row, chunk]
-        j, a, b = advance(j, stop, a, b, threshold, slow, fast, row, weights, layer, inputs, ahead)
-        if j < stop:
-            new, i_now, v_now = spikes_before_next(j, a, b, threshold, slow, fast, row, layer, inputs, ahead)
-            current, voltage = select(new, i_now, current), select(new, v_now, voltage)
-            start = select(new, splat(theta, inputs.origin[row, chunk] + inputs.delay[row, j]), start)
-            length = select(new, splat(theta, ahead[1, j] - ahead[0, j]), length)
-            causal = select(new, splat(theta, j + 1), causal)
-            threshold = select(new, never, threshold)
-            hit = hit | new
-            j += 1
+    state = State(zero, zero, select(at_rest, never, theta), zero, zero, nothing, nothing)
+    finite = inputs.finite[row]
+    j = 0
+    while True:
+        j, state = advance(j, finite, state, row, weights, tau, layer, inputs, steps)
+        if j == finite:
+            break
+        state = advance_past_peak(j, state, row, weights, tau, layer, inputs, steps)
+        j += 1
 
-    epsilon = np.finfo(spikes.time.dtype).eps
-    h = zero
+    h, slope, time = zero, one, select(at_rest, zero, never)
+    hit = state.causal > nothing
     if any_lane(hit):
-        h = crossing(hit, current, voltage, theta, slow, fast, length, epsilon)
-    # Where the peak grazes the threshold the slope drowns in rounding; it is positive all the same.
-    fall = theta / slow
-    slope = maximum(current * exp(zero - h / fast) - fall, splat(theta, epsilon) * fall)
-    out = (row * n_blocks + k) * lanes
-    store(spikes.time, out, select(hit, start + h, select(at_rest, zero, never)))
-    store(spikes.causal, out, causal)
-    store(spikes.slope, out, select(hit, slope, one))
+        epsilon = np.finfo(spikes.time.dtype).eps
+        h = crossing(hit, state.then_current, state.then_voltage, theta, tau, epsilon)
+        # Where the peak grazes the threshold the slope drowns in rounding; it is positive all the same.
+        fall = theta * tau.leak
+        drive = state.then_current * (one - tau.rate * stretched(h, tau.rate)) * exp(zero - h * tau.leak)
+        slope = select(hit, maximum(drive - fall, splat(theta, np.finfo(np.float64).eps) * fall), one)
+        time = select(hit, cast(zero, state.start) + h, time)
+    out = (row * n_blocks + k) * LANES
+    store(spikes.time, out, cast(spikes.time, time))
+    store(spikes.delay, out, cast(spikes.time, h))
+    store(spikes.slope, out, cast(spikes.time, slope))
+    store(spikes.causal, out, state.causal)
 
 
 @compiled
-def forward(low, high, times, layer, inputs, spikes, ahead):
-    """First spikes of rows low to high. `inputs.order` is given, the rest of `inputs` and `spikes` are filled.
+def forward(low, high, layer, inputs, spikes, steps):
+    """First spikes of rows low to high; fills in `inputs.finite` and `spikes`.
 
-    ahead [TILE, 6, N] is room for what only this call needs.
+    steps [TILE, 4, N], float64, is room for what only this call needs.
     """
-    rows = times.shape[0] // layer.theta.shape[0]
+    rows = inputs.finite.size // layer.weight.shape[0]
     for tile in range(low, high, TILE):
         until = min(tile + TILE, high)
         for row in range(tile, until):
-            p = row // rows
-            chunk_inputs(times, row, CHUNK * layer.shortest[p], inputs, ahead[row - tile])
-            prepare_shared(layer.fast, layer, p, row, inputs, ahead[row - tile])
+            inputs.finite[row] = prepare(row, row // rows, layer, inputs, steps[row - tile])
         for k in range(layer.weight.shape[1]):
             for row in range(tile, until):
-                walk(row, row // rows, k, layer, inputs, ahead[row - tile], spikes)
+                walk(row, row // rows, k, layer, inputs, steps[row - tile], spikes)

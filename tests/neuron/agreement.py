@@ -1,0 +1,63 @@
+"""What it means that a computed first spike agrees with the exact one; `test_fifty_digits.py` says what was measured.
+
+The membrane is a sum of floats: at a time t it is known to some roundings of
+
+    terms(t) = theta + sum_i |w_i| (k(t - t_i) + fast exp(-(t - t_i) / fast)),      fast = min(tau_mem, tau_syn),
+
+what its terms add up to, with what the inputs so far will still contribute. A computed spike is right if it is the
+exact first crossing of a threshold that is at most ROUNDINGS 2^-52 terms higher or lower. For almost all neurons,
+such a shift moves the crossing by less than the tolerance, and there the times must agree to that. The others are
+the neighbourhood of grazing contacts: there the membrane turns within ROUNDINGS 2^-52 terms of the threshold, or it
+crosses with a slope V'(T) below about 4 ROUNDINGS 2^-52 terms / (tolerance max(1, T)): for float64, 0.007 terms,
+for float32, 4e-9 terms. Both types have the same roundings, for float32 inputs are walked in float64.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from fifty_digits import Cell, Number, cells, first_spikes, mp, number
+from torch import Tensor
+
+from ttfsrun.neuron import Neuron
+
+ROUNDINGS = 8
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6}  # relative to max(1, T)
+
+
+class Exact(NamedTuple):
+    """The first spike, and the first crossings of the lowest and the highest threshold that count as the same."""
+
+    earliest: Number
+    spike: Number
+    latest: Number
+
+
+def exact(cell: Cell) -> Exact:
+    width = number(ROUNDINGS * 2.0**-52)
+    return Exact(*first_spikes(cell, (-width, mp.mpf(0), width)))
+
+
+class Agreement(NamedTuple):
+    neurons: int
+    spikes: int
+    outside: int  # of the neighbourhood of grazing contacts
+
+
+def agreement(spikes: Tensor, times: Tensor, weight: Tensor, neuron: Neuron) -> Agreement:
+    """Assert that all spikes are right, and that those outside the neighbourhood are exact; count these."""
+    outside = 0
+    epsilon, tolerance = torch.finfo(spikes.dtype).eps, TOLERANCE[spikes.dtype]
+    for (row, column), cell in cells(times, weight, neuron):
+        computed = number(spikes[row, column].item())
+        earliest, spike, latest = exact(cell)
+        where = f"row {row}, column {column}: {float(computed)!r} for {mp.nstr(spike, 20)}"
+        # A spike is an input's time and a delay, added: each is rounded, and so is the sum.
+        rest = 2 * epsilon * (abs(computed) + min(cell.tau_mem, cell.tau_syn)) if computed < mp.inf else 0
+        assert earliest - rest <= computed <= latest + rest, f"{where}, which no threshold nearby yields"
+        near = tolerance * max(1, abs(spike))
+        if earliest == latest or latest - earliest < near / 2:
+            outside += 1
+            assert computed == spike or abs(computed - spike) < near, where
+    return Agreement(spikes.numel(), int(torch.isfinite(spikes).sum()), outside)
