@@ -89,10 +89,10 @@ class Interval:
 
     def crossing(self, level: Number) -> Number | None:
         """Time at which V first exceeds `level` in this interval."""
-        if self.voltage > level or level <= 0:
-            return self.start
         if self.highest <= level:
             return None
+        if self.voltage > level or level <= 0:
+            return self.start
         # On its way to a level above 0, V is concave: V'' = -I / tau_syn - V' / tau_mem with I > 0, V' > 0. Newton's
         # method from the left hence gets closer with each step and never passes the crossing.
         delay = mp.mpf(0)
@@ -159,15 +159,17 @@ def first_spikes(cell: Cell, shifts: Sequence[Number] = (0,)) -> list[Number]:
     """
     if cell.theta <= 0:
         return [mp.mpf(0)] * len(shifts)
-    found: dict[Number, Number] = {}
+    found = [mp.inf] * len(shifts)
+    waiting = list(range(len(shifts)))
     for interval in intervals(cell):
-        for shift in set(shifts) - set(found):
-            time = interval.crossing(cell.theta + shift * (cell.theta + interval.terms))
+        for i in tuple(waiting):
+            time = interval.crossing(cell.theta + shifts[i] * (cell.theta + interval.terms))
             if time is not None:
-                found[shift] = time
-        if len(found) == len(set(shifts)):
+                found[i] = time
+                waiting.remove(i)
+        if not waiting:
             break
-    return [found.get(shift, mp.inf) for shift in shifts]
+    return found
 
 
 def membrane(cell: Cell, time: Number) -> Number:

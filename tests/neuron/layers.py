@@ -34,9 +34,9 @@ def usual(random: Random, unit: float) -> tuple[Array, Array]:
 
 def together(random: Random, unit: float) -> tuple[Array, Array]:
     """Hundreds of inputs within 1e-6, some of them at the same time."""
-    times = random.uniform(0, 2, (2, 1)) + 1e-6 * np.round(random.uniform(0, 1, (2, 300)), 2)
-    times[:, ::3] += random.uniform(0, 1e-8, (2, 100))
-    return times, random.normal(0.02 * unit, 0.1 * unit, (300, 3))
+    times = random.uniform(0, 2, (2, 1)) + 1e-6 * np.round(random.uniform(0, 1, (2, 210)), 2)
+    times[:, ::3] += random.uniform(0, 1e-8, (2, 70))
+    return times, random.normal(0.03 * unit, 0.1 * unit, (210, 2))
 
 
 def wide_weights(random: Random, _: float) -> tuple[Array, Array]:

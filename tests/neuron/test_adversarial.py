@@ -39,7 +39,7 @@ def events(draw: st.DrawFn, latest: float) -> Inputs:
     if kind == "tie":
         return [(time, weight), (time, draw(weights)), (time, draw(weights))]
     if kind == "cluster":
-        count = draw(st.integers(2, 40))
+        count = draw(st.integers(2, 30))
         order = np.random.default_rng(draw(st.integers(0, 99)))
         return [(time + 1e-6 * delay, weight * order.normal(1, 2) / count) for delay in order.uniform(0, 1, count)]
     if kind == "pair":
@@ -66,7 +66,7 @@ def constants(ratio: float, tau_syn: float, dtype: torch.dtype) -> tuple[Tensor,
 
 
 @each_type
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(deadline=None, max_examples=200, derandomize=True)
 @given(sample=inputs(), ratio=ratios, tau_syn=st.sampled_from([1.0, 1.0, 0.1, 7.3]), theta=st.floats(0.05, 3))
 def test_whatever_comes_no_spike_is_missed_none_invented(dtype, sample, ratio, tau_syn, theta):
     times, weight, *taus = layer(sample, ratio, tau_syn, dtype)
@@ -75,7 +75,7 @@ def test_whatever_comes_no_spike_is_missed_none_invented(dtype, sample, ratio, t
 
 
 @each_type
-@settings(deadline=None, max_examples=120, derandomize=True)
+@settings(deadline=None, max_examples=80, derandomize=True)
 @given(
     sample=inputs(most=4),
     own=st.lists(st.tuples(ratios, st.floats(0.1, 10), st.floats(0.1, 2), st.floats(-1, 1)), min_size=3, max_size=3),
@@ -136,7 +136,7 @@ def grazes(times: Tensor, weight: Tensor, neuron: Neuron, v_th: float, exceeds: 
 
 
 @pytest.mark.parametrize("exceeds", [True, False], ids=["above", "below"])
-@settings(deadline=None, max_examples=120, derandomize=True)
+@settings(deadline=None, max_examples=80, derandomize=True)
 @given(**grazing)
 def test_one_part_in_a_trillion_decides_between_a_spike_and_none(exceeds, sample, ratio, gap):
     times, weight, neuron = inhibited_then_fired(sample, ratio, gap, torch.float64)

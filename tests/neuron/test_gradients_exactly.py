@@ -4,7 +4,7 @@ What agreeing means: to 1e-8 of the largest entry by any weight (by any input ti
 have one entry. The derivatives by the time constants are sums over the inputs that may cancel: to 1e-8 of the largest
 term. Near a grazing contact no digit of V'(T) is known, by which all are divided: neurons count whose V'(T) differs
 by less than 1e-9 between the earliest and the latest spike that `agreement.py` takes for the same. That is a
-neighbourhood of about V'(T)^2 < 7e-6 (terms theta), with terms of the membrane as there.
+neighbourhood of about V'(T)^2 < 4e-6 |V''(T)| terms, with the terms of the membrane as there.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import numpy as np
 
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.elementary import exp
-from ttfsrun.neuron.events import TILE, constants_of, mean_rises, prepare, step_after, stretched
+from ttfsrun.neuron.events import constants_of, mean_rises, prepare, step_after, stretched
 from ttfsrun.neuron.simd import (
     LANES,
     any_lane,
@@ -32,6 +32,14 @@ from ttfsrun.neuron.simd import (
     store,
     sum_lanes,
 )
+
+
+@compiled
+def prepare_rows(low, high, layer, inputs, steps):
+    """Fill steps [R, 4, N] for rows low to high."""
+    rows = inputs.finite.size // layer.weight.shape[0]
+    for row in range(low, high):
+        prepare(row, row // rows, layer, inputs, steps[row])
 
 
 @compiled
@@ -80,47 +88,31 @@ def limited(last, limit, layer, steps, tau):
 
 
 @compiled
-def backward_weight(low, high, layer, inputs, spikes, gradient, limit, out, steps):
-    """Gradients by the weights, `out` [P, K, N, L], for the pairs (network, block) low to high.
-
-    steps [TILE, 4, N] is room for what only this call needs.
-    """
+def backward_weight(low, high, layer, inputs, spikes, gradient, limit, steps, out):
+    """Gradients by the weights, `out` [P, K, N, L], for the pairs (network, block) low to high."""
     n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
     rows = inputs.finite.size // n_networks
-    pair = low
-    while pair < high:
-        p = pair // n_blocks
-        until = min(high, (p + 1) * n_blocks)
-        for tile in range(p * rows, (p + 1) * rows, TILE):
-            end = min(tile + TILE, (p + 1) * rows)
-            for row in range(tile, end):
-                prepare(row, p, layer, inputs, steps[row - tile])
-            for block in range(pair, until):
-                tau = constants_of(layer, p, block - p * n_blocks, steps)
-                for row in range(tile, end):
-                    here = steps[row - tile]
-                    last = at_last_cause(row, block - p * n_blocks, layer, spikes, gradient, tau)
-                    last = limited(last, limit, layer, here, tau)
-                    by_current = by_voltage = splat(last[0], 0.0)
-                    for j in range(int(max_lane(last[2])) - 1, -1, -1):
-                        by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, here, tau)
-                        at = (block * n_inputs + item(inputs.order, row * n_inputs + j)) * LANES
-                        store(out, at, load(out, at) + by_current)
-        pair = until
+    for pair in range(low, high):
+        p, k = pair // n_blocks, pair % n_blocks
+        tau = constants_of(layer, p, k, steps)
+        for row in range(p * rows, (p + 1) * rows):
+            last = at_last_cause(row, k, layer, spikes, gradient, tau)
+            last = limited(last, limit, layer, steps[row], tau)
+            by_current = by_voltage = splat(last[0], 0.0)
+            for j in range(int(max_lane(last[2])) - 1, -1, -1):
+                by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, steps[row], tau)
+                at = (pair * n_inputs + item(inputs.order, row * n_inputs + j)) * LANES
+                store(out, at, load(out, at) + by_current)
 
 
 @compiled
-def backward_time(low, high, layer, inputs, spikes, gradient, out, steps, total):
-    """Gradients by the input times, `out` [R, N], for rows low to high.
-
-    steps [4, N] and total [N, L] are room for what only this call needs.
-    """
+def backward_time(low, high, layer, inputs, spikes, gradient, steps, out, total):
+    """Gradients by the input times, `out` [R, N], for rows low to high; total [N, L] is room to sum in."""
     n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
     rows = inputs.finite.size // n_networks
     for row in range(low, high):
         p = row // rows
-        finite = prepare(row, p, layer, inputs, steps)
-        for j in range(finite):
+        for j in range(inputs.finite[row]):
             store(total, j * LANES, splat(total, 0.0))
         for k in range(n_blocks):
             tau = constants_of(layer, p, k, steps)
@@ -128,27 +120,26 @@ def backward_time(low, high, layer, inputs, spikes, gradient, out, steps, total)
             last = at_last_cause(row, k, layer, spikes, gradient, tau)
             by_current = by_voltage = splat(last[0], 0.0)
             for j in range(int(max_lane(last[2])) - 1, -1, -1):
-                by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, steps, tau)
+                by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, steps[row], tau)
                 source = item(inputs.order, row * n_inputs + j)
                 weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
                 entry = weight * (by_current * inverse - by_voltage)
                 store(total, j * LANES, load(total, j * LANES) + entry)
-        for j in range(finite):
+        for j in range(inputs.finite[row]):
             out[row, item(inputs.order, row * n_inputs + j)] = sum_lanes(load(total, j * LANES))
 
 
 @compiled
-def backward_constants(low, high, layer, inputs, spikes, gradient, by_slow, by_fast, steps):
+def backward_constants(low, high, layer, inputs, spikes, gradient, steps, by_slow, by_fast):
     """Gradients by the time constants of each row's neurons, [R, K L] both, for rows low to high.
 
     With d = T - t_i, dk/d(1/slow) = -d^2 exp(-d / slow) m2 and dk/d(1/fast) = -d^2 exp(-d / slow) (m1 - m2), where
-    m1 and m2 are the `mean_rises` of rate d. steps [4, N] is room for what only this call needs.
+    m1 and m2 are the `mean_rises` of rate d.
     """
     n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
     rows = inputs.finite.size // n_networks
     for row in range(low, high):
         p = row // rows
-        prepare(row, p, layer, inputs, steps)
         for k in range(n_blocks):
             tau = constants_of(layer, p, k, steps)
             at = (row * n_blocks + k) * LANES
@@ -156,7 +147,7 @@ def backward_constants(low, high, layer, inputs, spikes, gradient, by_slow, by_f
             delay = slow_sum = fast_sum = zero = splat(final, 0.0)
             for j in range(int(max_lane(causal)) - 1, -1, -1):
                 n_causal = splat(final, j + 1)
-                delay = select(causal > n_causal, delay + splat(final, item(steps, j)), final)
+                delay = select(causal > n_causal, delay + splat(final, item(steps[row], j)), final)
                 source = item(inputs.order, row * n_inputs + j)
                 weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
                 first, second = mean_rises(delay * tau.rate)

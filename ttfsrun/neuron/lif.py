@@ -15,6 +15,7 @@ for the causal inputs, and 0 for all others and wherever there is no spike.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 from ttfsrun.neuron.events import TILE, Inputs, Layer, Spikes, sort_keys
-from ttfsrun.neuron.gradient import backward_constants, backward_time, backward_weight
+from ttfsrun.neuron.gradient import backward_constants, backward_time, backward_weight, prepare_rows
 from ttfsrun.neuron.parallel import for_ranges
 from ttfsrun.neuron.simd import LANES
 from ttfsrun.neuron.walk import forward
@@ -150,15 +151,16 @@ class _FirstSpike(torch.autograd.Function):
         padded = np.zeros_like(spikes.time)
         padded[:, :n_neurons] = gradient.numpy().reshape(len(padded), n_neurons)
         results: list[Tensor | None] = [None] * 6
+        backward = _Backward(layer, inputs, spikes, padded)
         if ctx.needs_input_grad[0]:
-            results[0] = torch.from_numpy(_by_times(layer, inputs, spikes, padded).reshape(times_shape))
+            results[0] = torch.from_numpy(backward.by_times().reshape(times_shape))
         if ctx.needs_input_grad[1]:
-            results[1] = torch.from_numpy(_unpack(_by_weight(layer, inputs, spikes, padded, ctx.limit), n_neurons))
+            results[1] = torch.from_numpy(_unpack(backward.by_weight(ctx.limit), n_neurons))
         each: list[Any] = [None] * 3
         if ctx.needs_input_grad[2]:
             each[0] = np.where(spikes.causal > 0, padded / spikes.slope, 0)
         if ctx.needs_input_grad[3] or ctx.needs_input_grad[4]:
-            each[1:] = _by_constants(layer, inputs, spikes, padded)
+            each[1:] = backward.by_constants()
         for place, (value, shape) in enumerate(zip(each, parameter_shapes, strict=True), start=2):
             if value is not None:
                 whole = torch.from_numpy(value[:, :n_neurons].reshape(*times_shape[:-1], n_neurons))
@@ -166,46 +168,43 @@ class _FirstSpike(torch.autograd.Function):
         return tuple(results)
 
 
-def _room_for_steps(inputs: Inputs, dtype: Any, *rows: int) -> Any:
-    """Room for the steps between the inputs of so many rows, padded so that whole vectors can be written."""
-    return np.empty((*rows, 4, max(1, -(-inputs.times.shape[1] // LANES)) * LANES), dtype)
+class _Backward:
+    """One backward pass: gradient [R, K L] by the spike times in, gradients by what the spikes depend on out."""
 
+    def __init__(self, layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> None:
+        self.layer, self.inputs, self.spikes, self.gradient = layer, inputs, spikes, gradient
+        self.events = inputs.order.size * gradient.shape[1]
+        self.steps = _room_for_steps(inputs, gradient.dtype, len(gradient))
+        for_ranges(lambda low, high: prepare_rows(low, high, layer, inputs, self.steps), len(gradient), self.events)
 
-def _by_times(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> Any:
-    """Gradient by the input times, [R, N]."""
-    out = np.zeros_like(inputs.times)
+    def run(self, kernel: Callable[..., None], items: int, *arguments: Any) -> None:
+        def task(low: int, high: int) -> None:
+            kernel(low, high, self.layer, self.inputs, self.spikes, self.gradient, *arguments)
 
-    def task(low: int, high: int) -> None:
-        total = np.empty((inputs.times.shape[1], LANES), out.dtype)
-        steps = _room_for_steps(inputs, out.dtype)
-        backward_time(low, high, layer, inputs, spikes, gradient, out, steps, total)
+        for_ranges(task, items, self.events)
 
-    for_ranges(task, len(out), out.size * gradient.shape[1])
-    return out
+    def by_times(self) -> Any:
+        """[R, N]."""
+        out = np.zeros_like(self.inputs.times)
 
+        def task(low: int, high: int) -> None:
+            total = np.empty((out.shape[1], LANES), out.dtype)
+            backward_time(low, high, self.layer, self.inputs, self.spikes, self.gradient, self.steps, out, total)
 
-def _by_weight(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any, limit: float) -> Any:
-    """Gradient by the weights, packed as they are, [P, K, N, L]."""
-    out = np.zeros_like(layer.weight)
+        for_ranges(task, len(out), self.events)
+        return out
 
-    def task(low: int, high: int) -> None:
-        steps = _room_for_steps(inputs, out.dtype, TILE)
-        backward_weight(low, high, layer, inputs, spikes, gradient, limit, out, steps)
+    def by_weight(self, limit: float) -> Any:
+        """Packed as the weights are, [P, K, N, L]."""
+        out = np.zeros_like(self.layer.weight)
+        self.run(backward_weight, out.shape[0] * out.shape[1], limit, self.steps, out)
+        return out
 
-    for_ranges(task, out.shape[0] * out.shape[1], inputs.order.size * gradient.shape[1])
-    return out
-
-
-def _by_constants(layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> tuple[Any, Any]:
-    """Gradients by the slower and the faster time constant, [R, K L] both."""
-    by_slow, by_fast = np.empty_like(spikes.time), np.empty_like(spikes.time)
-
-    def task(low: int, high: int) -> None:
-        steps = _room_for_steps(inputs, by_slow.dtype)
-        backward_constants(low, high, layer, inputs, spikes, gradient, by_slow, by_fast, steps)
-
-    for_ranges(task, len(by_slow), inputs.order.size * gradient.shape[1])
-    return by_slow, by_fast
+    def by_constants(self) -> tuple[Any, Any]:
+        """By the slower and the faster time constant, [R, K L] both."""
+        by_slow, by_fast = np.empty_like(self.gradient), np.empty_like(self.gradient)
+        self.run(backward_constants, len(by_slow), self.steps, by_slow, by_fast)
+        return by_slow, by_fast
 
 
 def _pack(weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor) -> Layer:
@@ -235,6 +234,11 @@ def _unpack(blocks: Any, n_neurons: int) -> Any:
     """[P, K, N, L] -> [P, N, M]."""
     n_networks, n_blocks, n_inputs, lanes = blocks.shape
     return np.ascontiguousarray(blocks.swapaxes(1, 2).reshape(n_networks, n_inputs, n_blocks * lanes)[..., :n_neurons])
+
+
+def _room_for_steps(inputs: Inputs, dtype: Any, rows: int) -> Any:
+    """Room for the steps between the inputs of so many rows, padded so that whole vectors can be written."""
+    return np.empty((rows, 4, max(1, -(-inputs.times.shape[1] // LANES)) * LANES), dtype)
 
 
 def _sort(inputs: Inputs, low: int, high: int) -> None:
