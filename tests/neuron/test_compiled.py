@@ -127,3 +127,50 @@ def test_the_second_process_compiles_nothing(tmp_path):
     )
     assert first == {"hits": 0, "misses": 1}
     assert second == {"hits": 1, "misses": 0}
+
+
+def called(path: Path, value: str) -> str:
+    """A program that prints the double of a numpy value, and whether that had to be compiled."""
+    return f"""
+import sys
+sys.path.insert(0, {str(path.parent)!r})
+import numpy, {path.stem} as kernel
+result = kernel.double({value})
+print(repr(complex(result)), sum(kernel.double.stats.cache_misses.values()))
+"""
+
+
+VALUES = {"numpy.float32(1.5)": 3.0, "numpy.float64(0.1)": 0.2, "numpy.int64(7)": 14, "numpy.complex128(1j)": 2j}
+
+
+def test_processes_that_compile_for_different_types_at_once_never_run_one_anothers_code(tmp_path):
+    path = write(tmp_path / "kernel.py", SOURCE)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    first = [
+        subprocess.Popen([sys.executable, "-c", called(path, value)], env=environment, stdout=-1, text=True)
+        for value in [*VALUES] * 2
+    ]
+    results = [process.communicate(timeout=120)[0].split() for process in first]
+    assert [complex(result) for result, _ in results] == [complex(expected) for expected in VALUES.values()] * 2
+    for value, expected in VALUES.items():
+        output = subprocess.run([sys.executable, "-c", called(path, value)], env=environment, check=True, stdout=-1)
+        result, misses = output.stdout.split()
+        assert complex(result.decode()) == expected
+        assert misses == b"0"
+
+
+def test_code_for_one_type_is_never_taken_for_anothers_whatever_lies_on_disk(cache, tmp_path):
+    path = write(tmp_path / "kernel.py", SOURCE)
+    module = load(path)
+    assert module.double(21) == 42
+    assert module.double(0.25) == 0.5
+    one, other = sorted(cache.rglob("*.nbc"))
+    swapped = one.read_bytes(), other.read_bytes()
+    other.write_bytes(swapped[0])
+    one.write_bytes(swapped[1])
+    assert load(path).double(0.25) == 0.5
+    assert load(path).double(21) == 42
+    one.write_bytes(b"torn")
+    other.write_bytes(b"")
+    assert load(path).double(21) == 42
+    assert load(path).double(0.25) == 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import pickle
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import IndexDataCacheFile
 
 from ttfsrun.files import user_cache
 
@@ -30,9 +32,33 @@ def compiled(function: F) -> F:
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _cache_folder(Path(function.__code__.co_filename))
     try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function)  # type: ignore[no-any-return]
+        dispatcher = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function)
     finally:
         numba.config.CACHE_DIR = before
+    dispatcher._cache._cache_file.__class__ = _FilePerSignature
+    return dispatcher  # type: ignore[no-any-return]
+
+
+class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
+    """Keeps the code for each combination of types in a file of its own, which appears whole.
+
+    Numba's way is an index of numbered files. Two processes that compile for different types at the same time both
+    take the next number; then one finds the other's code behind its index, and runs it.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        self._save_data(self._file(key), (key, data))
+
+    def load(self, key: Any) -> Any:
+        try:
+            kept, data = self._load_data(self._file(key))
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
+        return data if kept == key else None
+
+    def _file(self, key: Any) -> str:
+        digest = hashlib.sha256(repr((numba.__version__, key)).encode()).hexdigest()[:24]
+        return f"{Path(self._index_name).stem}.{digest}.nbc"
 
 
 def compiled_before() -> bool:
