@@ -197,18 +197,3 @@ def prepare(row, p, layer, inputs, steps):
         steps[0, count - 1] = FAR
     prepare_shared(layer, p, count, steps)
     return count
-
-
-@compiled
-def sort_keys(times, keys):
-    """Integers that sort like (time, index) of float32 times [R, N]; returns whether no time is NaN or -inf."""
-    bits = times.view(np.int32)
-    wrong = 0
-    for row in range(times.shape[0]):
-        for i in range(times.shape[1]):
-            wrong += not times[row, i] > -np.inf
-            # As unsigned integers, floats sort like numbers once a negative one has all its bits flipped,
-            # another one its sign. No branch: this loop is vectorised.
-            flip = (bits[row, i] >> np.int32(31)) | np.int32(-0x80000000)
-            keys[row, i] = (np.uint64(np.uint32(bits[row, i] ^ flip)) << np.uint64(32)) | np.uint64(i)
-    return wrong == 0
