@@ -15,9 +15,9 @@ snntorch         `snntorch.Synaptic` with 100 time steps over the shortest windo
                  alpha = beta = exp(-dt) and inputs scaled by dt exp(-dt) make the membrane after step n the exact
                  one at (n + 1) dt for inputs on the grid; inputs go to the nearest step, and the spike to the middle of
                  its step. All steps' inputs come from one matrix product. No reset, as only the first spike counts.
-                 Surrogate gradient (arctan) with -1 at the first spike as in the library's own
-                 `functional.loss.SpikeTime`, whose loops over samples and neurons would take longer than all else.
-                 It has no gradient by the input times.
+                 Surrogate gradient (arctan), and the library's own first spike of a neuron,
+                 `functional.loss.SpikeTime.FirstSpike`, with -1 as its derivative. No gradient by the input times.
+snntorch, vectorised       the same with our own first spike, as the library's loops over samples and neurons in Python
 matmul           torch.matmul of the same shape: the floor, not a solver
 """
 
@@ -144,28 +144,40 @@ class FirstStep(torch.autograd.Function):
         return gradient.new_zeros(ctx.shape).scatter_(0, step[None], -gradient[None])
 
 
-def snntorch(case: Case, gradient: bool) -> Prepared:
+def library_first_step(spikes: Tensor) -> Tensor:
+    """The same by snntorch, which takes the last step for no spike."""
+    from snntorch.functional.loss import SpikeTime
+
+    step: Tensor = SpikeTime.FirstSpike.apply(spikes, "cpu")
+    return step.masked_fill(~spikes.any(0), math.inf)
+
+
+def snntorch(first_step: Callable[[Tensor], Tensor]) -> Callable[[Case, bool], Prepared]:
+    def prepare(case: Case, gradient: bool) -> Prepared:
+        weight = case.weight.clone().requires_grad_(gradient)
+        return Prepared(lambda: simulate(case, weight, first_step), (weight,))
+
+    return prepare
+
+
+def simulate(case: Case, weight: Tensor, first_step: Callable[[Tensor], Tensor]) -> Tensor:
+    """Spike times [B, M] of snntorch's neurons."""
     from snntorch import Synaptic
 
-    weight = case.weight.clone().requires_grad_(gradient)
     times = case.times
     width = case.window / STEPS
     decay = math.exp(-width)
     neuron = Synaptic(alpha=decay, beta=decay, threshold=1.0, reset_mechanism="none")
-
-    def run() -> Tensor:
-        nearest = (times / width).round()
-        raster = times.new_zeros(STEPS + 1, *times.shape)  # the last plane takes what lies beyond the window
-        raster.scatter_(0, nearest.clamp(max=STEPS).long()[None], width * decay)
-        drive = raster[:STEPS] @ weight
-        synapse = membrane = torch.zeros_like(drive[0])
-        spikes = []
-        for step in drive.unbind(0):
-            spike, synapse, membrane = neuron(step, synapse, membrane)
-            spikes.append(spike)
-        return (FirstStep.apply(torch.stack(spikes)) + 0.5) * width
-
-    return Prepared(run, (weight,))
+    nearest = (times / width).round()
+    raster = times.new_zeros(STEPS + 1, *times.shape)  # the last plane takes what lies beyond the window
+    raster.scatter_(0, nearest.clamp(max=STEPS).long()[None], width * decay)
+    drive = raster[:STEPS] @ weight
+    synapse = membrane = torch.zeros_like(drive[0])
+    spikes = []
+    for step in drive.unbind(0):
+        spike, synapse, membrane = neuron(step, synapse, membrane)
+        spikes.append(spike)
+    return (first_step(torch.stack(spikes)) + 0.5) * width
 
 
 EXACT_SNN, SNNTORCH = ("exact_snn", "exact-snn-nn"), ("snntorch", "snntorch")
@@ -175,7 +187,8 @@ METHODS = {
     OURS: Method(ttfsrun, is_peer=False, torch_threads=False),
     "dense, Halley": Method(dense(branch_by_halley)),
     "dense, scipy": Method(dense(branch_by_scipy), package=("scipy", "scipy")),
-    "snntorch": Method(snntorch, package=SNNTORCH, by_times=False),
+    "snntorch": Method(snntorch(library_first_step), package=SNNTORCH, by_times=False),
+    "snntorch, vectorised": Method(snntorch(FirstStep.apply), package=SNNTORCH, by_times=False),
     "exact-snn-nn": Method(exact_snn, package=EXACT_SNN),
     "matmul": Method(matmul, is_peer=False, backward=False),
     OURS_HALF: Method(ttfsrun, tau_syn=0.5, is_peer=False, torch_threads=False),

@@ -8,8 +8,8 @@ what its terms add up to, with what the inputs so far will still contribute. A c
 exact first crossing of a threshold that is at most ROUNDINGS 2^-52 terms higher or lower. For almost all neurons,
 such a shift moves the crossing by less than the tolerance, and there the times must agree to that. The others are
 the neighbourhood of grazing contacts: there the membrane turns within ROUNDINGS 2^-52 terms of the threshold, or it
-crosses with a slope V'(T) below about 4 ROUNDINGS 2^-52 terms / (tolerance max(1, T)): for float64, 0.007 terms,
-for float32, 4e-9 terms. Both types have the same roundings, for float32 inputs are walked in float64.
+crosses with a slope V'(T) below about 4 ROUNDINGS 2^-52 terms / (tolerance max(1, T)): for float64, 0.004 terms,
+for float32, 2e-9 terms. Both types have the same roundings, for float32 inputs are walked in float64.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ttfsrun.neuron import Neuron
 
-ROUNDINGS = 8
+ROUNDINGS = 4
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6}  # relative to max(1, T)
 
 

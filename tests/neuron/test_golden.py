@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from llvmlite.binding import get_host_cpu_features
 
 from ttfsrun.neuron import Neuron, first_spike
 
+GOLDEN = "03c2f2428e2409aa"
 
-def test_the_bits_of_spikes_and_gradients_are_those_of_the_reference_results() -> None:
+
+def digest() -> str:
+    """Of the spikes and gradients of a layer as in training."""
     random = np.random.default_rng(1)
     times = random.uniform(0.2, 3.5, (40, 60)).astype(np.float32)
     weight = random.normal(0.15, 0.5, (60, 40)).astype(np.float32)
@@ -18,5 +27,31 @@ def test_the_bits_of_spikes_and_gradients_are_those_of_the_reference_results() -
     spikes = first_spike(*inputs, Neuron())
     assert 0.5 < float(torch.isfinite(spikes).float().mean()) < 1
     gradients = torch.autograd.grad(spikes, inputs, torch.isfinite(spikes).float() / 40)
-    digest = hashlib.sha256(b"".join(tensor.detach().numpy().tobytes() for tensor in (spikes, *gradients)))
-    assert digest.hexdigest()[:16] == "03c2f2428e2409aa"
+    return hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in (spikes, *gradients))).hexdigest()[:16]
+
+
+def test_the_bits_of_spikes_and_gradients_are_those_of_the_reference_results() -> None:
+    assert digest() == GOLDEN
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not get_host_cpu_features().get("avx2"), reason="runs code for processors with AVX2")
+@pytest.mark.parametrize("processor", ["haswell", "znver3"])
+def test_narrower_vectors_give_the_same_bits(processor: str, tmp_path: Path) -> None:
+    # Both have AVX2 but not AVX-512.
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": processor,
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
+    program = "import test_golden; print(test_golden.digest())"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.returncode) == (GOLDEN, 0), done.stderr
