@@ -42,6 +42,13 @@ def restore_threads() -> Iterator[None]:
     set_threads(before)
 
 
+@pytest.fixture
+def restore_torch_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def draw_layer() -> DrawLayer:
     """(times [..., B, N], weight [..., N, M]) of shape (..., B, N, M): most neurons spike, some stay silent."""
@@ -82,7 +89,6 @@ def check_exact() -> CheckExact:
                 reference.first_spike_of_one(inputs[row], weights[:, column], tau_mem, tau_syn, threshold + shift)
                 for shift in (-width, width)
             )
-            # Delays are taken from an origin that is up to `fast` away from the input.
             rest = 4 * rounding * (abs(spike) + fast) if spike < np.inf else 0.0
             assert first - rest <= spike <= last + rest, (row, column, first, spike, last)
 

@@ -179,3 +179,15 @@ def test_a_crossing_shortly_before_the_peak_is_not_taken_for_the_peak_at_any_rat
     v_th = torch.tensor([float(h * (1 - e)) for h, e in zip(height, excess, strict=True)], dtype=dtype)
     neuron = Neuron(tau_mem, tau_syn, v_th)
     assert agreement(first_spike(times, weight, neuron), times, weight, neuron).spikes > 0.8 * ratio.size
+
+
+@pytest.mark.parametrize("ratio", [1e-6, 1e-3, 0.01, 0.02, 50.0, 100.0, 1e3, 1e4, 1e6])
+def test_a_peak_is_judged_to_the_last_digits_however_far_apart_the_time_constants_are(ratio, dtype):
+    # I tau_mem, the height that a constant current would reach, is then much more than the threshold.
+    excess = np.array([sign * 10.0**digits for digits in range(-14, -3) for sign in (1, -1)])
+    times, weight = torch.zeros(1, 1, dtype=dtype), torch.full((1, excess.size), reach(ratio), dtype=dtype)
+    neuron = Neuron(*constants(ratio, 1.0, dtype))
+    height = [float(next(intervals(cell)).highest) for _, cell in cells(times, weight, neuron)]
+    neuron = Neuron(neuron.tau_mem, neuron.tau_syn, torch.tensor(height * (1 - excess), dtype=dtype))
+    found = agreement(first_spike(times, weight, neuron), times, weight, neuron)
+    assert 0 < found.spikes < found.neurons

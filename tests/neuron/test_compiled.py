@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numba
 import pytest
+from numba.core.caching import IndexDataCacheFile
 
 from ttfsrun.neuron import compiled as installed
 
@@ -114,7 +115,7 @@ import json, torch
 from ttfsrun.neuron import Neuron, first_spike, walk
 
 spikes = first_spike(torch.rand(2, 3), torch.ones(3, 4), Neuron())
-stats = walk.forward.stats
+stats = walk.walk_rows.stats
 print(json.dumps({"hits": sum(stats.cache_hits.values()), "misses": sum(stats.cache_misses.values())}))
 """
 
@@ -170,7 +171,19 @@ def test_code_for_one_type_is_never_taken_for_anothers_whatever_lies_on_disk(cac
     one.write_bytes(swapped[1])
     assert load(path).double(0.25) == 0.5
     assert load(path).double(21) == 42
-    one.write_bytes(b"torn")
-    other.write_bytes(b"")
-    assert load(path).double(21) == 42
-    assert load(path).double(0.25) == 0.5
+    for damaged in (b"", b"torn", swapped[0][:300], b"\x80\x04I1\n."):
+        one.write_bytes(damaged)
+        other.write_bytes(damaged)
+        assert load(path).double(21) == 42
+        assert load(path).double(0.25) == 0.5
+
+
+def test_code_that_cannot_be_kept_is_used_all_the_same(cache, tmp_path, monkeypatch):
+    module = load(write(tmp_path / "one.py", SOURCE))
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(IndexDataCacheFile, "_save_data", full)
+    assert module.double(21) == 42
+    assert not list(cache.rglob("*.nbc"))

@@ -121,11 +121,6 @@ def test_shapes_that_do_not_fit_are_an_error_that_names_them(times, weight):
     assert str(list(weight)) in str(error.value)
 
 
-def test_numbers_of_networks_that_do_not_fit_are_an_error():
-    with pytest.raises(ValueError, match="broadcast"):
-        first_spike(torch.ones(2, 4, 3), torch.ones(5, 3, 6), Neuron())
-
-
 @pytest.mark.parametrize("name", ["tau_mem", "tau_syn"])
 @pytest.mark.parametrize("shape", [(2,), (4,), (7,), (1, 2), (1, 7), (5, 1, 2)])
 def test_time_constants_for_another_number_of_neurons_are_an_error(name, shape):
@@ -158,5 +153,34 @@ def test_parameters_are_finite(name, value, form):
 
 @pytest.mark.parametrize("name", ["tau_mem", "tau_syn"])
 def test_a_time_constant_is_the_same_for_all_samples(name):
-    with pytest.raises(ValueError, match=rf"{name} \[4, 3\]: a time constant is the same for all samples"):
+    with pytest.raises(ValueError, match=rf"{name} \[4, 3\] does not .*; a time constant is the same for all samples"):
         first_spike(torch.ones(4, 6), torch.ones(6, 3), Neuron(**{name: torch.ones(4, 3)}))
+
+
+def test_times_that_are_changed_before_the_backward_pass_are_an_error(draw_layer):
+    times, weight = draw_layer(4, 6, 3)
+    weight.requires_grad_()
+    spikes = first_spike(times, weight, Neuron())
+    times.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        spikes[torch.isfinite(spikes)].sum().backward()
+
+
+@pytest.mark.parametrize("limit", [math.nan, -1.0])
+def test_a_gradient_limit_is_at_least_zero(limit, draw_layer):
+    with pytest.raises(ValueError, match=f"gradient_limit={limit}: it is at least 0"):
+        first_spike(*draw_layer(4, 6, 3), Neuron(), gradient_limit=limit)
+
+
+def test_numbers_of_networks_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"do not broadcast: times \[2, 4, 3\], weight \[5, 3, 6\], .*tau_mem"):
+        first_spike(torch.ones(2, 4, 3), torch.ones(5, 3, 6), Neuron())
+
+
+def test_a_parameter_counts_as_it_is_given_not_as_float32_would_round_it():
+    times, weight = torch.zeros(1, 1), torch.full((1, 1), 4.0)
+    threshold = 4 * math.exp(-1) * (1 - 1e-12)  # below the peak by less than float32 can tell
+    assert first_spike(times, weight, Neuron(v_th=threshold)).item() < 1
+    assert first_spike(times, weight, Neuron(v_th=4 * math.exp(-1) * (1 + 1e-12))).item() == math.inf
+    assert first_spike(times, weight, Neuron(v_th=1e-50)).item() == 0
+    assert first_spike(times.double(), weight.double(), Neuron(v_th=1e39)).item() == math.inf

@@ -62,12 +62,12 @@ def test_nothing_of_something_is_no_error_forwards_or_backwards(shape, dtype):
     *lead, n_rows, n_inputs, n_neurons = shape
     times = torch.zeros(*lead, n_rows, n_inputs, dtype=dtype, requires_grad=True)
     weight = torch.ones(*lead, n_inputs, n_neurons, dtype=dtype, requires_grad=True)
-    v_th = torch.ones(n_neurons, dtype=dtype, requires_grad=True)
-    spikes = first_spike(times, weight, Neuron(v_th=v_th))
+    v_th, tau_mem = (torch.ones(n_neurons, dtype=dtype, requires_grad=True) for _ in range(2))
+    spikes = first_spike(times, weight, Neuron(tau_mem, v_th=v_th))
     assert spikes.shape == (*lead, n_rows, n_neurons)
     assert bool((spikes == math.inf).all())
     spikes.sum().backward()
-    for leaf in (times, weight, v_th):
+    for leaf in (times, weight, v_th, tau_mem):
         assert leaf.grad is not None
         assert leaf.grad.shape == leaf.shape
         assert not leaf.grad.any()

@@ -221,3 +221,13 @@ def test_a_neuron_that_is_silent_or_fires_by_itself_has_no_derivative_by_its_tim
     for leaf in (tau_mem, tau_syn):
         assert leaf.grad is not None
         assert not leaf.grad.any()
+
+
+def test_a_neuron_that_fires_by_itself_does_not_spoil_the_derivatives_of_its_neighbours(dtype):
+    times, weight = torch.full((1, 1), 0.5, dtype=dtype), torch.full((1, 2), 9.0, dtype=dtype)
+    tau_mem = torch.tensor(1e6, dtype=dtype, requires_grad=True)
+    both = first_spike(times, weight, Neuron(tau_mem, 1.0, torch.tensor([-0.5, 1.0], dtype=dtype)))
+    alone = first_spike(times, weight[:, 1:], Neuron(tau_mem, 1.0))
+    assert both[0, 0] == 0
+    ours, expected = (torch.autograd.grad(spikes.sum(), tau_mem)[0] for spikes in (both, alone))
+    assert ours == expected != 0

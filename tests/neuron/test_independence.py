@@ -132,7 +132,7 @@ def test_a_neuron_is_the_same_bits_in_any_company(taus, kind, dtype, draw_layer)
     spikes, _, by_weight = results(times, weight, Neuron(tau_mem, taus[1]))
     assert by_weight.any(0).sum() > 20
     for column in range(37):
-        # The shortest time constant of a layer, here that of neuron 0, decides from where delays are counted.
+        # The shortest time constant of a layer, here that of neuron 0, decides which steps are short ones.
         pick = [column] if kind == "shared" else [0, column]
         tau = tau_mem if kind == "shared" else tau_mem[pick]
         alone, _, alone_by_weight = results(times, weight[:, pick].contiguous(), Neuron(tau, taus[1]))
@@ -188,6 +188,26 @@ def test_a_network_has_the_same_bits_of_gradients_by_its_time_constants_alone_an
             assert torch.equal(one, company[network])
 
 
+@pytest.mark.usefixtures("restore_torch_threads")
+def test_a_gradient_that_many_spikes_add_up_to_is_the_same_alone_and_in_a_population(draw_layer):
+    # From 32,768 numbers on, torch divides a sum among its threads.
+    times, weight = draw_layer(3, 300, 20, 130, dtype=torch.float32, seed=17)
+
+    def gradients(networks: slice, threads: int) -> list[Tensor]:
+        torch.set_num_threads(threads)
+        parameters = [torch.ones(3, 1, 1, requires_grad=True) for _ in range(3)]
+        here = Neuron(*(parameter[networks] for parameter in parameters))
+        spikes = first_spike(times[networks], weight[networks], here)
+        gradients = torch.autograd.grad(spikes, parameters, torch.isfinite(spikes).float())
+        return [gradient[networks] for gradient in gradients]
+
+    together = gradients(slice(None), 1)
+    for network in range(3):
+        alone = gradients(slice(network, network + 1), 2)
+        assert all(torch.equal(a, b[[network]]) for a, b in zip(alone, together, strict=True))
+        assert all(bool((gradient != 0).all()) for gradient in alone)
+
+
 MEMORY = """
 import resource, torch
 from ttfsrun.neuron import Neuron, first_spike
@@ -210,7 +230,7 @@ def test_memory_does_not_grow_with_the_number_of_synaptic_events():
     child = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=False, timeout=300)
     assert child.returncode == 0, child.stderr
     # One float32 for each sample, input and neuron would be 2 GB. B (N + M) + N M is 2 million, 8 MB for each
-    # quantity that is kept: times, order, origins, weights and their gradient, ... come to about 20 of them.
+    # quantity that is kept: times, order, steps, weights and their gradient, ... come to about 20 of them.
     kilobytes, spiked = map(float, child.stdout.split())
     assert 0.2 < spiked < 1
     assert 1024 * kilobytes < 200e6

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import os
-import pickle
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from ttfsrun.files import user_cache
 
@@ -29,21 +29,34 @@ def compiled(function: F) -> F:
     Division by zero gives inf or nan as in IEEE 754. Floating-point operations are never reordered or fused, so
     the result does not depend on the width of the processor's vectors.
     """
+    dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _cache_folder(Path(function.__code__.co_filename))
     try:
-        dispatcher = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function)
+        dispatcher._cache = _KernelCache(function)
     finally:
         numba.config.CACHE_DIR = before
-    dispatcher._cache._cache_file.__class__ = _FilePerSignature
     return dispatcher  # type: ignore[no-any-return]
+
+
+class _KernelCache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache, except that code which cannot be written, on a full disk for one, is used all the same."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file.__class__ = _FilePerSignature
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(signature, data)
 
 
 class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
     """Keeps the code for each combination of types in a file of its own, which appears whole.
 
     Numba's way is an index of numbered files. Two processes that compile for different types at the same time both
-    take the next number; then one finds the other's code behind its index, and runs it.
+    take the next number; then one finds the other's code behind its index, and runs it. The state of the source,
+    which the index has as well, is that of the folder here.
     """
 
     def save(self, key: Any, data: Any) -> None:
@@ -52,7 +65,7 @@ class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
     def load(self, key: Any) -> Any:
         try:
             kept, data = self._load_data(self._file(key))
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except Exception:  # noqa: BLE001  # a damaged file may raise anything; then the code is compiled again
             return None
         return data if kept == key else None
 
@@ -62,7 +75,7 @@ class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
 
 
 def compiled_before() -> bool:
-    """Whether compiled code of this state of the source is on disk; if not, the first calls take some seconds."""
+    """Whether some code of this state of the source is on disk; if not, the first calls take some seconds."""
     return any(Path(_cache_folder(Path(__file__))).rglob("*.nbc"))
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
-from ttfsrun.neuron.simd import LANES, any_lane, cast, fabs, item, load, select, splat, store
+from ttfsrun.neuron.simd import LANES, any_lane, cast, item, load, select, splat, store
 
 Floats = NDArray[Any]
 
@@ -51,9 +51,16 @@ class Spikes(NamedTuple):
     """What the walk finds for each row and neuron."""
 
     time: Floats  # [R, K L]: inf where there is none
-    delay: Floats  # [R, K L]: since the last causal input
+    delay: Floats  # [R, K L]: since the last causal input; 0 where there is none
     slope: Floats  # [R, K L]: dV/dt at the spike; 1 where there is none
     causal: Floats  # [R, K L]: number of inputs up to the spike; 0 where there is none
+
+
+class Batch(NamedTuple):
+    """What a kernel works on: samples, and the layer that they go into."""
+
+    layer: Layer
+    inputs: Inputs
 
 
 class Constants(NamedTuple):
@@ -83,6 +90,26 @@ def _of_block(array, p, offset):
 
 
 @compiled
+def rows_per_network(batch):
+    return batch.inputs.finite.size // batch.layer.weight.shape[0]
+
+
+@compiled
+def time_of(inputs, row, j):
+    """Time of input j of a row."""
+    n_inputs = inputs.times.shape[1]
+    return item(inputs.times, row * n_inputs + item(inputs.order, row * n_inputs + j))
+
+
+@compiled
+def weights_from(batch, p, k, row, j):
+    """The weights from input j of a row to the neurons of block k of network p."""
+    n_blocks, n_inputs = batch.layer.weight.shape[1:3]
+    source = item(batch.inputs.order, row * n_inputs + j)
+    return load(batch.layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
+
+
+@compiled
 def constants_of(layer, p, k, like):
     """Constants of block k of network p, in the type of the array `like`."""
     slow, fast = of_block(layer.slow, p, k * LANES), of_block(layer.fast, p, k * LANES)
@@ -94,27 +121,26 @@ def constants_of(layer, p, k, like):
 
 @compiled
 def stretched(delay, rate):
-    """s: (1 - exp(-rate delay)) / rate, smooth through rate = 0."""
+    """s: (1 - exp(-rate delay)) / rate, smooth through rate = 0; delay >= 0."""
     one = splat(delay, 1.0)
     z = delay * rate
-    size = fabs(z)
-    if not any_lane(size > splat(delay, 0.0)):
+    if not any_lane(z > splat(delay, 0.0)):
         return delay
     by_series = delay * rise_series(z)
-    large = size > splat(delay, 0.5)
+    large = z > splat(delay, 0.5)
     if any_lane(large):
         return select(large, (one - exp(splat(delay, 0.0) - z)) / rate, by_series)
     return by_series
 
 
 @compiled
-def mean_rises(z):
-    """(m1, m2): m1 = (1 - exp(-z)) / z, the mean of exp(-y) over y in [0, z], and m2 = (1 - m1) / z; z >= 0."""
-    one, half = splat(z, 1.0), splat(z, 0.5)
-    by_series = rise_series(z), second_rise_series(z)
-    large = z > half
-    first = select(large, (one - exp(splat(z, 0.0) - z)) / z, by_series[0])
-    return first, select(large, (one - first) / z, by_series[1])
+def curvatures(z):
+    """((1 - m) / z, (m - exp(-z)) / z) for z >= 0, where m = (1 - exp(-z)) / z; 1/2 both at 0."""
+    one, end = splat(z, 1.0), exp(splat(z, 0.0) - z)
+    mean, second = rise_series(z), second_rise_series(z)
+    far_mean = (one - end) / z
+    large = z > splat(z, 0.5)
+    return select(large, (one - far_mean) / z, second), select(large, (far_mean - end) / z, mean - second)
 
 
 @compiled
@@ -176,24 +202,24 @@ def _prepare_shared(layer, p, count, steps):
 
 
 @compiled
-def prepare(row, p, layer, inputs, steps):
+def prepare(row, p, batch, steps):
     """Fill `steps` [4, N]: the delay from each finite input of a row to the next, and `step` over it where shared.
 
     Returns the number of finite inputs.
     """
+    inputs = batch.inputs
     n_inputs = inputs.times.shape[1]
     count = 0
     before = 0.0
     while count < n_inputs:
-        source = item(inputs.order, row * n_inputs + count)
-        time = np.float64(item(inputs.times, row * n_inputs + source))
+        time = np.float64(time_of(inputs, row, count))
         if time == np.inf:
             break
         if count > 0:
-            steps[0, count - 1] = time - before
+            steps[0, count - 1] = min(time - before, FAR)
         before = time
         count += 1
     if count > 0:
         steps[0, count - 1] = FAR
-    prepare_shared(layer, p, count, steps)
+    prepare_shared(batch.layer, p, count, steps)
     return count

@@ -5,23 +5,26 @@ Shapes: P networks of B samples (R = P B rows), N inputs, M neurons in K blocks 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ttfsrun.neuron.events import TILE, Inputs, Layer, Spikes
-from ttfsrun.neuron.gradient import backward_constants, backward_time, backward_weight, prepare_rows
+from ttfsrun.neuron.events import TILE, Batch, Inputs, Layer, Spikes
+from ttfsrun.neuron.gradient import Passed, backward_constants, backward_time, backward_weight, prepare_rows
 from ttfsrun.neuron.packing import pack, sort_keys, unpack
 from ttfsrun.neuron.parallel import for_ranges
 from ttfsrun.neuron.simd import LANES
-from ttfsrun.neuron.walk import forward
+from ttfsrun.neuron.walk import walk_rows
 
 
 class FirstSpike(torch.autograd.Function):
-    """times [P, B, N], weight [P, N, M], theta [P, B or 1, M], slow and fast [P, 1, M or 1] -> [P, B, M]."""
+    """times [P, B, N], weight [P, N, M], theta [P, B or 1, M], slow and fast [P, 1, M or 1] -> [P, B, M].
+
+    The latter three are float64 whatever the type of the others, and so are their gradients.
+    """
 
     @staticmethod
     def forward(
@@ -29,86 +32,104 @@ class FirstSpike(torch.autograd.Function):
     ) -> Tensor:
         n_networks, n_rows, n_inputs = times.shape
         n_neurons = weight.shape[-1]
-        layer = _pack(weight.detach(), theta.detach(), slow.detach(), fast.detach())
-        width = layer.weight.shape[1] * LANES
         flat = np.ascontiguousarray(times.detach().numpy()).reshape(n_networks * n_rows, n_inputs)
         inputs = Inputs(flat, np.empty(flat.shape, np.int32), np.empty(len(flat), np.int32))
+        batch = Batch(_pack(weight.detach(), theta.detach(), slow.detach(), fast.detach()), inputs)
+        width = batch.layer.weight.shape[1] * LANES
         spikes = Spikes(*(np.empty((len(flat), width), flat.dtype) for _ in Spikes._fields))
 
         def task(low: int, high: int) -> None:
             _sort(inputs, low, high)
-            forward(low, high, layer, inputs, spikes, _room_for_steps(inputs, np.float64, TILE))
+            walk_rows(low, high, batch, spikes, _room_for_steps(inputs, np.float64, TILE))
 
         for_ranges(task, len(flat), flat.size * n_neurons)
-        ctx.layer, ctx.inputs, ctx.spikes, ctx.limit = layer, inputs, spikes, limit
-        ctx.shapes = times.shape, weight.shape, theta.shape, slow.shape, fast.shape
+        ctx.save_for_backward(times)  # `inputs` may share its memory: torch notices if it is changed
+        ctx.batch, ctx.spikes, ctx.limit = batch, spikes, limit
+        ctx.shapes = weight.shape, theta.shape, slow.shape, fast.shape
         return torch.from_numpy(spikes.time.reshape(n_networks, n_rows, width)[..., :n_neurons].copy())
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        layer, inputs, spikes = ctx.layer, ctx.inputs, ctx.spikes
-        times_shape, weight_shape, *parameter_shapes = ctx.shapes
+        times_shape = ctx.saved_tensors[0].shape  # raises if the times were changed in place
+        weight_shape, *parameter_shapes = ctx.shapes
         n_neurons = weight_shape[-1]
-        padded = np.zeros_like(spikes.time)
+        padded = np.zeros_like(ctx.spikes.time)
         padded[:, :n_neurons] = gradient.numpy().reshape(len(padded), n_neurons)
         results: list[Tensor | None] = [None] * 6
-        backward = _Backward(layer, inputs, spikes, padded)
+        passing_back = _PassingBack(ctx.batch, ctx.spikes, padded)
         if ctx.needs_input_grad[0]:
-            results[0] = torch.from_numpy(backward.by_times().reshape(times_shape))
+            results[0] = torch.from_numpy(passing_back.by_times().reshape(times_shape))
         if ctx.needs_input_grad[1]:
             by_weight = np.empty(weight_shape, padded.dtype)
-            unpack(backward.by_weight(ctx.limit), by_weight)
+            unpack(passing_back.by_weight(ctx.limit), by_weight)
             results[1] = torch.from_numpy(by_weight)
         each: list[Any] = [None] * 3
         if ctx.needs_input_grad[2]:
-            each[0] = np.where(spikes.causal > 0, padded / spikes.slope, 0)
+            each[0] = passing_back.by_threshold()
         if ctx.needs_input_grad[3] or ctx.needs_input_grad[4]:
-            each[1:] = backward.by_constants()
-        for place, (value, shape) in enumerate(zip(each, parameter_shapes, strict=True), start=2):
-            if value is not None:
-                whole = torch.from_numpy(value[:, :n_neurons].reshape(*times_shape[:-1], n_neurons))
-                results[place] = whole.sum_to_size(shape)
+            each[1:] = passing_back.by_constants()
+        for place, (values, shape) in enumerate(zip(each, parameter_shapes, strict=True), start=2):
+            if values is not None:
+                whole = values[:, :n_neurons].reshape(*times_shape[:-1], n_neurons)
+                results[place] = torch.from_numpy(_collected(whole, shape))
         return tuple(results)
 
 
-class _Backward:
+class _PassingBack:
     """One backward pass: gradient [R, K L] by the spike times in, gradients by what the spikes depend on out."""
 
-    def __init__(self, layer: Layer, inputs: Inputs, spikes: Spikes, gradient: Any) -> None:
-        self.layer, self.inputs, self.spikes, self.gradient = layer, inputs, spikes, gradient
-        self.events = inputs.order.size * gradient.shape[1]
-        self.steps = _room_for_steps(inputs, gradient.dtype, len(gradient))
-        for_ranges(lambda low, high: prepare_rows(low, high, layer, inputs, self.steps), len(gradient), self.events)
-
-    def run(self, kernel: Callable[..., None], items: int, *arguments: Any) -> None:
-        def task(low: int, high: int) -> None:
-            kernel(low, high, self.layer, self.inputs, self.spikes, self.gradient, *arguments)
-
-        for_ranges(task, items, self.events)
+    def __init__(self, batch: Batch, spikes: Spikes, gradient: Any) -> None:
+        steps = _room_for_steps(batch.inputs, gradient.dtype, len(gradient))
+        self.batch, self.passed = batch, Passed(spikes, gradient, steps)
+        self.events = batch.inputs.order.size * gradient.shape[1]
+        for_ranges(lambda low, high: prepare_rows(low, high, batch, steps), len(steps), self.events)
 
     def by_times(self) -> Any:
         """[R, N]."""
-        out = np.zeros_like(self.inputs.times)
+        out = np.zeros_like(self.batch.inputs.times)
 
         def task(low: int, high: int) -> None:
             total = np.empty((out.shape[1], LANES), out.dtype)
-            backward_time(low, high, self.layer, self.inputs, self.spikes, self.gradient, self.steps, out, total)
+            backward_time(low, high, self.batch, self.passed, out, total)
 
         for_ranges(task, len(out), self.events)
         return out
 
     def by_weight(self, limit: float) -> Any:
         """Packed as the weights are, [P, K, N, L]."""
-        out = np.zeros_like(self.layer.weight)
-        self.run(backward_weight, out.shape[0] * out.shape[1], limit, self.steps, out)
+        out = np.zeros_like(self.batch.layer.weight)
+
+        def task(low: int, high: int) -> None:
+            backward_weight(low, high, self.batch, self.passed, limit, out)
+
+        for_ranges(task, out.shape[0] * out.shape[1], self.events)
         return out
+
+    def by_threshold(self) -> Any:
+        """[R, K L]."""
+        spikes, gradient = self.passed.spikes, self.passed.gradient
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(spikes.causal > 0, gradient / spikes.slope, 0)
 
     def by_constants(self) -> tuple[Any, Any]:
         """By the slower and the faster time constant, [R, K L] both."""
-        by_slow, by_fast = np.empty_like(self.gradient), np.empty_like(self.gradient)
-        self.run(backward_constants, len(by_slow), self.steps, by_slow, by_fast)
+        by_slow, by_fast = np.empty_like(self.passed.gradient), np.empty_like(self.passed.gradient)
+
+        def task(low: int, high: int) -> None:
+            backward_constants(low, high, self.batch, self.passed, by_slow, by_fast)
+
+        for_ranges(task, len(by_slow), self.events)
         return by_slow, by_fast
+
+
+def _collected(values: Any, shape: Sequence[int]) -> Any:
+    """values [P, B, M] summed to [P, B or 1, M or 1] in float64: each network alone, so that company has no part."""
+    axes = tuple(axis - 1 for axis in (1, 2) if shape[axis] == 1)
+    out = np.empty(shape)
+    for network, each in zip(out, values, strict=True):
+        network[...] = each.sum(axis=axes, dtype=np.float64, keepdims=True)
+    return out
 
 
 def _pack(weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor) -> Layer:
@@ -125,13 +146,12 @@ def _pack(weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor) -> Layer:
     thresholds[..., :n_neurons] = theta.numpy()
 
     def constant(tensor: Tensor) -> Any:
-        values = tensor.numpy().astype(np.float64)
         if tensor.shape[-1] == 1:
-            return np.ascontiguousarray(values.reshape(n_networks))
-        return np.pad(values[:, 0], ((0, 0), (0, width - n_neurons)), constant_values=1)
+            return np.ascontiguousarray(tensor.numpy().reshape(n_networks))
+        return np.pad(tensor.numpy()[:, 0], ((0, 0), (0, width - n_neurons)), constant_values=1)
 
     slow, fast = torch.broadcast_tensors(slow, fast)
-    shortest = np.ascontiguousarray(fast.amin((1, 2)).numpy().astype(np.float64))
+    shortest = fast.numpy().min(axis=(1, 2), initial=np.inf)
     return Layer(blocks, thresholds, constant(slow), constant(fast), shortest)
 
 

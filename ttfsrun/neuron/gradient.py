@@ -13,11 +13,23 @@ made. Each sum has one fixed order.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.elementary import exp
-from ttfsrun.neuron.events import constants_of, mean_rises, prepare, step_after, stretched
+from ttfsrun.neuron.events import (
+    Floats,
+    Spikes,
+    constants_of,
+    curvatures,
+    prepare,
+    rows_per_network,
+    step_after,
+    stretched,
+    weights_from,
+)
 from ttfsrun.neuron.simd import (
     LANES,
     any_lane,
@@ -34,127 +46,157 @@ from ttfsrun.neuron.simd import (
 )
 
 
+class Passed(NamedTuple):
+    """What spikes pass back: their own record, the gradients that come in, and the steps that lead to them."""
+
+    spikes: Spikes
+    gradient: Floats  # [R, K L], by the spike times
+    steps: Floats  # [R, 4, N]
+
+
+class Backwards(NamedTuple):
+    """The gradients by the state just after an input, as vectors; 0 where a neuron has not joined in yet."""
+
+    by_current: Any
+    by_voltage: Any
+
+
+class Joining(NamedTuple):
+    """Where each neuron joins in: just after its last causal input."""
+
+    there: Any  # `Backwards`
+    causal: Any  # number of causal inputs; 0 where there is nothing to pass back
+
+
 @compiled
-def prepare_rows(low, high, layer, inputs, steps):
+def prepare_rows(low, high, batch, steps):
     """Fill steps [R, 4, N] for rows low to high."""
-    rows = inputs.finite.size // layer.weight.shape[0]
+    rows = rows_per_network(batch)
     for row in range(low, high):
-        prepare(row, row // rows, layer, inputs, steps[row])
+        prepare(row, row // rows, batch, steps[row])
 
 
 @compiled
-def at_last_cause(row, k, layer, spikes, gradient, tau):
-    """(by_current, by_voltage, causal) of a block of neurons just after the last causal input of each."""
-    at = (row * layer.weight.shape[1] + k) * LANES
-    causal = load(spikes.causal, at)
+def of_spike(at, passed):
+    """-g / V'(T) of the block of neurons at a flat index, and the numbers of causal inputs."""
+    causal = load(passed.spikes.causal, at)
     zero = splat(causal, 0.0)
-    factor = select(causal > zero, zero - load(gradient, at) / load(spikes.slope, at), zero)
-    delay = load(spikes.delay, at)
-    by_voltage = factor * exp(zero - delay * tau.leak)
-    return by_voltage * stretched(delay, tau.rate), by_voltage, causal
+    return select(causal > zero, zero - load(passed.gradient, at) / load(passed.spikes.slope, at), zero), causal
 
 
 @compiled
-def one_back(j, by_current, by_voltage, last, layer, steps, tau):
-    """(by_current, by_voltage) just after input j, from those just after the next; `last` is `at_last_cause`."""
+def joining(at, passed, tau):
+    factor, causal = of_spike(at, passed)
+    delay = load(passed.spikes.delay, at)
+    by_voltage = factor * exp(splat(delay, 0.0) - delay * tau.leak)
+    return Joining(Backwards(by_voltage * stretched(delay, tau.rate), by_voltage), causal)
+
+
+@compiled
+def nowhere(like):
+    """No neuron has joined in."""
+    return Backwards(splat(like, 0.0), splat(like, 0.0))
+
+
+@compiled
+def one_back(j, after, join, layer, steps, tau):
+    """`Backwards` just after input j, from that just after the next."""
     fast_decay, slow_decay, rise = step_after(layer, steps, j, tau)
-    by_voltage = by_voltage * slow_decay
-    by_current = fma(by_current, fast_decay, by_voltage * rise)
-    joins = last[2] == splat(by_voltage, j + 1)
-    return select(joins, last[0], by_current), select(joins, last[1], by_voltage)
+    by_voltage = after.by_voltage * slow_decay
+    by_current = fma(after.by_current, fast_decay, by_voltage * rise)
+    joins = join.causal == splat(by_voltage, j + 1)
+    return Backwards(select(joins, join.there.by_current, by_current), select(joins, join.there.by_voltage, by_voltage))
 
 
 @compiled
-def largest_entry(last, layer, steps, tau):
+def largest_entry(join, layer, steps, tau):
     """The largest magnitude that each neuron's gradient has among its weights."""
-    largest = by_current = by_voltage = splat(last[0], 0.0)
-    for j in range(int(max_lane(last[2])) - 1, -1, -1):
-        by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, steps, tau)
-        largest = maximum(largest, fabs(by_current))
+    largest, state = splat(join.causal, 0.0), nowhere(join.causal)
+    for j in range(int(max_lane(join.causal)) - 1, -1, -1):
+        state = one_back(j, state, join, layer, steps, tau)
+        largest = maximum(largest, fabs(state.by_current))
     return largest
 
 
 @compiled
-def limited(last, limit, layer, steps, tau):
-    """`last` without the neurons whose gradient by the weights has an entry of magnitude above the limit."""
-    zero, top = splat(last[0], 0.0), splat(last[0], limit)
+def limited(join, limit, layer, steps, tau):
+    """`join` without the neurons whose gradient by the weights has an entry of magnitude above the limit."""
+    there, zero, top = join.there, splat(join.causal, 0.0), splat(join.causal, limit)
     # From a delay h on, a response is at most fast exp(-h / slow) before its peak, where both are equal, and k(h)
     # after it. So this seldom needs the exact largest entry.
-    reach = maximum(fabs(last[0]), fabs(last[1]) * tau.fast)
+    reach = maximum(fabs(there.by_current), fabs(there.by_voltage) * tau.fast)
     if any_lane(reach > top):
-        drop = (largest_entry(last, layer, steps, tau) > top) | (reach == splat(zero, np.inf))
-        last = (select(drop, zero, last[0]), select(drop, zero, last[1]), select(drop, zero, last[2]))
-    return last
+        drop = (largest_entry(join, layer, steps, tau) > top) | (reach == splat(zero, np.inf))
+        there = Backwards(select(drop, zero, there.by_current), select(drop, zero, there.by_voltage))
+        join = Joining(there, select(drop, zero, join.causal))
+    return join
 
 
 @compiled
-def backward_weight(low, high, layer, inputs, spikes, gradient, limit, steps, out):
+def backward_weight(low, high, batch, passed, limit, out):
     """Gradients by the weights, `out` [P, K, N, L], for the pairs (network, block) low to high."""
-    n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
-    rows = inputs.finite.size // n_networks
+    n_blocks, n_inputs = out.shape[1:3]
+    rows = rows_per_network(batch)
     for pair in range(low, high):
         p, k = pair // n_blocks, pair % n_blocks
-        tau = constants_of(layer, p, k, steps)
+        tau = constants_of(batch.layer, p, k, passed.steps)
         for row in range(p * rows, (p + 1) * rows):
-            last = at_last_cause(row, k, layer, spikes, gradient, tau)
-            last = limited(last, limit, layer, steps[row], tau)
-            by_current = by_voltage = splat(last[0], 0.0)
-            for j in range(int(max_lane(last[2])) - 1, -1, -1):
-                by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, steps[row], tau)
-                at = (pair * n_inputs + item(inputs.order, row * n_inputs + j)) * LANES
-                store(out, at, load(out, at) + by_current)
+            steps = passed.steps[row]
+            join = limited(joining((row * n_blocks + k) * LANES, passed, tau), limit, batch.layer, steps, tau)
+            state = nowhere(out)
+            for j in range(int(max_lane(join.causal)) - 1, -1, -1):
+                state = one_back(j, state, join, batch.layer, steps, tau)
+                at = (pair * n_inputs + item(batch.inputs.order, row * n_inputs + j)) * LANES
+                store(out, at, load(out, at) + state.by_current)
 
 
 @compiled
-def backward_time(low, high, layer, inputs, spikes, gradient, steps, out, total):
+def backward_time(low, high, batch, passed, out, total):
     """Gradients by the input times, `out` [R, N], for rows low to high; total [N, L] is room to sum in."""
-    n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
-    rows = inputs.finite.size // n_networks
+    n_blocks, n_inputs = batch.layer.weight.shape[1:3]
+    rows = rows_per_network(batch)
     for row in range(low, high):
-        p = row // rows
-        for j in range(inputs.finite[row]):
+        p, steps = row // rows, passed.steps[row]
+        for j in range(batch.inputs.finite[row]):
             store(total, j * LANES, splat(total, 0.0))
         for k in range(n_blocks):
-            tau = constants_of(layer, p, k, steps)
+            tau = constants_of(batch.layer, p, k, steps)
             inverse = tau.leak + tau.rate
-            last = at_last_cause(row, k, layer, spikes, gradient, tau)
-            by_current = by_voltage = splat(last[0], 0.0)
-            for j in range(int(max_lane(last[2])) - 1, -1, -1):
-                by_current, by_voltage = one_back(j, by_current, by_voltage, last, layer, steps[row], tau)
-                source = item(inputs.order, row * n_inputs + j)
-                weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
-                entry = weight * (by_current * inverse - by_voltage)
+            join = joining((row * n_blocks + k) * LANES, passed, tau)
+            state = nowhere(out)
+            for j in range(int(max_lane(join.causal)) - 1, -1, -1):
+                state = one_back(j, state, join, batch.layer, steps, tau)
+                entry = weights_from(batch, p, k, row, j) * (state.by_current * inverse - state.by_voltage)
                 store(total, j * LANES, load(total, j * LANES) + entry)
-        for j in range(inputs.finite[row]):
-            out[row, item(inputs.order, row * n_inputs + j)] = sum_lanes(load(total, j * LANES))
+        for j in range(batch.inputs.finite[row]):
+            out[row, item(batch.inputs.order, row * n_inputs + j)] = sum_lanes(load(total, j * LANES))
 
 
 @compiled
-def backward_constants(low, high, layer, inputs, spikes, gradient, steps, by_slow, by_fast):
+def backward_constants(low, high, batch, passed, by_slow, by_fast):
     """Gradients by the time constants of each row's neurons, [R, K L] both, for rows low to high.
 
-    With d = T - t_i, dk/d(1/slow) = -d^2 exp(-d / slow) m2 and dk/d(1/fast) = -d^2 exp(-d / slow) (m1 - m2), where
-    m1 and m2 are the `mean_rises` of rate d.
+    With d = T - t_i and m = (1 - exp(-rate d)) / (rate d), dk/d(1/slow) = -d^2 exp(-d / slow) (1 - m) / (rate d) and
+    dk/d(1/fast) = -d^2 exp(-d / slow) (m - exp(-rate d)) / (rate d).
     """
-    n_networks, n_blocks, n_inputs = layer.weight.shape[:3]
-    rows = inputs.finite.size // n_networks
+    n_blocks = batch.layer.weight.shape[1]
+    rows = rows_per_network(batch)
     for row in range(low, high):
-        p = row // rows
+        p, steps = row // rows, passed.steps[row]
         for k in range(n_blocks):
-            tau = constants_of(layer, p, k, steps)
+            tau = constants_of(batch.layer, p, k, steps)
             at = (row * n_blocks + k) * LANES
-            causal, final = load(spikes.causal, at), load(spikes.delay, at)
+            factor, causal = of_spike(at, passed)
+            final = load(passed.spikes.delay, at)
             delay = slow_sum = fast_sum = zero = splat(final, 0.0)
             for j in range(int(max_lane(causal)) - 1, -1, -1):
                 n_causal = splat(final, j + 1)
-                delay = select(causal > n_causal, delay + splat(final, item(steps[row], j)), final)
-                source = item(inputs.order, row * n_inputs + j)
-                weight = load(layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
-                first, second = mean_rises(delay * tau.rate)
-                share = select(causal >= n_causal, weight * delay * delay * exp(zero - delay * tau.leak), zero)
-                slow_sum = slow_sum + share * second
-                fast_sum = fast_sum + share * (first - second)
-            factor = select(causal > zero, zero - load(gradient, at) / load(spikes.slope, at), zero)
+                delay = select(causal > n_causal, delay + splat(final, item(steps, j)), final)
+                share = weights_from(batch, p, k, row, j) * exp(zero - delay * tau.leak) * delay * delay
+                share = select(causal >= n_causal, share, zero)
+                slow_part, fast_part = curvatures(delay * tau.rate)
+                slow_sum = slow_sum + share * slow_part
+                fast_sum = fast_sum + share * fast_part
             inverse = tau.leak + tau.rate
             store(by_slow, at, factor * slow_sum * tau.leak * tau.leak)
             store(by_fast, at, factor * fast_sum * inverse * inverse)

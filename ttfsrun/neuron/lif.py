@@ -43,7 +43,7 @@ class Neuron:
 
     def __post_init__(self) -> None:
         for name in ("tau_mem", "tau_syn", "v_th", "v_leak"):
-            value = torch.as_tensor(getattr(self, name)).detach()
+            value = torch.as_tensor(getattr(self, name), dtype=torch.float64).detach()
             if not bool(torch.isfinite(value).all()):
                 raise ValueError(f"{name}={_worst(value, ~torch.isfinite(value))}: a neuron's parameters are finite")
             if name.startswith("tau") and not bool((value > 0).all()):
@@ -63,14 +63,19 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
     (`set_threads`). Raises ValueError for NaN or -inf times, weights that are not finite and shapes that do
     not fit, TypeError for other types.
     """
-    _check(times, weight, neuron)
-    theta = _at_least_2d(neuron.v_th - neuron.v_leak, times.dtype)
-    constants = [_at_least_2d(getattr(neuron, name), times.dtype) for name in ("tau_mem", "tau_syn")]
-    lead = np.broadcast_shapes(*(tensor.shape[:-2] for tensor in (times, weight, theta, *constants)))
+    _check(times, weight)
+    if not gradient_limit >= 0:
+        raise ValueError(f"gradient_limit={gradient_limit}: it is at least 0")
+    theta = _at_least_2d(neuron.v_th - neuron.v_leak)
+    constants = [_at_least_2d(neuron.tau_mem), _at_least_2d(neuron.tau_syn)]
     (n_rows, n_inputs), n_neurons = times.shape[-2:], weight.shape[-1]
-    for name, tensor in zip(("v_th - v_leak", "tau_mem", "tau_syn"), (theta, *constants), strict=True):
-        if tensor.shape[-2] not in (1, n_rows) or tensor.shape[-1] not in (1, n_neurons):
-            raise ValueError(f"{name} {list(tensor.shape)} does not broadcast to [..., {n_rows}, {n_neurons}]")
+    for name, tensor, rows in zip(
+        ("v_th - v_leak", "tau_mem", "tau_syn"), (theta, *constants), (n_rows, 1, 1), strict=True
+    ):
+        if tensor.shape[-2] not in (1, rows) or tensor.shape[-1] not in (1, n_neurons):
+            reason = "; a time constant is the same for all samples" if name.startswith("tau") else ""
+            raise ValueError(f"{name} {list(tensor.shape)} does not broadcast to [..., {rows}, {n_neurons}]{reason}")
+    lead = _leading(times=times, weight=weight, v_th_and_v_leak=theta, tau_mem=constants[0], tau_syn=constants[1])
 
     def stacked(tensor: Tensor, *shape: int) -> Tensor:
         """Leading dimensions as one: [P, ...]."""
@@ -81,28 +86,34 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
         stacked(weight, n_inputs, n_neurons),
         stacked(theta, theta.shape[-2], n_neurons),
         *_slow_and_fast(*(stacked(tensor, *tensor.shape[-2:]) for tensor in constants)),
-        gradient_limit,
+        float(gradient_limit),
     )
     return spikes.reshape(*lead, n_rows, n_neurons)
 
 
-def _check(times: Tensor, weight: Tensor, neuron: Neuron) -> None:
+def _check(times: Tensor, weight: Tensor) -> None:
     if times.dtype not in (torch.float32, torch.float64) or weight.dtype != times.dtype:
         raise TypeError(f"times {times.dtype}, weight {weight.dtype}: both are float32 or both float64")
     if times.ndim < 2 or weight.ndim < 2 or times.shape[-1] != weight.shape[-2]:
         raise ValueError(f"times {list(times.shape)}, weight {list(weight.shape)}: wanted [..., B, N] and [..., N, M]")
-    for name in ("tau_mem", "tau_syn"):
-        value = getattr(neuron, name)
-        if isinstance(value, Tensor) and value.ndim >= 2 and value.shape[-2] != 1:
-            raise ValueError(f"{name} {list(value.shape)}: a time constant is the same for all samples, [..., 1, M]")
+
+
+def _leading(**tensors: Tensor) -> tuple[int, ...]:
+    """The leading dimensions, broadcast: those of the networks."""
+    try:
+        return np.broadcast_shapes(*(tensor.shape[:-2] for tensor in tensors.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in tensors.items())
+        raise ValueError(f"the dimensions of the networks do not broadcast: {shapes}") from None
 
 
 def _worst(value: Tensor, wrong: Tensor) -> float:
     return float(value.reshape(-1)[wrong.reshape(-1)][0])
 
 
-def _at_least_2d(value: Value, dtype: torch.dtype) -> Tensor:
-    tensor = torch.as_tensor(value, dtype=dtype)
+def _at_least_2d(value: Value) -> Tensor:
+    """A parameter as it was given, in float64."""
+    tensor = torch.as_tensor(value, dtype=torch.float64)
     return tensor.reshape((1,) * (2 - tensor.ndim) + tensor.shape) if tensor.ndim < 2 else tensor
 
 

@@ -6,8 +6,8 @@ theta = v_th - v_leak at a delay h after an input where
     f(h) = I s(h) + U - theta exp(h / slow) = 0
 
 which is concave where I > 0 (and falls where I <= 0), so that an interval of length d holds a crossing if f > 0 at
-its end or at its peak, h = fast log(I slow / theta), where f = I slow (s(h) / fast - 1) + U. Both are excluded at
-once, for most inputs, by U + I s(d) <= theta. An input hence costs two additions, two products and a comparison.
+its end or at its peak, h = fast log(I slow / theta). The peak is excluded, for most inputs, by U + I s(d) <= theta.
+An input hence costs two additions, three products and two comparisons.
 
 All of it is computed in float64, also for float32 inputs: their spikes are the exact ones, rounded once.
 A block of neurons walks together, one per SIMD lane; a lane depends on no other.
@@ -21,14 +21,22 @@ import numpy as np
 
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.elementary import exp, log
-from ttfsrun.neuron.events import TILE, constants_of, prepare, step_after, stretched
+from ttfsrun.neuron.events import (
+    TILE,
+    constants_of,
+    prepare,
+    rows_per_network,
+    step_after,
+    stretched,
+    time_of,
+    weights_from,
+)
 from ttfsrun.neuron.simd import (
     LANES,
     any_lane,
     cast,
     fabs,
     fma,
-    item,
     load,
     maximum,
     minimum,
@@ -51,7 +59,16 @@ class State(NamedTuple):
     causal: Any  # number of inputs up to the spike; 0 where there is none
 
 
-MAX_ITERATIONS = 64  # the root needs 2 or 3; more only where the peak grazes the threshold
+class Place(NamedTuple):
+    """Block k of network p, for a row."""
+
+    row: int
+    p: int
+    k: int
+    tau: Any  # `Constants`
+
+
+MAX_ITERATIONS = 64  # after a first step, the root needs 2 or 3; more only where the peak grazes the threshold
 
 
 @compiled
@@ -95,31 +112,29 @@ def crossing(hit, current, voltage, theta, tau, epsilon):
 
 
 @compiled
-def advance(j, stop, state, row, weights, tau, layer, inputs, steps):
+def advance(j, stop, state, place, batch, steps):
     """Charge a block with inputs j, j + 1, ... until a membrane may peak above its threshold between two inputs.
 
-    Returns (the input before the peak, `State` just after the one before); the input is `stop` where there is none.
+    Returns (the input before the peak, `State` just before that input); the input is `stop` where there is none.
     Spikes of membranes that are above their threshold when the next input comes are taken in on the way. This is
     the inner loop, apart from what seldom happens so that all it needs stays in registers; it has no branch that
     is hard to predict.
     """
-    n_inputs = inputs.times.shape[1]
     current, voltage, threshold, then_current, then_voltage, start, causal = state
     never, one = splat(current, np.inf), splat(causal, 1.0)
     count = splat(causal, j)
     while j < stop:
-        source = item(inputs.order, row * n_inputs + j)
-        charged = current + cast(current, load(layer.weight, weights + source * LANES))
-        fast_decay, slow_decay, rise = step_after(layer, steps, j, tau)
+        charged = current + cast(current, weights_from(batch, place.p, place.k, place.row, j))
+        fast_decay, slow_decay, rise = step_after(batch.layer, steps, j, place.tau)
         highest = fma(charged, rise, voltage)
         at_end = highest * slow_decay
         new = at_end > threshold
         if any_lane((highest > threshold) & ~new):
             break
+        then_current, then_voltage = select(new, charged, then_current), select(new, voltage, then_voltage)
+        start = select(new, splat(start, time_of(batch.inputs, place.row, j)), start)
         j += 1
         count = count + one
-        then_current, then_voltage = select(new, charged, then_current), select(new, voltage, then_voltage)
-        start = select(new, splat(start, item(inputs.times, row * n_inputs + source)), start)
         causal = select(new, count, causal)
         threshold = select(new, never, threshold)
         voltage = at_end
@@ -130,54 +145,52 @@ def advance(j, stop, state, row, weights, tau, layer, inputs, steps):
 
 
 @compiled
-def advance_past_peak(j, state, row, weights, tau, layer, inputs, steps):
+def advance_past_peak(j, state, place, batch, steps):
     """`State` just before input j + 1 from that before input j, whatever happens in between."""
-    source = item(inputs.order, row * inputs.times.shape[1] + j)
-    current = state.current + cast(state.current, load(layer.weight, weights + source * LANES))
+    tau = place.tau
+    current = state.current + cast(state.current, weights_from(batch, place.p, place.k, place.row, j))
     voltage, threshold = state.voltage, state.threshold
-    fast_decay, slow_decay, rise = step_after(layer, steps, j, tau)
+    fast_decay, slow_decay, rise = step_after(batch.layer, steps, j, tau)
     highest = fma(current, rise, voltage)
     at_end = highest * slow_decay
     new = at_end > threshold
     drive = current * tau.slow
     peaked = (highest > threshold) & ~new & (drive > threshold) & (threshold > drive * fast_decay)
     if any_lane(peaked):
-        peak = stretched(tau.fast * log(drive / threshold), tau.rate)
-        above = fma(drive, peak / tau.fast - splat(drive, 1.0), voltage)
-        new = new | (peaked & (above > splat(drive, 0.0)))
+        delay = tau.fast * log(drive / threshold)
+        new = new | (peaked & (fma(current, stretched(delay, tau.rate), voltage) > threshold * exp(delay * tau.leak)))
     return State(
         current * fast_decay,
         at_end,
         select(new, splat(drive, np.inf), threshold),
         select(new, current, state.then_current),
         select(new, voltage, state.then_voltage),
-        select(new, splat(state.start, item(inputs.times, row * inputs.times.shape[1] + source)), state.start),
+        select(new, splat(state.start, time_of(batch.inputs, place.row, j)), state.start),
         select(new, splat(state.causal, j + 1), state.causal),
     )
 
 
 @compiled
-def walk(row, p, k, layer, inputs, steps, spikes):
+def walk(place, batch, steps, spikes):
     """First spikes of one block of neurons in one row; `steps` [4, N], float64, belongs to the row."""
-    n_blocks, n_inputs = layer.weight.shape[1:3]
-    tau = constants_of(layer, p, k, steps)
-    weights = (p * n_blocks + k) * n_inputs * LANES
-    sample = (row % (inputs.finite.size // layer.theta.shape[0])) % layer.theta.shape[1]
-    theta = load(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * LANES)
+    layer, tau = batch.layer, place.tau
+    n_blocks = layer.weight.shape[1]
+    sample = (place.row % rows_per_network(batch)) % layer.theta.shape[1]
+    theta = load(layer.theta, ((place.p * layer.theta.shape[1] + sample) * n_blocks + place.k) * LANES)
     zero, one, never, nothing = splat(theta, 0.0), splat(theta, 1.0), splat(theta, np.inf), splat(spikes.time, 0.0)
 
     at_rest = zero >= theta  # v_leak at or above v_th: fires by itself when the observation begins
     state = State(zero, zero, select(at_rest, never, theta), zero, zero, nothing, nothing)
-    finite = inputs.finite[row]
+    finite = batch.inputs.finite[place.row]
     j = 0
     while True:
-        j, state = advance(j, finite, state, row, weights, tau, layer, inputs, steps)
+        j, state = advance(j, finite, state, place, batch, steps)
         if j == finite:
             break
-        state = advance_past_peak(j, state, row, weights, tau, layer, inputs, steps)
+        state = advance_past_peak(j, state, place, batch, steps)
         j += 1
 
-    h, slope, time = zero, one, select(at_rest, zero, never)
+    delay, slope, time = zero, one, select(at_rest, zero, never)
     hit = state.causal > nothing
     if any_lane(hit):
         epsilon = np.finfo(spikes.time.dtype).eps
@@ -187,24 +200,27 @@ def walk(row, p, k, layer, inputs, steps, spikes):
         drive = state.then_current * (one - tau.rate * stretched(h, tau.rate)) * exp(zero - h * tau.leak)
         slope = select(hit, maximum(drive - fall, splat(theta, np.finfo(np.float64).eps) * fall), one)
         time = select(hit, cast(zero, state.start) + h, time)
-    out = (row * n_blocks + k) * LANES
+        delay = select(hit, h, zero)
+    out = (place.row * n_blocks + place.k) * LANES
     store(spikes.time, out, cast(spikes.time, time))
-    store(spikes.delay, out, cast(spikes.time, h))
+    store(spikes.delay, out, cast(spikes.time, delay))
     store(spikes.slope, out, cast(spikes.time, slope))
     store(spikes.causal, out, state.causal)
 
 
 @compiled
-def forward(low, high, layer, inputs, spikes, steps):
+def walk_rows(low, high, batch, spikes, steps):
     """First spikes of rows low to high; fills in `inputs.finite` and `spikes`.
 
     steps [TILE, 4, N], float64, is room for what only this call needs.
     """
-    rows = inputs.finite.size // layer.weight.shape[0]
+    rows = rows_per_network(batch)
     for tile in range(low, high, TILE):
         until = min(tile + TILE, high)
         for row in range(tile, until):
-            inputs.finite[row] = prepare(row, row // rows, layer, inputs, steps[row - tile])
-        for k in range(layer.weight.shape[1]):
+            batch.inputs.finite[row] = prepare(row, row // rows, batch, steps[row - tile])
+        for k in range(batch.layer.weight.shape[1]):
             for row in range(tile, until):
-                walk(row, row // rows, k, layer, inputs, steps[row - tile], spikes)
+                here = steps[row - tile]
+                p = row // rows
+                walk(Place(row, p, k, constants_of(batch.layer, p, k, here)), batch, here, spikes)
