@@ -171,17 +171,18 @@ def advance_past_peak(j, state, place, batch, steps):
 
 
 @compiled
-def walk(place, batch, steps, spikes):
-    """First spikes of one block of neurons in one row; `steps` [4, N], float64, belongs to the row."""
-    layer, tau = batch.layer, place.tau
+def walk(row, p, k, batch, steps, spikes):
+    """First spikes of block k of network p in one row; `steps` [4, N], float64, belongs to the row."""
+    layer, tau = batch.layer, constants_of(batch.layer, p, k, steps)
+    place = Place(row, p, k, tau)
     n_blocks = layer.weight.shape[1]
-    sample = (place.row % rows_per_network(batch)) % layer.theta.shape[1]
-    theta = load(layer.theta, ((place.p * layer.theta.shape[1] + sample) * n_blocks + place.k) * LANES)
+    sample = (row % rows_per_network(batch)) % layer.theta.shape[1]
+    theta = load(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * LANES)
     zero, one, never, nothing = splat(theta, 0.0), splat(theta, 1.0), splat(theta, np.inf), splat(spikes.time, 0.0)
 
     at_rest = zero >= theta  # v_leak at or above v_th: fires by itself when the observation begins
     state = State(zero, zero, select(at_rest, never, theta), zero, zero, nothing, nothing)
-    finite = batch.inputs.finite[place.row]
+    finite = batch.inputs.finite[row]
     j = 0
     while True:
         j, state = advance(j, finite, state, place, batch, steps)
@@ -201,7 +202,7 @@ def walk(place, batch, steps, spikes):
         slope = select(hit, maximum(drive - fall, splat(theta, np.finfo(np.float64).eps) * fall), one)
         time = select(hit, cast(zero, state.start) + h, time)
         delay = select(hit, h, zero)
-    out = (place.row * n_blocks + place.k) * LANES
+    out = (row * n_blocks + k) * LANES
     store(spikes.time, out, cast(spikes.time, time))
     store(spikes.delay, out, cast(spikes.time, delay))
     store(spikes.slope, out, cast(spikes.time, slope))
@@ -221,6 +222,4 @@ def walk_rows(low, high, batch, spikes, steps):
             batch.inputs.finite[row] = prepare(row, row // rows, batch, steps[row - tile])
         for k in range(batch.layer.weight.shape[1]):
             for row in range(tile, until):
-                here = steps[row - tile]
-                p = row // rows
-                walk(Place(row, p, k, constants_of(batch.layer, p, k, here)), batch, here, spikes)
+                walk(row, row // rows, k, batch, steps[row - tile], spikes)
