@@ -14,11 +14,11 @@ heterogeneous   every neuron with its own tau_mem, tau_syn, v_th and v_leak agai
 images          10,000 images through a 256-246-10 network, decisions out
 
 float32, tau_mem = tau_syn = v_th = 1, inputs at times uniform in [0.15, 2]. The peers are described in peers.py.
-Times are medians over turns: the methods take turns, short calls are repeated within a turn, kernels are compiled
-before. fwd: without a gradient. fwd+bwd: with the gradient of the sum of the finite spike times / B by the weights and
-by the input times (snntorch: by the weights alone). "x slower" compares fwd+bwd with ttfsrun on as many threads; a
-peer that two threads slow down counts with its time on one. torch has one thread while ttfsrun runs, as torch's
-waiting threads take the cores. Freed memory waits for reuse (`keep_freed_memory`), for all.
+Times are medians: the methods take turns, short calls are repeated within a turn, kernels are compiled before. fwd:
+without a gradient. fwd+bwd: with the gradient of the sum of the finite spike times / B by the weights and by the input
+times (snntorch: by the weights alone). "x slower" compares fwd+bwd with ttfsrun on as many threads; a peer that two
+threads slow down counts with its time on one. torch has one thread while ttfsrun runs, as torch's waiting threads take
+the cores. Freed memory waits for reuse (`keep_freed_memory`), for all.
 Spikes are judged by first_spike in float64, which is itself compared with `ttfsrun.neuron.reference`. Nothing is left
 out of the counts; "grazing" says how many of the wrong ones are grazing contacts: a threshold changed by 1e-5 makes
 or unmakes such a spike, or moves it by more than the tolerance of "off", 1e-4 max(1, T).

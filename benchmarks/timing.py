@@ -21,7 +21,7 @@ REST = 0.005  # s for the last solver's waiting threads to go to sleep
 
 @dataclass
 class Times:
-    """Seconds per call, one entry for each turn."""
+    """Seconds per call, one entry for each turn: the median of its calls."""
 
     forward: list[float] = field(default_factory=list)
     both: list[float] = field(default_factory=list)
@@ -84,10 +84,12 @@ class Turn:
             times.record("both", both)
             return
         call: Callable[[], object] = getattr(self.runner, self.direction)
-        start = time.perf_counter()
+        seconds = []
         for _ in range(self.calls):
+            start = time.perf_counter()
             call()
-        times.record(self.direction, (time.perf_counter() - start) / self.calls)
+            seconds.append(time.perf_counter() - start)
+        times.record(self.direction, median(seconds))  # the first call finds the memory as the others left it
 
 
 def plan(runner: Runner, repeats: int) -> list[Turn]:

@@ -19,6 +19,8 @@ from ttfsrun.neuron.parallel import for_ranges
 from ttfsrun.neuron.simd import LANES
 from ttfsrun.neuron.walk import walk_rows
 
+EVENTS_PER_SPIKE = 60
+
 
 class FirstSpike(torch.autograd.Function):
     """times [P, B, N], weight [P, N, M], theta [P, B or 1, M], slow and fast [P, 1, M or 1] -> [P, B, M].
@@ -42,7 +44,7 @@ class FirstSpike(torch.autograd.Function):
             _sort(inputs, low, high)
             walk_rows(low, high, batch, spikes, _room_for_steps(inputs, np.float64, TILE))
 
-        for_ranges(task, len(flat), flat.size * n_neurons)
+        for_ranges(task, len(flat), _work(inputs, n_neurons))
         ctx.save_for_backward(times)  # `inputs` may share its memory: torch notices if it is changed
         ctx.batch, ctx.spikes, ctx.limit = batch, spikes, limit
         ctx.shapes = weight.shape, theta.shape, slow.shape, fast.shape
@@ -82,8 +84,8 @@ class _PassingBack:
     def __init__(self, batch: Batch, spikes: Spikes, gradient: Any) -> None:
         steps = _room_for_steps(batch.inputs, gradient.dtype, len(gradient))
         self.batch, self.passed = batch, Passed(spikes, gradient, steps)
-        self.events = batch.inputs.order.size * gradient.shape[1]
-        for_ranges(lambda low, high: prepare_rows(low, high, batch, steps), len(steps), self.events)
+        self.work = _work(batch.inputs, gradient.shape[1])
+        for_ranges(lambda low, high: prepare_rows(low, high, batch, steps), len(steps), self.work)
 
     def by_times(self) -> Any:
         """[R, N]."""
@@ -93,7 +95,7 @@ class _PassingBack:
             total = np.empty((out.shape[1], LANES), out.dtype)
             backward_time(low, high, self.batch, self.passed, out, total)
 
-        for_ranges(task, len(out), self.events)
+        for_ranges(task, len(out), self.work)
         return out
 
     def by_weight(self, limit: float) -> Any:
@@ -103,7 +105,7 @@ class _PassingBack:
         def task(low: int, high: int) -> None:
             backward_weight(low, high, self.batch, self.passed, limit, out)
 
-        for_ranges(task, out.shape[0] * out.shape[1], self.events)
+        for_ranges(task, out.shape[0] * out.shape[1], self.work)
         return out
 
     def by_threshold(self) -> Any:
@@ -119,7 +121,7 @@ class _PassingBack:
         def task(low: int, high: int) -> None:
             backward_constants(low, high, self.batch, self.passed, by_slow, by_fast)
 
-        for_ranges(task, len(by_slow), self.events)
+        for_ranges(task, len(by_slow), self.work)
         return by_slow, by_fast
 
 
@@ -153,6 +155,12 @@ def _pack(weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor) -> Layer:
     slow, fast = torch.broadcast_tensors(slow, fast)
     shortest = fast.numpy().min(axis=(1, 2), initial=np.inf)
     return Layer(blocks, thresholds, constant(slow), constant(fast), shortest)
+
+
+def _work(inputs: Inputs, n_neurons: int) -> int:
+    """Synaptic events, where finding a spike counts as much as some of them."""
+    n_rows, n_inputs = map(int, inputs.times.shape)
+    return n_rows * n_neurons * (n_inputs + EVENTS_PER_SPIKE)
 
 
 def _room_for_steps(inputs: Inputs, dtype: Any, rows: int) -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
 
-SMALLEST_SHARE = 100_000  # synaptic events per thread below which starting it costs more than it saves
+SMALLEST_SHARE = 4_000_000  # work for a thread, some milliseconds; below, starting it costs more than it saves
 SHARES_PER_THREAD = 4
 
 _threads = len(os.sched_getaffinity(0))
@@ -38,13 +38,13 @@ def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="ttfsrun")
 
 
-def for_ranges(task: Callable[[int, int], object], items: int, events: int) -> None:
+def for_ranges(task: Callable[[int, int], object], items: int, work: int) -> None:
     """Run task(low, high) over consecutive ranges that cover `items`, on up to get_threads() threads.
 
-    events: the work in all, in synaptic events, to decide whether threads pay. The task releases the GIL and
+    work: in all, in synaptic events, to decide whether threads pay. The task releases the GIL and
     treats each item alone, so that the division never shows in the result.
     """
-    threads = min(get_threads(), items, 1 + events // SMALLEST_SHARE)
+    threads = min(get_threads(), items, 1 + work // SMALLEST_SHARE)
     if threads <= 1:
         task(0, items)
         return
@@ -53,7 +53,7 @@ def for_ranges(task: Callable[[int, int], object], items: int, events: int) -> N
     ranges = pairwise(edges)
     lock = Lock()
 
-    def work() -> None:
+    def take_ranges() -> None:
         """Take ranges as long as there are any: a thread with quick ones takes more."""
         while True:
             with lock:
@@ -62,7 +62,10 @@ def for_ranges(task: Callable[[int, int], object], items: int, events: int) -> N
                 return
             task(*taken)
 
-    others = [_pool(os.getpid(), get_threads()).submit(work) for _ in range(threads - 1)]
-    work()
+    others = [_pool(os.getpid(), get_threads()).submit(take_ranges) for _ in range(threads - 1)]
+    try:
+        take_ranges()
+    finally:
+        wait(others)
     for other in others:
         other.result()
