@@ -1,0 +1,70 @@
+"""What docs/solver.md says is so: its numbers are those of the committed measurements, its picture is drawn."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+TOP = Path(__file__).parents[1]
+PAGE = (TOP / "docs" / "solver.md").read_text()
+MEASURED = TOP / "results" / "reference" / "solver"
+
+
+def test_every_file_that_the_page_names_exists() -> None:
+    linked = [TOP / "docs" / target for target in re.findall(r"\]\(([^)]+)\)", PAGE)]
+    named = [TOP / target for target in re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)`", PAGE)]
+    assert len(named) > 6
+    assert [path for path in linked + named if not path.exists()] == []
+
+
+def test_the_errors_are_those_that_were_measured() -> None:
+    measured = (MEASURED / "exactness.txt").read_text()
+    assert f"```\n{measured}```" in PAGE
+    rows = [line.split() for line in measured.splitlines()[1:]]
+    assert f"measured on {sum(int(row[2]) for row in rows)} neurons" in PAGE
+    assert f"at most {max(float(row[4]) for row in rows):.2f} roundings away" in PAGE
+
+
+def rows_of(first: str) -> list[list[str]]:
+    """The rows of the table whose head starts with a word."""
+    lines = PAGE.partition(f"| {first} ")[2].partition("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in [f"| {first} {lines[0]}", *lines[2:]]]
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_the_times_are_those_that_were_measured(row: int) -> None:
+    head, *rows = rows_of("workload")
+    name = "abcd"[row]
+    measured = json.loads((MEASURED / "speed.json").read_text())["parts"][name]
+
+    def seconds(method: str) -> float:
+        return median(measured[method]["threads"]["1"]["both"])
+
+    assert rows[row][0].startswith(f"({name})")
+    assert rows[row][1] == f"{1e3 * seconds('ttfsrun'):.2f} ms"
+    for method, cell in zip(head[2:], rows[row][2:], strict=True):
+        assert cell == f"{seconds(method) / seconds('ttfsrun'):.0f}"
+
+
+def test_the_goals_are_told_as_they_were_measured() -> None:
+    goals = json.loads((MEASURED / "speed.json").read_text())["goals"]
+    measured = {goal["what"]: f"{goal['value']:.3g}" for goal in goals}
+    rows = rows_of("goal")[1:]
+    assert len(rows) > 10
+    assert {what: value for what, value, _ in rows} == {what: measured[what] for what, _, _ in rows}
+    assert {goal["what"] for goal in goals if "/ ttfsrun" not in goal["what"]} == {what for what, _, _ in rows}
+
+
+def test_the_picture_is_drawn_and_the_derivative_in_it_is_near_the_difference(tmp_path: Path) -> None:
+    program = "import first_spike as picture; print(picture.draw().axes[1].get_title())"
+    done = subprocess.run([sys.executable, "-c", program], cwd=TOP / "docs", capture_output=True, text=True, check=True)
+    difference, derivative = map(float, re.findall(r"-\d\.\d+", done.stdout))
+    assert difference == pytest.approx(derivative, rel=0.1)
+    subprocess.run([sys.executable, TOP / "docs" / "first_spike.py", tmp_path / "picture.png"], check=True)
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
