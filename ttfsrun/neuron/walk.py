@@ -10,7 +10,8 @@ its end or at its peak, h = fast log(I slow / theta). The peak is excluded, for 
 An input hence costs two additions, three products and two comparisons.
 
 All of it is computed in float64, also for float32 inputs: their spikes are the exact ones, rounded once.
-A block of neurons walks together, one per SIMD lane; a lane depends on no other.
+A block of neurons walks together, one per SIMD lane; a lane depends on no other (but where neurons have time constants
+of their own, the shortest in their layer decides which steps count as short).
 """
 
 from __future__ import annotations
