@@ -1,6 +1,6 @@
 """How exact `first_spike` is, and how large the neighbourhood of grazing contacts: measured against fifty digits.
 
-    python benchmarks/exactness.py [SEEDS]     # seeds for each kind of layer and ratio; 10 take about ten minutes
+    python benchmarks/exactness.py [SEEDS]     # seeds for each kind of layer and ratio; 10 take some minutes
 
 The layers are those of tests/neuron/layers.py, at every ratio of the time constants there, half of them with parameters
 of each neuron's own. For each kind, in float64 and float32:
@@ -23,30 +23,27 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "neuron"))
 
-from agreement import ROUNDINGS, TOLERANCE
-from fifty_digits import Cell, Number, cells, first_spikes, mp, number
+from agreement import ROUNDINGS, exact, rounding
+from fifty_digits import Cell, Number, cells, first_spikes, number
 from layers import LAYERS, RATIOS, draw, own_parameters
 
 from ttfsrun.neuron import first_spike
 
-STEPS = 0.25  # roundings between the widths that are tried
-WIDTHS = [STEPS * k for k in range(1, int(ROUNDINGS / STEPS) + 1)]
+WIDTHS = np.arange(0, ROUNDINGS + 0.25, 0.25)  # in roundings
 
 
 def needed(cell: Cell, computed: Number, rest: Number) -> float:
     """The smallest of WIDTHS that makes the computed spike right; inf if none does."""
-    if abs(computed - first_spikes(cell)[0]) <= rest or computed == first_spikes(cell)[0]:
-        return 0.0
-    for width in WIDTHS:
-        earliest, latest = first_spikes(cell, (-number(width * 2.0**-52), number(width * 2.0**-52)))
-        if earliest - rest <= computed <= latest + rest:
-            return width
+    shifts = [number(width * 2.0**-52) for width in WIDTHS]
+    earliest, latest = (first_spikes(cell, [sign * shift for shift in shifts]) for sign in (-1, 1))
+    for width, first, last in zip(WIDTHS, earliest, latest, strict=True):
+        if first - rest <= computed <= last + rest:
+            return float(width)
     return float("inf")
 
 
 def compared(name: str, dtype: torch.dtype, seeds: int) -> Iterator[tuple[float, float, bool]]:
     """(roundings, relative error, whether inside the neighbourhood) of every neuron of a kind of layers."""
-    epsilon, tolerance = torch.finfo(dtype).eps, TOLERANCE[dtype]
     for ratio in RATIOS:
         for seed in range(100, 100 + seeds):
             times, weight, neuron = draw(name, ratio, dtype, seed)
@@ -54,14 +51,10 @@ def compared(name: str, dtype: torch.dtype, seeds: int) -> Iterator[tuple[float,
                 neuron = own_parameters(neuron, len(times), weight.shape[1], np.random.default_rng(seed))
             spikes = first_spike(times, weight, neuron)
             for (row, column), cell in cells(times, weight, neuron):
-                computed = number(spikes[row, column].item())
-                rest = 2 * epsilon * (abs(computed) + min(cell.tau_mem, cell.tau_syn)) if computed < mp.inf else 0
-                width = number(ROUNDINGS * 2.0**-52)
-                earliest, spike, latest = first_spikes(cell, (-width, mp.mpf(0), width))
-                near = tolerance * max(1, abs(spike))
-                inside = not (earliest == latest or latest - earliest < near / 2)
-                error = 0.0 if computed == spike else float(abs(computed - spike) / max(1, abs(spike)))
-                yield needed(cell, computed, rest), error, inside
+                computed, right = number(spikes[row, column].item()), exact(cell)
+                error = 0.0 if computed == right.spike else abs(computed - right.spike) / max(1, abs(right.spike))
+                roundings = needed(cell, computed, rounding(cell, computed, dtype))
+                yield roundings, float(error), not right.outside(dtype)
 
 
 def main(seeds: int) -> None:

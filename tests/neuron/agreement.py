@@ -33,10 +33,23 @@ class Exact(NamedTuple):
     spike: Number
     latest: Number
 
+    def outside(self, dtype: torch.dtype) -> bool:
+        """Whether this is outside of the neighbourhood of grazing contacts."""
+        moved = 0 if self.earliest == self.latest else self.latest - self.earliest
+        return bool(moved < self.tolerance(dtype) / 2)
+
+    def tolerance(self, dtype: torch.dtype) -> Number:
+        return TOLERANCE[dtype] * max(1, abs(self.spike))
+
 
 def exact(cell: Cell) -> Exact:
     width = number(ROUNDINGS * 2.0**-52)
     return Exact(*first_spikes(cell, (-width, mp.mpf(0), width)))
+
+
+def rounding(cell: Cell, computed: Number, dtype: torch.dtype) -> Number:
+    """Of a spike: an input's time and a delay, added; each is rounded, and so is the sum."""
+    return 2 * torch.finfo(dtype).eps * (abs(computed) + min(cell.tau_mem, cell.tau_syn)) if computed < mp.inf else 0
 
 
 class Agreement(NamedTuple):
@@ -48,16 +61,13 @@ class Agreement(NamedTuple):
 def agreement(spikes: Tensor, times: Tensor, weight: Tensor, neuron: Neuron) -> Agreement:
     """Assert that all spikes are right, and that those outside the neighbourhood are exact; count these."""
     outside = 0
-    epsilon, tolerance = torch.finfo(spikes.dtype).eps, TOLERANCE[spikes.dtype]
     for (row, column), cell in cells(times, weight, neuron):
         computed = number(spikes[row, column].item())
-        earliest, spike, latest = exact(cell)
-        where = f"row {row}, column {column}: {float(computed)!r} for {mp.nstr(spike, 20)}"
-        # A spike is an input's time and a delay, added: each is rounded, and so is the sum.
-        rest = 2 * epsilon * (abs(computed) + min(cell.tau_mem, cell.tau_syn)) if computed < mp.inf else 0
-        assert earliest - rest <= computed <= latest + rest, f"{where}, which no threshold nearby yields"
-        near = tolerance * max(1, abs(spike))
-        if earliest == latest or latest - earliest < near / 2:
+        right = exact(cell)
+        where = f"row {row}, column {column}: {float(computed)!r} for {mp.nstr(right.spike, 20)}"
+        rest = rounding(cell, computed, spikes.dtype)
+        assert right.earliest - rest <= computed <= right.latest + rest, f"{where}, which no threshold nearby yields"
+        if right.outside(spikes.dtype):
             outside += 1
-            assert computed == spike or abs(computed - spike) < near, where
+            assert computed == right.spike or abs(computed - right.spike) < right.tolerance(spikes.dtype), where
     return Agreement(spikes.numel(), int(torch.isfinite(spikes).sum()), outside)

@@ -76,8 +76,8 @@ def check_exact() -> CheckExact:
 
     def check(spikes: Tensor, times: Tensor, weight: Tensor, neuron: Neuron) -> None:
         rounding = torch.finfo(spikes.dtype).eps
-        theta = torch.as_tensor(neuron.v_th - neuron.v_leak)
-        values = [_values(tensor, spikes.dtype, spikes.shape) for tensor in (theta, neuron.tau_mem, neuron.tau_syn)]
+        parameters = neuron.v_th - neuron.v_leak, neuron.tau_mem, neuron.tau_syn
+        values = [_values(parameter, spikes.shape) for parameter in parameters]
         inputs, weights = (tensor.detach().double().numpy() for tensor in (times, weight))
         for (row, column), spike in np.ndenumerate(spikes.detach().double().numpy()):
             threshold, tau_mem, tau_syn = (float(value[row, column]) for value in values)
@@ -95,6 +95,6 @@ def check_exact() -> CheckExact:
     return check
 
 
-def _values(value: float | Tensor, dtype: torch.dtype, shape: torch.Size) -> Array:
-    """A parameter as the kernels see it, for each sample and neuron."""
-    return torch.as_tensor(value, dtype=dtype).detach().double().expand(shape).numpy()
+def _values(value: float | Tensor, shape: torch.Size) -> Array:
+    """A parameter, as it was given, for each sample and neuron."""
+    return torch.as_tensor(value, dtype=torch.float64).detach().expand(shape).numpy()

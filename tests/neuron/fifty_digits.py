@@ -221,10 +221,10 @@ def number(value: float) -> Number:
 
 
 def cells(times: Tensor, weight: Tensor, neuron: Neuron) -> Iterator[tuple[tuple[int, int], Cell]]:
-    """((row, column), cell) for times [B, N], weight [N, M]; theta is formed in their type, as `Neuron` says."""
+    """((row, column), cell) for times [B, N], weight [N, M]; the parameters count as they are given."""
     shape = len(times), weight.shape[1]
     theta, tau_mem, tau_syn = (
-        torch.as_tensor(value, dtype=times.dtype).detach().expand(shape).tolist()
+        torch.as_tensor(value, dtype=torch.float64).detach().expand(shape).tolist()
         for value in (neuron.v_th - neuron.v_leak, neuron.tau_mem, neuron.tau_syn)
     )
     rows = [tuple(map(number, row)) for row in times.detach().tolist()]

@@ -101,8 +101,13 @@ def conditioned(times: Tensor, weight: Tensor, neuron: Neuron, height: Number) -
     return all(interval.terms < 400 * height for interval in intervals(cell))
 
 
-def inhibited_then_fired(sample: Inputs, ratio: float, gap: float, dtype: torch.dtype) -> tuple[Tensor, Tensor, Neuron]:
-    """The sample, inhibition shortly after its highest point, and in the end an input that fires any neuron."""
+def inhibited_then_fired(
+    sample: Inputs, ratio: float, gap: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Neuron, Number]:
+    """The sample, inhibition shortly after its highest point, and in the end an input that fires any neuron.
+
+    Returns times, weight, neuron and the height of the highest point before that end, as fifty digits.
+    """
     assume(any(weight > 1e-2 for time, weight in sample if time < math.inf))
     unit = reach(ratio)
     times, weight = torch.tensor([[t for t, _ in sample]], dtype=dtype), torch.tensor([[w * unit] for _, w in sample])
@@ -113,7 +118,11 @@ def inhibited_then_fired(sample: Inputs, ratio: float, gap: float, dtype: torch.
     later = torch.tensor([[peak + gap, max(finite, peak + gap) + 50]], dtype=dtype)
     strong = weight.abs().sum() + 5 * unit
     more = torch.stack([-strong, 1000 * strong])[:, None]
-    return torch.cat([times, later], 1), torch.cat([weight, more]).to(dtype), neuron
+    times, weight = torch.cat([times, later], 1), torch.cat([weight, more]).to(dtype)
+    _, height = highest_point(times[:, :-1], weight[:-1], neuron)
+    # Beyond this the sum's terms, when rounded, drown a part in a trillion.
+    assume(height > 0.01 * unit and conditioned(times, weight, neuron, height))
+    return times, weight, neuron, height
 
 
 grazing = {
@@ -139,10 +148,7 @@ def grazes(times: Tensor, weight: Tensor, neuron: Neuron, v_th: float, exceeds: 
 @settings(deadline=None, max_examples=80, derandomize=True)
 @given(**grazing)
 def test_one_part_in_a_trillion_decides_between_a_spike_and_none(exceeds, sample, ratio, gap):
-    times, weight, neuron = inhibited_then_fired(sample, ratio, gap, torch.float64)
-    _, height = highest_point(times[:, :-1], weight[:-1], neuron)
-    # Beyond this the sum's terms, when rounded, drown a part in a trillion.
-    assume(height > 0.01 * reach(ratio) and conditioned(times, weight, neuron, height))
+    times, weight, neuron, height = inhibited_then_fired(sample, ratio, gap, torch.float64)
     v_th = float(height * (1 - 1e-12 if exceeds else 1 + 1e-12))
     grazes(times, weight, neuron, v_th, exceeds)
 
@@ -151,9 +157,7 @@ def test_one_part_in_a_trillion_decides_between_a_spike_and_none(exceeds, sample
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(**grazing)
 def test_the_nearest_float32_decides_between_a_spike_and_none(exceeds, sample, ratio, gap):
-    times, weight, neuron = inhibited_then_fired(sample, ratio, gap, torch.float32)
-    _, height = highest_point(times[:, :-1], weight[:-1], neuron)
-    assume(height > 0.01 * reach(ratio) and conditioned(times, weight, neuron, height))
+    times, weight, neuron, height = inhibited_then_fired(sample, ratio, gap, torch.float32)
     nearest = np.float32(float(height))
     if (float(nearest) < height) != exceeds:
         nearest = np.nextafter(nearest, np.float32(0 if exceeds else np.inf))

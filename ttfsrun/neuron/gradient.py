@@ -86,6 +86,7 @@ def of_spike(at, passed):
 
 @compiled
 def joining(at, passed, tau):
+    """`Joining` of the block of neurons at a flat index."""
     factor, causal = of_spike(at, passed)
     delay = load(passed.spikes.delay, at)
     by_voltage = factor * exp(splat(delay, 0.0) - delay * tau.leak)

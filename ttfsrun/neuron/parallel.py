@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
 
-SMALLEST_SHARE = 4_000_000  # work for a thread, some milliseconds; below, starting it costs more than it saves
+SMALLEST_SHARE = 4_000_000  # work for a thread, about a millisecond; below, starting it costs more than it saves
 SHARES_PER_THREAD = 4
 
 _threads = len(os.sched_getaffinity(0))

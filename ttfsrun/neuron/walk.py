@@ -112,6 +112,24 @@ def crossing(hit, current, voltage, theta, tau, epsilon):
     return h
 
 
+class Charged(NamedTuple):
+    """A block of neurons from an input to the next, as vectors."""
+
+    current: Any  # just after the input
+    fast_decay: Any
+    highest: Any  # what no peak in between exceeds
+    at_end: Any  # the membrane just before the next
+
+
+@compiled
+def charge(j, current, voltage, place, batch, steps):
+    """`Charged` by input j, from the state just before it."""
+    current = current + cast(current, weights_from(batch, place.p, place.k, place.row, j))
+    fast_decay, slow_decay, rise = step_after(batch.layer, steps, j, place.tau)
+    highest = fma(current, rise, voltage)
+    return Charged(current, fast_decay, highest, highest * slow_decay)
+
+
 @compiled
 def advance(j, stop, state, place, batch, steps):
     """Charge a block with inputs j, j + 1, ... until a membrane may peak above its threshold between two inputs.
@@ -125,21 +143,18 @@ def advance(j, stop, state, place, batch, steps):
     never, one = splat(current, np.inf), splat(causal, 1.0)
     count = splat(causal, j)
     while j < stop:
-        charged = current + cast(current, weights_from(batch, place.p, place.k, place.row, j))
-        fast_decay, slow_decay, rise = step_after(batch.layer, steps, j, place.tau)
-        highest = fma(charged, rise, voltage)
-        at_end = highest * slow_decay
-        new = at_end > threshold
-        if any_lane((highest > threshold) & ~new):
+        charged = charge(j, current, voltage, place, batch, steps)
+        new = charged.at_end > threshold
+        if any_lane((charged.highest > threshold) & ~new):
             break
-        then_current, then_voltage = select(new, charged, then_current), select(new, voltage, then_voltage)
+        then_current, then_voltage = select(new, charged.current, then_current), select(new, voltage, then_voltage)
         start = select(new, splat(start, time_of(batch.inputs, place.row, j)), start)
         j += 1
         count = count + one
         causal = select(new, count, causal)
         threshold = select(new, never, threshold)
-        voltage = at_end
-        current = charged * fast_decay
+        voltage = charged.at_end
+        current = charged.current * charged.fast_decay
         if j % 8 == 0 and not any_lane(threshold < never):
             j = stop
     return j, State(current, voltage, threshold, then_current, then_voltage, start, causal)
@@ -148,21 +163,18 @@ def advance(j, stop, state, place, batch, steps):
 @compiled
 def advance_past_peak(j, state, place, batch, steps):
     """`State` just before input j + 1 from that before input j, whatever happens in between."""
-    tau = place.tau
-    current = state.current + cast(state.current, weights_from(batch, place.p, place.k, place.row, j))
-    voltage, threshold = state.voltage, state.threshold
-    fast_decay, slow_decay, rise = step_after(batch.layer, steps, j, tau)
-    highest = fma(current, rise, voltage)
-    at_end = highest * slow_decay
-    new = at_end > threshold
+    tau, voltage, threshold = place.tau, state.voltage, state.threshold
+    charged = charge(j, state.current, voltage, place, batch, steps)
+    current = charged.current
+    new = charged.at_end > threshold
     drive = current * tau.slow
-    peaked = (highest > threshold) & ~new & (drive > threshold) & (threshold > drive * fast_decay)
+    peaked = (charged.highest > threshold) & ~new & (drive > threshold) & (threshold > drive * charged.fast_decay)
     if any_lane(peaked):
         delay = tau.fast * log(drive / threshold)
         new = new | (peaked & (fma(current, stretched(delay, tau.rate), voltage) > threshold * exp(delay * tau.leak)))
     return State(
-        current * fast_decay,
-        at_end,
+        current * charged.fast_decay,
+        charged.at_end,
         select(new, splat(drive, np.inf), threshold),
         select(new, current, state.then_current),
         select(new, voltage, state.then_voltage),
