@@ -34,10 +34,10 @@ WIDTHS = np.arange(0, ROUNDINGS + 0.25, 0.25)  # in roundings
 
 def needed(cell: Cell, computed: Number, rest: Number) -> float:
     """The smallest of WIDTHS that makes the computed spike right; inf if none does."""
-    shifts = [number(width * 2.0**-52) for width in WIDTHS]
-    earliest, latest = (first_spikes(cell, [sign * shift for shift in shifts]) for sign in (-1, 1))
-    for width, first, last in zip(WIDTHS, earliest, latest, strict=True):
-        if first - rest <= computed <= last + rest:
+    for width in WIDTHS:
+        shift = number(width * 2.0**-52)
+        earliest, latest = first_spikes(cell, (-shift, shift))
+        if earliest - rest <= computed <= latest + rest:
             return float(width)
     return float("inf")
 
