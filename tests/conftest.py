@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ttfsrun import experiment
+from ttfsrun import experiment, report
 from ttfsrun.compose import compose
 from ttfsrun.config import Config
 from ttfsrun.neuron import get_threads, set_threads
@@ -50,4 +50,4 @@ def threads() -> Iterator[Callable[[int], None]]:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without pictures, whose drawing takes longer than a tiny training."""
-    monkeypatch.setattr(experiment, "draw_all", lambda *args, **kwargs: None)
+    monkeypatch.setattr(report, "draw_all", lambda *args, **kwargs: None)

@@ -26,7 +26,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("seed.intit=3", ["seed.intit=3: unknown key; did you mean seed.init?"]),
     ("seeds.init=3", ["seeds.init=3: unknown key; did you mean seed.init?"]),
     ("experimnt=mnist_16x16", ["did you mean experiment?"]),
-    ("+training.zzz=3", ["training.zzz=3: unknown key; the keys of training are batch_size, bumping, epochs"]),
+    (
+        "+training.zzz=3",
+        ["training.zzz=3: unknown key; the keys of training are backward, batch_size, bumping"],
+    ),
     ("~training.zzz", ["training.zzz: unknown key; the keys of training are"]),
     ("training.epochs.zzz=3", ["training.epochs.zzz=3: unknown key; training.epochs is one value"]),
     ("hydra.verbose=true", ["hydra.verbose=true: unknown key"]),

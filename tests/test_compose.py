@@ -195,7 +195,7 @@ def test_the_file_named_as_source_holds_the_value(name: str) -> None:
         file = source.partition(":")[0]
         content = yaml.safe_load((conf_dir().parent / file).read_text())
         folder = Path(file).parent.relative_to("conf").parts
-        depth = 0 if folder[:1] == ("experiment",) else len(folder)
+        depth = 0 if folder[:1] in (("experiment",), ("protocol",)) else len(folder)
         held = lookup(content, ".".join(key.split(".")[depth:]))
         assert held == lookup(settings, key) or "${" in source
 

@@ -76,11 +76,11 @@ def curves_of(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "curves.csv", dtype={"value": str}).astype({"value": float})
 
 
-def refused(result: tuple[int, str, str]) -> str:
-    """The one line of a request that cannot be met."""
+def refused(result: tuple[int, str, str], mistakes: int = 1) -> str:
+    """What is said of a request that cannot be met: one line, or one of each mistake below a heading."""
     code, output, messages = result
     assert (code, output) == (2, "")
-    assert len(messages.splitlines()) == 1
+    assert len(messages.splitlines()) == mistakes + (mistakes > 1)
     assert messages.startswith("ttfsrun: ")
     return messages
 
@@ -478,7 +478,7 @@ def test_a_foreign_or_broken_run_is_one_line(ttfsrun: Command, run: Path, tmp_pa
     assert "the stored weights do not fit" in refused(ttfsrun("evaluate", run, "network.hidden=[30]"))
     for text in ("a: [1\n", "3\n", "{}\n", settings.replace("epochs:", "epoch:"), settings.replace("yin_yang", "yang")):
         config.write_text(text)
-        refused(ttfsrun("evaluate", run))
+        refused(ttfsrun("evaluate", run), mistakes=7 if text == "{}\n" else 1)
     config.unlink()
     assert "is not the folder of a run: it has no config.yaml" in refused(ttfsrun("evaluate", run))
     assert "is not the folder of a run" in refused(ttfsrun("evaluate", tmp_path / "nowhere"))

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ttfsrun import checkpoint, experiment
+from ttfsrun import checkpoint, report
 from ttfsrun.cli import main
 
-WITHOUT_FIGURES = "experiment.draw_all = lambda *args, **kwargs: None"
+WITHOUT_FIGURES = "report.draw_all = lambda *args, **kwargs: None"
 EVERY_EPOCH = "experiment.CHECKPOINT_SECONDS = 0.0"
 PATIENCE = 60.0  # seconds
 
@@ -34,7 +34,7 @@ def start() -> Iterator[Start]:
     def run(*words: object, before: str = "pass") -> subprocess.Popen[str]:
         # What is started in the background inherits a deaf ear for interrupts.
         listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        imports = "import sys; from ttfsrun import cli, experiment"
+        imports = "import sys; from ttfsrun import cli, experiment, report"
         code = f"{listen}; {imports}; {WITHOUT_FIGURES}; {before}; sys.exit(cli.main())"
         argv = [sys.executable, "-c", code, *map(str, words)]
         environment = os.environ | {"FORCE_COLOR": "1"}  # as many continuous-integration services have it
@@ -61,7 +61,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: tuple[str, .
     """What the long training leaves when nothing disturbs it."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "draw_all", lambda *args, **kwargs: None)
+        patch.setattr(report, "draw_all", lambda *args, **kwargs: None)
         assert main(["train", *tiny_overrides, *LONG, "--out", str(out)]) == 0
     return results(out)
 

@@ -1,7 +1,7 @@
-"""What is wrong with a configuration, in one line that names the key, the value, what is allowed and the way out.
+"""What is wrong with a configuration: for each mistake a line with key, value, what is allowed and the way out.
 
-msgspec stays the judge of what is allowed; this file only finds the first setting that it turns down and
-says so in the words of the command line. Nothing here knows Hydra: settings are plain dictionaries.
+msgspec stays the judge of what is allowed; this file only finds the settings that it turns down and says so in
+the words of the command line. Nothing here knows Hydra: settings are plain dictionaries.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +39,9 @@ class Complaints:
 
     groups: Mapping[str, Sequence[str]]
 
-    def first_mistake(self, settings: dict[str, Any]) -> Mistake | None:
-        """The first mistake in resolved settings, or None where the schema allows them."""
-        return self._in_group("", settings, [Config])
+    def mistakes(self, settings: dict[str, Any]) -> list[Mistake]:
+        """What the schema does not allow in resolved settings."""
+        return list(self._in_group("", settings, [Config]))
 
     def unknown_key(self, key: str, value: Any = None) -> Mistake:
         """A key that stands nowhere in the schema."""
@@ -60,7 +60,8 @@ class Complaints:
 
     def knows(self, key: str) -> bool:
         """Whether a dotted key stands in the schema; `network.hidden.0` is an entry of one that does."""
-        return re.sub(r"(\.\d+)+$", "", key) in schema.all_keys()
+        known = schema.all_keys()
+        return re.sub(r"(\.\d+)+$", "", key) in known or any(parent in schema.NAMED for parent in ancestors(key))
 
     def wrong_choice(self, group: str, choice: Any) -> str:
         """A choice that its group does not offer."""
@@ -94,41 +95,50 @@ class Complaints:
             reason = "the last comma has no value after it"
         return f"{show(key)}={value}: cannot be read as key=value: {reason}"
 
-    def _in_group(self, key: str, settings: dict[str, Any], structs: list[type[msgspec.Struct]]) -> Mistake | None:
+    def _in_group(self, key: str, settings: dict[str, Any], structs: list[type[msgspec.Struct]]) -> Iterator[Mistake]:
         struct = structs[0]
         tagged = schema.tags(structs)
         if tagged:
             tag_field = schema.tag_field(struct)
             tag = settings.get(tag_field)
             if not isinstance(tag, str) or tag not in tagged:
-                return _wrong_tag(_join(key, tag_field), tag, tag_field in settings, list(tagged))
+                yield _wrong_tag(_join(key, tag_field), tag, tag_field in settings, list(tagged))
+                return
             struct = tagged[tag]
-        kinds = schema.fields(struct)
-        unknown = [name for name in settings if name not in kinds]
-        if unknown:
-            return self._not_in_group(_join(key, unknown[0]), settings[unknown[0]], struct, structs)
-        for name, kind in kinds.items():
-            if name not in settings:
-                return self._missing(_join(key, name), kind)
-            mistake = self._in_value(_join(key, name), settings[name], kind)
-            if mistake is not None:
-                return mistake
-        return _in_combination(key, settings, struct)
+            foreign = [name for name in settings if name not in schema.fields(struct) and _owners(name, tagged)]
+            if foreign:
+                yield self._not_in_group(_join(key, foreign[0]), settings[foreign[0]], struct, structs)
+                return
+        found = [mistake for part in self._of_keys(key, settings, struct, structs) for mistake in part]
+        yield from found or _in_combination(key, settings, struct)
 
-    def _in_value(self, key: str, value: Any, kind: Any) -> Mistake | None:
+    def _of_keys(
+        self, key: str, settings: dict[str, Any], struct: type[msgspec.Struct], structs: list[type[msgspec.Struct]]
+    ) -> Iterator[Iterable[Mistake]]:
+        """Of keys that are unknown, that are missing, and of what stands at the others."""
+        kinds, optional = schema.fields(struct), schema.optional(struct)
+        unknown = [name for name in settings if name not in kinds]
+        for name in unknown:
+            yield [self._not_in_group(_join(key, name), settings[name], struct, structs)]
+        for name, kind in kinds.items():
+            if name in settings:
+                yield self._in_value(_join(key, name), settings[name], kind)
+            elif name not in optional and not unknown:  # it may be there under a wrong name
+                yield [self._missing(_join(key, name), kind)]
+
+    def _in_value(self, key: str, value: Any, kind: Any) -> Iterator[Mistake]:
         structs = schema.structs_of(kind)
         if structs and isinstance(value, dict):
-            return self._in_group(key, value, structs)
-        if schema.accepts(kind, value):
-            return None
-        entry = schema.entry_kind(kind)
-        if entry is not None and isinstance(value, list):
-            for index, item in enumerate(value):
-                mistake = self._in_value(f"{key}[{index}]", item, entry)
-                if mistake is not None:
-                    return mistake
-        group = key.replace(".", "/")
-        if structs and group in self.groups:
+            yield from self._in_group(key, value, structs)
+        elif not schema.accepts(kind, value):
+            entry = schema.entry_kind(kind)
+            entries = enumerate(value) if entry is not None and isinstance(value, list) else ()
+            in_entries = [m for index, item in entries for m in self._in_value(f"{key}[{index}]", item, entry)]
+            yield from in_entries or [self._wrong_value(key, value, kind)]
+
+    def _wrong_value(self, key: str, value: Any, kind: Any) -> Mistake:
+        entry, group = schema.entry_kind(kind), key.replace(".", "/")
+        if schema.structs_of(kind) and group in self.groups:
             return Mistake(key, self._choose_with_slash(key, value, group))
         hint = did_you_mean(value, schema.choices(kind))
         if entry is not None and schema.accepts(entry, value):
@@ -149,8 +159,7 @@ class Complaints:
     ) -> Mistake:
         """An unknown key, or one that belongs to another alternative than the one that is chosen."""
         parent, _, name = key.rpartition(".")
-        tagged = schema.tags(structs)
-        owners = [tag for tag, other in tagged.items() if name in schema.fields(other)]
+        owners = _owners(name, schema.tags(structs))
         if not owners:
             while isinstance(value, dict) and len(value) == 1:  # +hydra.job.name=x: name all of it
                 ((child, value),) = value.items()
@@ -183,14 +192,18 @@ class Complaints:
         return group if "/" in key and group in self.groups and group != key else best
 
 
-def _in_combination(key: str, settings: dict[str, Any], struct: type[msgspec.Struct]) -> Mistake | None:
+def _in_combination(key: str, settings: dict[str, Any], struct: type[msgspec.Struct]) -> Iterator[Mistake]:
     """Settings that are fine one by one but not together: the schema's own words, under the full key."""
     try:
         msgspec.convert(settings, struct)
     except msgspec.ValidationError as error:
         text = _join(key, str(error).rpartition(" - at `$")[0] or str(error))
-        return Mistake(text.partition("=")[0], text)
-    return None
+        yield Mistake(text.partition("=")[0], text)
+
+
+def _owners(name: str, tagged: Mapping[str, type[msgspec.Struct]]) -> list[str]:
+    """The alternatives of a group that have a key of this name."""
+    return [tag for tag, struct in tagged.items() if name in schema.fields(struct)]
 
 
 def _wrong_tag(key: str, tag: Any, given: bool, allowed: list[str]) -> Mistake:

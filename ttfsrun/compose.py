@@ -4,7 +4,7 @@
     expand(["seed.init=range(10)"])                     ->  ten points, each with its label
     sources(["seed.init=3"])["seed.init"]               ->  "command line"
 
-Every mistake is a `ConfigError` of one line.
+A `ConfigError` has a line for each mistake.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from ttfsrun.complaints import Mistake
-from ttfsrun.conf_files import ConfFiles, one_line
+from ttfsrun.conditions import Condition, conditions_of
+from ttfsrun.conf_files import ConfFiles, closed, one_line
 from ttfsrun.config import Config
 from ttfsrun.errors import ConfigError
 from ttfsrun.tree import ABSENT, Origins, Tree, copied, leaves, lookup, store
 
 T = TypeVar("T")
 
-__all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources"]
+__all__ = ["Composer", "ConfigError", "Point", "compose", "conditions", "conf_dir", "expand", "revise", "sources"]
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # ${seed.init}: no function, nothing around it
 COMMAND_LINE = "command line"
@@ -79,6 +80,17 @@ def revise(settings: Tree, overrides: Sequence[str], conf: Path | None = None) -
     return Composer(conf or conf_dir()).revise(settings, overrides)
 
 
+def revisions(settings: Tree, overrides: Sequence[str], conf: Path | None = None) -> list[tuple[Config, str]]:
+    """A stored configuration under each combination of swept overrides, with what tells it from the others."""
+    composer = Composer(conf or conf_dir())
+    return [(composer.revise(settings, words), label) for words, label in composer.combinations(overrides)]
+
+
+def conditions(config: Config, conf: Path | None = None) -> list[Condition]:
+    """What the configuration's network is evaluated under: its own condition and those that it names."""
+    return conditions_of(config, Composer(conf or conf_dir()).files.complaints)[0]
+
+
 class Composer:
     """Reads the yaml files once per choice of groups; a value costs only itself."""
 
@@ -88,9 +100,13 @@ class Composer:
         self._layers: dict[tuple[str, ...], list[tuple[str, Tree]]] = {}
 
     def expand(self, overrides: Sequence[str]) -> list[Point]:
+        return [Point(self._config(words), label, words) for words, label in self.combinations(overrides)]
+
+    def combinations(self, overrides: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
+        """The overrides of each point, and those of them that tell it from the others."""
         every = self._expanded(overrides)
         varying = [column for column in range(len(every[0])) if len({words[column] for words in every}) > 1]
-        return [Point(self._config(words), ",".join(words[i] for i in varying), words) for words in every]
+        return [(words, ",".join(words[i] for i in varying)) for words in every]
 
     def sources(self, point: Point) -> dict[str, str]:
         """The origin of each dotted key: a yaml file (`conf/seed.yaml`) or `command line`.
@@ -106,11 +122,14 @@ class Composer:
         choices, values = self._sorted(overrides)
         tree = copied(settings)
         for choice in choices:
-            key = choice.key_or_group.replace("/", ".")
-            store(tree, key, lookup(self._settings([str(choice.input_line)]), key))
-        node = OmegaConf.create(tree)
-        OmegaConf.set_struct(node, True)
-        return self._checked(self.files.applied(node, values), overrides)
+            group = choice.key_or_group
+            store(tree, group.replace("/", "."), self.preset(group, str(choice.value())))
+        return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides)
+
+    def preset(self, group: str, choice: str) -> Tree:
+        """The settings of a choice of a group, as plain values."""
+        settings: Tree = lookup(self._settings([f"{group}={choice}"]), group.replace("/", "."))
+        return settings
 
     def _expanded(self, overrides: Sequence[str]) -> list[tuple[str, ...]]:
         """The overrides of each point. Where something is swept, the last override of a key counts, as in Hydra."""
@@ -122,17 +141,42 @@ class Composer:
     def _config(self, words: Sequence[str]) -> Config:
         return self._checked(self._settings(words), words)
 
+    def _frozen(self, settings: Tree) -> Tree:
+        """The settings with the yaml files that conditions name written out, so that they can change no more."""
+        conditions = lookup(settings, "evaluation.conditions")
+        if not isinstance(conditions, dict):
+            return settings
+        for changes in conditions.values():
+            if isinstance(changes, dict) and isinstance(changes.get("substrate"), str):
+                changes["substrate"] = self.preset("substrate", changes["substrate"])
+        return settings
+
     def _checked(self, settings: Tree, words: Sequence[str]) -> Config:
         """The settings as the schema has them; what is wrong with them is said of the words where it comes from one."""
         try:
-            return msgspec.convert(settings, Config)
+            config = msgspec.convert(self._frozen(settings), Config)
         except msgspec.ValidationError as error:
-            mistake = self._unknown_override(words) or self.files.complaints.first_mistake(settings)
-            if mistake is None:
-                raise ConfigError(one_line(error)) from None
-            origin = self._origins(words).find(mistake.key.partition("[")[0]) or COMMAND_LINE
-            where = "" if origin.startswith(COMMAND_LINE) else f" (from {origin})"
-            raise ConfigError(mistake.line + where) from None
+            mistakes = self._unknown_overrides(words) or self.files.complaints.mistakes(settings)
+            raise self._refusal(self._with_origins(mistakes, words) or [one_line(error)]) from None
+        _, wrong = conditions_of(config, self.files.complaints)
+        if wrong:
+            raise self._refusal(wrong)
+        return config
+
+    def _with_origins(self, mistakes: Sequence[Mistake], words: Sequence[str]) -> list[str]:
+        """A line for each mistake, with the file that it comes from; none for a value that only follows another one."""
+        origins, lines = self._origins(words), []
+        wrong = {mistake.key for mistake in mistakes}
+        for mistake in mistakes:
+            origin = origins.find(mistake.key.partition("[")[0]) or COMMAND_LINE
+            followed = REFERENCE.search(origin)
+            if followed is None or followed[1] not in wrong:
+                lines.append(mistake.line + ("" if origin.startswith(COMMAND_LINE) else f" (from {origin})"))
+        return lines
+
+    @staticmethod
+    def _refusal(lines: Sequence[str]) -> ConfigError:
+        return ConfigError(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} mistakes", *lines]))
 
     def _origins(self, words: Sequence[str]) -> Origins:
         """The file, or the command line, that has the last word on each key."""
@@ -155,12 +199,14 @@ class Composer:
         except _NotPlain:
             return self.files.applied(node, values)
 
-    def _unknown_override(self, words: Sequence[str]) -> Mistake | None:
-        """The first override whose key stands nowhere: a better complaint than where it ended up."""
-        for override in self._sorted(words)[1]:
-            if not self.files.complaints.knows(override.key_or_group):
-                return self.files.complaints.unknown_key(override.key_or_group, override.value())
-        return None
+    def _unknown_overrides(self, words: Sequence[str]) -> list[Mistake]:
+        """The overrides whose key stands nowhere: a better complaint than where they ended up."""
+        complaints = self.files.complaints
+        return [
+            complaints.unknown_key(override.key_or_group, override.value())
+            for override in self._sorted(words)[1]
+            if not complaints.knows(override.key_or_group)
+        ]
 
     def _sorted(self, words: Sequence[str]) -> tuple[list[Override], list[Override]]:
         """Choices of groups, and values."""

@@ -32,6 +32,7 @@ from yaml import YAMLError
 
 from ttfsrun.complaints import Complaints, show
 from ttfsrun.errors import ConfigError
+from ttfsrun.schema import NAMED
 from ttfsrun.tree import ABSENT, Tree, leaves, lookup, store
 
 ROOT = "config"  # conf/config.yaml
@@ -41,6 +42,16 @@ UNREADABLE = (HydraException, OmegaConfBaseException, YAMLError, OSError, TypeEr
 def one_line(error: Exception) -> str:
     """The text of somebody else's exception without its line breaks and its advice on Hydra."""
     return " ".join(re.split(r"\nConfig search path:|\nSee https://|\n *full_key:", str(error))[0].split())
+
+
+def closed(node: DictConfig) -> DictConfig:
+    """The same node, to which no override can add a key by accident, but for names that the user gives."""
+    OmegaConf.set_struct(node, True)
+    for key in NAMED:
+        named = OmegaConf.select(node, key)
+        if isinstance(named, DictConfig):
+            OmegaConf.set_struct(named, False)
+    return node
 
 
 def _plain(node: Any, resolve: bool = False) -> Tree:
@@ -94,8 +105,7 @@ class ConfFiles:
             node = self._loader._compose_config_from_defaults_list(defaults, repository)
         except UNREADABLE as error:
             raise ConfigError(one_line(error)) from None
-        OmegaConf.set_struct(node, True)
-        return node, _plain(node)
+        return closed(node), _plain(node)
 
     def layers(self, choices: Sequence[Override]) -> list[tuple[str, Tree]]:
         """The same files one by one, the last wins: name from `conf/` on, and what it sets."""
@@ -143,8 +153,8 @@ class ConfFiles:
             return f"{line}: exists already; write {line[1:]}" if override.is_add() else f"{line}: {one_line(error)}"
         for name, entry in leaves({key: value}):  # as if it could be added: then the schema says why it cannot
             store(tree, name, entry)
-        mistake = self.complaints.first_mistake(tree)
-        return mistake.line if mistake else f"{line}: no yaml file sets this key; to add it, write +{line}"
+        mistakes = self.complaints.mistakes(tree)
+        return mistakes[0].line if mistakes else f"{line}: no yaml file sets this key; to add it, write +{line}"
 
     def _defaults(self, choices: Sequence[Override]) -> tuple[CachingConfigRepository, list[ResultDefault]]:
         for override in choices:

@@ -8,24 +8,23 @@ potential, both as in `network.neuron`.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-LARGEST = 1e30  # so that no setting is infinite
-Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
-NonNegative = Annotated[float, Meta(ge=0, le=LARGEST)]
-TimeConstant = Annotated[float, Meta(ge=1e-6, le=1e6)]
-Finite = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
-Fraction = Annotated[float, Meta(ge=0, le=1)]
-DecayRate = Annotated[float, Meta(ge=0, lt=1)]
-Count = Annotated[int, Meta(ge=1)]
-SeedNumber = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Common to all groups: immutable, every key stated, no unknown ones."""
+from ttfsrun.settings import (
+    Count,
+    DecayRate,
+    Finite,
+    Fraction,
+    NonNegative,
+    Positive,
+    SeedNumber,
+    Settings,
+    TimeConstant,
+)
+from ttfsrun.substrate.schema import Substrate
 
 
 class Encoding(Settings):
@@ -109,6 +108,7 @@ class Network(Settings):
     hidden: Annotated[list[Count], Meta(description="neurons in each hidden layer")]
     bias_time: Annotated[NonNegative | None, Meta(description="time of one extra spike into each layer; null: none")]
     t_max: Annotated[Positive | None, Meta(description="end of the observation; later spikes do not count; null: none")]
+    input_repeats: Annotated[Count, Meta(description="lines that carry each input and the bias into the first layer")]
     neuron: Neuron
     init: WeightInit
 
@@ -175,15 +175,26 @@ class Training(Settings):
     optimizer: Adam
     schedule: StepDecay | CosineDecay
     bumping: WeightBumping
+    perturbed: Annotated[bool, Meta(description="on the substrate, or in ideal simulation")]
+    backward: Annotated[
+        Literal["observed", "ideal", "same_draw"],
+        Meta(description="derivatives at recorded spikes, of the nominal network, or of the perturbed one"),
+    ]
     gradient_limit: Annotated[Positive | None, Meta(description="drop larger weight gradients; null: keep all")]
     input_noise: Annotated[NonNegative, Meta(description="std of noise on the input times in training, in tau_syn")]
     keep: Annotated[Literal["best", "last"], Meta(description="the network to report: best validation, or the last")]
 
 
-class Substrate(Settings):
-    """What the chip does to the network."""
+class Evaluation(Settings):
+    """Under what the trained network is looked at; training happens once for all of it."""
 
-    name: Literal["ideal"]
+    perturbed: Annotated[bool, Meta(description="on the substrate, or in ideal simulation")]
+    trials: Annotated[Count, Meta(description="repetitions with other trial-to-trial noise")]
+    age: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="of the chip, in epochs; null: training.epochs")]
+    chips: Annotated[list[SeedNumber], Meta(description="seeds of further chips to evaluate on")]
+    conditions: Annotated[
+        dict[str, dict[str, Any]], Meta(description="named: settings that differ, a list of values makes a grid")
+    ]
 
 
 class Local(Settings, tag_field="name", tag="local"):
@@ -208,16 +219,27 @@ class Config(Settings):
     network: Network
     training: Training
     substrate: Substrate
+    evaluation: Evaluation
     cluster: Local
     seed: Seeds
 
     def __post_init__(self) -> None:
         _one_per_layer("training.bumping.silent_fraction", self.training.bumping.silent_fraction, self.network.n_layers)
+        excess = self.substrate.chip.excess(self.layer_inputs, sum(self.layer_sizes[1:]))
+        if excess is not None:
+            raise ValueError(f"substrate.chip: the network does not fit: {excess}")
 
     @property
     def layer_sizes(self) -> list[int]:
         """Neurons from the input layer to the label neurons, without bias."""
         return [self.data.n_inputs, *self.network.hidden, self.data.n_classes]
+
+    @property
+    def layer_inputs(self) -> list[int]:
+        """Input lines into each layer of neurons, bias included."""
+        bias = self.network.bias_time is not None
+        first, *others = (size + bias for size in self.layer_sizes[:-1])
+        return [first * self.network.input_repeats, *others]
 
 
 def _one_per_layer(key: str, values: list[float], n_layers: int) -> None:

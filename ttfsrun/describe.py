@@ -34,7 +34,7 @@ def as_json(point: Point, sources: Mapping[str, str]) -> str:
 def _lines(tree: Tree, sources: Mapping[str, str], prefix: str = "") -> Iterator[tuple[str, str | None]]:
     indent = "  " * prefix.count(".")
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield f"{indent}{name}:", None
             yield from _lines(value, sources, f"{prefix}{name}.")
         else:

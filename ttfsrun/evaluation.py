@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ttfsrun.loss import Loss, sample_losses
 from ttfsrun.network import Network
+from ttfsrun.substrate.emulation import IDEAL, Operation
 
 ROWS = 2000  # samples of all networks together that are computed at once, to bound the memory
 
@@ -66,17 +68,44 @@ class Evaluation:
         }
 
 
+def pooled(trials: Sequence[Evaluation]) -> Evaluation:
+    """Several evaluations of one network on the same samples as one with all of them."""
+    first = trials[0]
+    return Evaluation(
+        loss=float(np.mean([trial.loss for trial in trials])),
+        labels=np.concatenate([trial.labels for trial in trials]),
+        decision=np.concatenate([trial.decision for trial in trials]),
+        decision_time=np.concatenate([trial.decision_time for trial in trials]),
+        spikes=np.sum([trial.spikes for trial in trials], axis=0),
+        neurons=first.neurons,
+        n_classes=first.n_classes,
+    )
+
+
+Substrates = Callable[[int], Operation]  # of a batch of samples, by its number
+
+
 @torch.no_grad()
-def evaluate(network: Network, times: NDArray[np.float32], labels: NDArray[np.int64], loss: Loss) -> list[Evaluation]:
-    """Run all P networks on the same S samples: input times [S, N], labels [S]. One evaluation per network."""
+def evaluate(
+    network: Network,
+    times: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    loss: Loss,
+    substrates: Substrates = lambda step: IDEAL,
+    batch_size: int | None = None,
+) -> list[Evaluation]:
+    """Run all P networks on the same S samples: input times [S, N], labels [S]. One evaluation per network.
+
+    batch_size: of the batches that chance knows of; None where there is none, then it changes no number.
+    """
     size, n_classes = network.size, network.weights[-1].shape[-1]
-    batch = max(1, ROWS // size)
+    batch = batch_size or max(1, ROWS // size)
     losses = np.empty((size, len(labels)))
     first, decided = (np.empty((size, len(labels)), dtype) for dtype in (np.float32, np.int64))
     spikes = np.zeros((size, len(network.weights)), np.int64)
-    for start in range(0, len(labels), batch):
+    for step, start in enumerate(range(0, len(labels), batch)):
         part = slice(start, start + batch)
-        layers = network(torch.from_numpy(times[part])[None])
+        layers = network(torch.from_numpy(times[part])[None], operation=substrates(step))
         earliest, winner = layers[-1].min(dim=-1)
         first[:, part] = earliest.numpy()
         decided[:, part] = winner.masked_fill(earliest == math.inf, -1).numpy()

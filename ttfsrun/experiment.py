@@ -12,36 +12,36 @@ from shlex import quote
 from typing import Any
 
 import msgspec
-import pandas as pd
 import torch
 
 from ttfsrun import checkpoint, data
-from ttfsrun.compose import Point, revise
+from ttfsrun.compose import Point, conditions, revise, revisions
 from ttfsrun.config import Config, point_id
 from ttfsrun.errors import UserError
-from ttfsrun.evaluation import Evaluation
-from ttfsrun.evaluation import evaluate as evaluate_network
 from ttfsrun.network import build
-from ttfsrun.neuron import get_threads, keep_freed_memory, set_threads
-from ttfsrun.portrait import draw_all, portrait
+from ttfsrun.neuron import keep_freed_memory, set_threads
 from ttfsrun.progress import display
+from ttfsrun.records import chip_files, measured, record
+from ttfsrun.report import report
 from ttfsrun.results.folder import PopulationFolder, RunFolder, default_folder, folder_names
 from ttfsrun.results.provenance import provenance
-from ttfsrun.training import SPLITS, Diverged, Samples, State, Trainer, curve_metrics
+from ttfsrun.training import Diverged, Samples, State, Trainer
 from ttfsrun.tree import leaves
 
 log = logging.getLogger(__name__)
-
-Rows = list[dict[str, Any]]
 
 CHECKPOINT_SECONDS = 30.0  # an unforeseen end loses no more than this, and the running epoch
 
 #: Settings that each network of a population may have its own value of.
 OWN = (
     "seed",
+    "evaluation",
     "network.neuron",
     "network.init",
+    "substrate",
+    "training.backward",
     "training.optimizer.learning_rate",
+    "training.perturbed",
     "training.schedule",
     "training.input_noise",
 )
@@ -68,7 +68,11 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
         population.folder.check(overwrite)
     use_threads(population.configs[0])
     samples, source = load_samples(population.configs[0])
+    plans = [conditions(config) for config in population.configs]
+    files = chip_files([condition for plan in plans for condition in plan])
     origin = {"data": source, "made_by": provenance()}  # now: the source may change while the training runs
+    if files:
+        origin["chips"] = files
     if state is None:
         population.folder.prepare()
         for run, config in zip(population.runs(), population.configs, strict=True):
@@ -76,8 +80,7 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
     trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
     try:
         _fit(trainer, population)
-        rows = _report(trainer, population, samples, origin)
-        lines = _summary(population, rows)
+        lines = report(trainer, population.folder, population.names, plans, samples, origin)
     except Diverged:
         raise  # it would again
     except BaseException:
@@ -89,24 +92,27 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
 
 
 def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The metrics of the networks stored in a folder, under other settings if there are overrides."""
+    """The metrics of the networks stored in a folder, under other settings if there are overrides, and conditions."""
     folder = PopulationFolder(run)
     for name in folder.names():
         member = folder.run(name)
-        config = revise(member.read_settings(), overrides)
-        use_threads(config)
-        network = build([config])
-        weights = [weight[None] for weight in checkpoint.load_network(member.network, config.training.keep)]
-        if [weight.shape for weight in weights] != [weight.shape for weight in network.weights]:
-            raise UserError(f"{member.network}: the stored weights do not fit the network of {member.config}")
-        samples, source = load_samples(config)
-        metrics: dict[str, Any] = {"run": str(member.path), "id": point_id(config), "network": config.training.keep}
-        for split, part in samples.items():
-            start = time.perf_counter()
-            (result,) = evaluate_network(network.with_weights(weights), part.times, part.labels, config.training.loss)
-            seconds = time.perf_counter() - start
-            metrics[split] = result.metrics() | {"samples_per_second": len(part.labels) / seconds}
-        yield metrics | {"data": source}
+        for config, label in revisions(member.read_settings(), overrides):
+            use_threads(config)
+            own, *others = conditions(config)
+            chip_files([own, *others])
+            weights = [weight[None] for weight in checkpoint.load_network(member.network, config.training.keep)]
+            if [weight.shape for weight in weights] != [weight.shape for weight in build([config]).weights]:
+                raise UserError(f"{member.network}: the stored weights do not fit the network of {member.config}")
+            samples, source = load_samples(config)
+            about = {"run": str(member.path), "settings": label, "id": point_id(config)}
+            metrics: dict[str, Any] = about | {"network": config.training.keep}
+            for split, part in samples.items():
+                start = time.perf_counter()
+                metrics |= measured(config, weights, {split: part})
+                rate = metrics[split]["samples"] / (time.perf_counter() - start)
+                metrics[split]["samples_per_second"] = rate
+            records = [record(condition, weights, samples) for condition in others]
+            yield metrics | {"conditions": records, "data": source}
 
 
 def use_threads(config: Config) -> None:
@@ -189,57 +195,3 @@ def _fit(trainer: Trainer, population: Population) -> None:
                     saved = time.monotonic()
     finally:
         checkpoint.save_state(path, whole, members)
-
-
-def _report(trainer: Trainer, population: Population, samples: dict[str, Samples], origin: dict[str, Any]) -> Rows:
-    """Evaluate the networks and write their folders; returns a row of accuracies for each."""
-    keep = trainer.settings.keep
-    chosen = trainer.best() if keep == "best" else trainer.last()
-    state, loss = trainer.state, trainer.settings.loss
-    results = {name: evaluate_network(chosen, part.times, part.labels, loss) for name, part in samples.items()}
-    rows, portraits = [], []
-    for p, (run, config) in enumerate(zip(population.runs(), population.configs, strict=True)):
-        own = {name: evaluations[p] for name, evaluations in results.items()}
-        metrics: dict[str, Any] = {
-            "id": point_id(config),
-            "network": keep,
-            "epoch": int(state.best_epoch[p]) if keep == "best" else state.epoch,
-            **{name: result.metrics() for name, result in own.items()},
-            "seconds": state.seconds,
-            "population": len(population.configs),
-            **origin,
-        }
-        versions = {"best": state.best_weights, "last": state.weights}
-        checkpoint.save_network(run.network, {name: [w[p] for w in weights] for name, weights in versions.items()})
-        table = curve_table(state, p)
-        run.write_curves(table)
-        network = build([config]).with_weights([weight[p : p + 1] for weight in chosen.weights])
-        portraits.append((portrait(config, network, samples["test"], own["test"], table), str(run.figures)))
-        run.write_metrics(metrics)
-        rows.append(_row(population.names[p], own))
-    draw_all(portraits, processes=get_threads())
-    return rows
-
-
-def curve_table(state: State, p: int) -> pd.DataFrame:
-    """Tidy learning curves of one network: epoch, split, metric, value."""
-    index = pd.MultiIndex.from_product(
-        [range(1, len(state.curves) + 1), SPLITS, curve_metrics(len(state.weights))], names=["epoch", "split", "metric"]
-    )
-    return pd.DataFrame({"value": state.curves[:, p].reshape(-1).numpy()}, index=index).reset_index()
-
-
-def _row(name: str, results: dict[str, Evaluation]) -> dict[str, Any]:
-    accuracies = {f"{split}_accuracy": result.accuracy for split, result in results.items()}
-    return {"run": name, **accuracies, "test_loss": results["test"].loss}
-
-
-def _summary(population: Population, rows: Rows) -> list[str]:
-    """Each network's accuracies; of several, the table is written, and their mean and standard deviation said."""
-    lines = [f"{row['run']:<1}  test {row['test_accuracy']:.2%}  valid {row['valid_accuracy']:.2%}" for row in rows]
-    if len(rows) > 1:
-        table = pd.DataFrame(rows)
-        population.folder.write_table(table)
-        accuracy = 100 * table["test_accuracy"]
-        lines.append(f"test {accuracy.mean():.2f} +- {accuracy.std():.2f} % (mean, std of {len(rows)} networks)")
-    return [line.strip() for line in lines] + [f"results: {population.folder.path}"]

@@ -7,49 +7,99 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ttfsrun.config import Config
-from ttfsrun.neuron import Neuron, first_spike
+from ttfsrun.neuron import Neuron, first_spike, observed_spike
 from ttfsrun.random import stream
+from ttfsrun.substrate.backward import carried
+from ttfsrun.substrate.emulation import IDEAL, Operation
 
 
 @dataclass(frozen=True)
 class Network:
     """P networks at once; each layer's neurons spike at most once.
 
-    weights: one tensor per layer, [P, N, M]; where there is a bias, its weight is the last of the N.
-    neuron: parameters, numbers or tensors [P, 1, 1].
+    weights: one tensor per layer, [P, N, M]. The first of the N are the neurons of the layer before; in the first
+        layer, the inputs as often as they are repeated. Where there is a bias, its weights come last.
+    neuron: nominal parameters, numbers or tensors [P, 1, 1].
     bias_time: time of one extra input spike into every layer, in tau_syn; None for none.
     t_max: end of the observation, in tau_syn; a later spike does not happen.
+    input_repeats: input lines that carry each external event into the first layer, bias included.
     """
 
     weights: tuple[Tensor, ...]
     neuron: Neuron
     bias_time: float | None
     t_max: float | None
+    input_repeats: int = 1
 
     @property
     def size(self) -> int:
         """P, the number of networks."""
         return len(self.weights[0])
 
-    def __call__(self, times: Tensor, gradient_limit: float = math.inf) -> list[Tensor]:
-        """Spike times of each layer, [P, B, M], from input times [P or 1, B, N]; inf for no spike."""
+    def __call__(self, times: Tensor, gradient_limit: float = math.inf, operation: Operation = IDEAL) -> list[Tensor]:
+        """Spike times of each layer, [P, B, M], from input times [P or 1, B, N]; inf for no spike.
+
+        operation: a batch on the networks' substrates; by default they are ideal.
+        """
+        if len(operation.kinds) <= 1:
+            return self._of_one_kind(times, gradient_limit, operation)
+        times = times.expand(self.size, -1, -1)
+        parts = [
+            self.only(members)._of_one_kind(times[members], gradient_limit, operation.only(members))
+            for members in operation.kinds
+        ]
+        order = torch.tensor([p for members in operation.kinds for p in members])
+        return [torch.cat(layers)[order.argsort()] for layers in zip(*parts, strict=True)]
+
+    def _of_one_kind(self, times: Tensor, limit: float, operation: Operation) -> list[Tensor]:
         layers = []
-        for weight in self.weights:
-            if self.bias_time is not None:
-                bias = times.new_full((*times.shape[:-1], 1), self.bias_time)
-                times = torch.cat((times, bias), dim=-1)
-            times = first_spike(times, weight, self.neuron, gradient_limit=gradient_limit)
-            if self.t_max is not None:
-                times = times.masked_fill(times > self.t_max, math.inf)
-            layers.append(times)
+        if operation.members:
+            times = times.expand(self.size, -1, -1)
+        arriving = seen = times[..., :0]  # from the layer before
+        for number, weight in enumerate(self.weights):
+            external = self._external(number, times)
+            arriving = _joined(arriving, operation.external(number, external))
+            seen = _joined(seen, external)
+            emulated = partial(self._emulated, number, weight, limit, operation)
+            arriving, seen = operation.rule(emulated, partial(self._nominal, weight, limit), arriving, seen)
+            layers.append(carried(arriving, seen))
         return layers
+
+    def _external(self, number: int, times: Tensor) -> Tensor:
+        """The events from outside into a layer [P, B, N]: inputs and bias into the first, a bias into the others."""
+        bias = times.new_full((*times.shape[:-1], self.bias_time is not None), self.bias_time or 0.0)
+        if number > 0:
+            return bias
+        return torch.cat((times.repeat(1, 1, self.input_repeats), bias.repeat(1, 1, self.input_repeats)), dim=-1)
+
+    def _nominal(self, weight: Tensor, limit: float, times: Tensor, observed: Tensor | None = None) -> Tensor:
+        if observed is not None:
+            return observed_spike(times, weight, self.neuron, observed, gradient_limit=limit)
+        return self._in_time(first_spike(times, weight, self.neuron, gradient_limit=limit))
+
+    def _emulated(self, number: int, weight: Tensor, limit: float, operation: Operation, times: Tensor) -> Tensor:
+        neuron = operation.neuron(number, self.neuron, (times.shape[-2], weight.shape[-1]))
+        spikes = first_spike(times, operation.weight(number, weight), neuron, gradient_limit=limit)
+        return self._in_time(operation.spikes(number, spikes))
+
+    def _in_time(self, spikes: Tensor) -> Tensor:
+        """Spikes without those after the end of the observation."""
+        return spikes if self.t_max is None else spikes.masked_fill(spikes > self.t_max, math.inf)
+
+    def only(self, chosen: Sequence[int]) -> Network:
+        """Some of the networks."""
+        parameters = {field.name: getattr(self.neuron, field.name) for field in fields(self.neuron)}
+        own = {name: value[chosen] for name, value in parameters.items() if isinstance(value, Tensor)}
+        weights = tuple(weight[chosen] for weight in self.weights)
+        return replace(self, weights=weights, neuron=replace(self.neuron, **own))
 
     def with_weights(self, weights: Sequence[Tensor]) -> Network:
         """The same networks with other weights."""
@@ -64,17 +114,28 @@ def build(configs: Sequence[Config]) -> Network:
         torch.from_numpy(np.stack([initial_weights(config, layer) for config in configs]))
         for layer in range(settings.n_layers)
     ]
-    return Network(tuple(weights), neuron, settings.bias_time, settings.t_max)
+    return Network(tuple(weights), neuron, settings.bias_time, settings.t_max, settings.input_repeats)
 
 
 def initial_weights(config: Config, layer: int) -> np.ndarray:
-    """Normally distributed weights [N, M] of one layer of one network, float32."""
-    n_inputs, n_neurons = config.layer_sizes[layer : layer + 2]
-    shape = (n_inputs + (config.network.bias_time is not None), n_neurons)
+    """Normally distributed weights [N, M] of one layer of one network, float32.
+
+    Where inputs are repeated, mean and variance are those of the sum over the lines of an input.
+    """
     init = config.network.init
+    shape = (config.layer_inputs[layer], config.layer_sizes[layer + 1])
+    lines = config.network.input_repeats if layer == 0 else 1
     draws = stream(config.seed.init, "initial weights", layer=layer).standard_normal(shape)
-    return (init.mean[layer] + init.std[layer] * draws).astype(np.float32)
+    return (init.mean[layer] / lines + init.std[layer] / math.sqrt(lines) * draws).astype(np.float32)
 
 
 def _per_network(configs: Sequence[Config], key: str) -> Tensor:
-    return torch.tensor([getattr(config.network.neuron, key) for config in configs]).reshape(-1, 1, 1)
+    values = [getattr(config.network.neuron, key) for config in configs]
+    return torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
+
+
+def _joined(times: Tensor, external: Tensor) -> Tensor:
+    if not external.shape[-1]:
+        return times
+    lead = torch.broadcast_shapes(times.shape[:-1], external.shape[:-1])
+    return torch.cat((times.expand(*lead, -1), external.expand(*lead, -1)), dim=-1)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from ttfsrun.config import Config, YinYang
+from ttfsrun.config import YinYang
 from ttfsrun.data import encode
-from ttfsrun.evaluation import Evaluation
 from ttfsrun.figures.album import DecisionMap, Portrait, draw
 from ttfsrun.figures.decision_map import NAMES, Outline
-from ttfsrun.network import Network
+from ttfsrun.records import Subject
 from ttfsrun.training import Samples
 
 GRID = 121  # points a side of the decision map
@@ -25,18 +25,18 @@ RASTER_SAMPLES = 4
 FEW = 4  # networks whose figures are drawn sooner than another process has started
 
 
-def portrait(config: Config, network: Network, test: Samples, result: Evaluation, curves: pd.DataFrame) -> Portrait:
-    """What the figures of one network (P = 1) show, from its evaluation on the test set."""
+def portrait(subject: Subject, test: Samples, metrics: Mapping[str, Any], curves: pd.DataFrame) -> Portrait:
+    """What the figures of one network show, with the metrics of its evaluation."""
     chosen = _first_of_each_class(test.labels)
     times = torch.from_numpy(test.times[chosen])
-    yin_yang = config.data if isinstance(config.data, YinYang) else None
+    yin_yang = subject.config.data if isinstance(subject.config.data, YinYang) else None
     return Portrait(
-        counts=result.confusion,
-        times=[times.numpy(), *(layer[0].numpy() for layer in _run(network, times))],
+        counts=np.array(metrics["test"]["confusion"]),
+        times=[times.numpy(), *(layer[0].numpy() for layer in _run(subject, times))],
         labels=test.labels[chosen],
         names=list(NAMES) if yin_yang else None,
         curves=curves,
-        decision_map=_decision_map(yin_yang, network, test, result) if yin_yang else None,
+        decision_map=_decision_map(yin_yang, subject, test) if yin_yang else None,
     )
 
 
@@ -53,14 +53,14 @@ def draw_all(portraits: Sequence[tuple[Portrait, str]], processes: int) -> None:
             done.result()
 
 
-def _decision_map(data: YinYang, network: Network, test: Samples, result: Evaluation) -> DecisionMap:
+def _decision_map(data: YinYang, subject: Subject, test: Samples) -> DecisionMap:
     side = np.linspace(0, 2 * data.r_big, GRID)
     x, y = (axis.ravel().astype(np.float32) for axis in np.meshgrid(side, side))
     points = encode(np.column_stack((x, y, 1 - x, 1 - y)), data.encoding)
-    output = _run(network, torch.from_numpy(points))[-1][0].numpy().reshape(GRID, GRID, -1)
+    output = _run(subject, torch.from_numpy(points))[-1][0].numpy().reshape(GRID, GRID, -1)
     span = data.encoding.t_late - data.encoding.t_early
     tested = pd.DataFrame((test.times[:, :2] - data.encoding.t_early) / span, columns=["x", "y"])
-    tested = tested.assign(label=test.labels, decided=result.decision)
+    tested = tested.assign(label=test.labels, decided=subject.trials("test", test)[0].decision)
     return DecisionMap(side, output, Outline(data.r_small, data.r_big), tested)
 
 
@@ -71,5 +71,5 @@ def _first_of_each_class(labels: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _run(network: Network, times: Tensor) -> list[Tensor]:
-    return network(times[None])
+def _run(subject: Subject, times: Tensor) -> list[Tensor]:
+    return subject.network(times[None], operation=subject.during("figures"))

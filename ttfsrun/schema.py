@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec.inspect import FloatType, IntType
 
-from ttfsrun.config import LARGEST, Config
+from ttfsrun.config import Config
+from ttfsrun.settings import LARGEST
 
+NAMED = {"evaluation.conditions"}  # groups whose keys are names that the user gives
 BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
@@ -23,6 +25,11 @@ def fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
     tag = struct.__struct_config__.tag
     return kinds if tag is None else {tag_field(struct): Literal[str(tag)], **kinds}
+
+
+def optional(struct: type[msgspec.Struct]) -> set[str]:
+    """The keys that need not be there."""
+    return {field.encode_name for field in msgspec.structs.fields(struct) if not field.required}
 
 
 def tag_field(struct: type[msgspec.Struct]) -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from ttfsrun.loss import sample_losses
 from ttfsrun.network import Network, build
 from ttfsrun.optimizer import Moments, adam_step, schedule
 from ttfsrun.random import stream
+from ttfsrun.substrate.emulation import Emulation
 
 
 class Diverged(RunFailed):
@@ -97,7 +99,11 @@ class Trainer:
         self.settings = configs[0].training
         self.train, self.valid = train, valid
         self.network = build(configs)
-        self.state = state or State.initial(self.network, self.settings.epochs)
+        self.substrates = Emulation.of(configs, [config.training.perturbed for config in configs])
+        if state is None:
+            self.substrates.project(self.network.weights)
+            state = State.initial(self.network, self.settings.epochs)
+        self.state = state
         self.rates = torch.tensor([config.training.optimizer.learning_rate for config in configs], dtype=torch.float64)
         self.n_batches = -(-len(train.labels) // self.settings.batch_size)
 
@@ -114,7 +120,9 @@ class Trainer:
             totals += self._step(times, labels, rates, batch) * labels.shape[1]
             after_batch(batch)
         self.state.curves[epoch, :, 0] = torch.from_numpy(totals / n_samples)
-        results = evaluate(self.last(), self.valid.times, self.valid.labels, self.settings.loss)
+        valid = partial(self.substrates.during, f"validation {epoch}", age=epoch + 1)
+        size = None if self.substrates.ideal else self.settings.batch_size
+        results = evaluate(self.last(), self.valid.times, self.valid.labels, self.settings.loss, valid, size)
         for p, result in enumerate(results):
             values = [result.loss, result.accuracy, *result.silent_fraction]
             self.state.curves[epoch, p, 1] = torch.tensor(values, dtype=torch.float64)
@@ -152,20 +160,21 @@ class Trainer:
     def _step(self, times: Tensor, labels: Tensor, rates: Tensor, batch: int) -> NDArray[np.float64]:
         """One batch. Returns [P, 2 + layers]: loss, accuracy, silent fraction of each layer."""
         weights = [weight.requires_grad_() for weight in self.state.weights]
-        layers = self.network.with_weights(weights)(times, self.settings.gradient_limit or math.inf)
+        network, limit = self.network.with_weights(weights), self.settings.gradient_limit or math.inf
+        step = self.state.epoch * self.n_batches + batch - 1
+        layers = network(times, limit, self.substrates.during("training", step, writing=step, age=self.state.epoch))
         losses, gradient = sample_losses(self.settings.loss, layers[-1], labels)
         self._require_finite(losses.sum(axis=1), "loss", batch)
         self._require_finite(gradient.sum((1, 2)).numpy(), "gradient of the loss", batch)
         layers[-1].backward(gradient / labels.shape[1])
         gradients = [_take_gradient(weight) for weight in weights]
         silent = [layer.detach() == math.inf for layer in layers]
-        fractions = np.stack(
-            [np.count_nonzero(mask.flatten(1).numpy(), axis=1) / mask[0].numel() for mask in silent], axis=1
-        )
-        bumped = self._bump(silent, fractions)
+        fractions = _shares(silent)
+        bumped = self._bump(silent)
         for number, by_weight in enumerate(gradients, 1):
             self._require_finite(by_weight.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)
         adam_step(weights, gradients, self.state.moments, rates.masked_fill(bumped, 0), self.settings.optimizer)
+        self.substrates.project(weights)
         for number, weight in enumerate(weights, 1):
             self._require_finite(weight.abs().amax((1, 2)).numpy(), f"weight of layer {number}", batch)
         earliest, winner = layers[-1].detach().min(dim=-1)
@@ -173,10 +182,14 @@ class Trainer:
         accuracy = right.sum(dim=1).numpy() / labels.shape[1]
         return np.column_stack((losses.mean(axis=1), accuracy, fractions))
 
-    def _bump(self, silent: list[Tensor], fractions: NDArray[np.float64]) -> Tensor:
-        """Raise the weights of silent neurons in the first layer that has too many; which networks did so [P]."""
+    def _bump(self, silent: list[Tensor]) -> Tensor:
+        """Raise the weights of silent neurons in the first layer that has too many; which networks did so [P].
+
+        Neurons that cannot spike at all do not count.
+        """
         settings, state = self.settings.bumping, self.state.bumping
-        too_many = torch.from_numpy(fractions) > torch.tensor(settings.silent_fraction, dtype=torch.float64)
+        silent = [mask & usable[:, None] for mask, usable in zip(silent, self.substrates.usable, strict=True)]
+        too_many = torch.from_numpy(_shares(silent)) > torch.tensor(settings.silent_fraction, dtype=torch.float64)
         bumped = too_many.any(dim=1)
         state.layer[~bumped] = -1
         for p in bumped.nonzero()[:, 0].tolist():
@@ -212,6 +225,11 @@ def _noisy(times: NDArray[np.float32], std: float, noise: np.random.Generator) -
     if std == 0:
         return times
     return np.abs(times + np.float32(std) * noise.standard_normal(times.shape, np.float32))
+
+
+def _shares(masks: Sequence[Tensor]) -> NDArray[np.float64]:
+    """How much of each mask [P, B, M] is true, [P, layers]."""
+    return np.stack([np.count_nonzero(mask.flatten(1).numpy(), axis=1) / mask[0].numel() for mask in masks], axis=1)
 
 
 def _take_gradient(weight: Tensor) -> Tensor:

@@ -32,9 +32,9 @@ def store(tree: Tree, key: str, value: Any) -> bool:
 
 
 def leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each dotted key that holds a value; a list is one value."""
+    """Each dotted key that holds a value; a list is one value, and so is a group without keys."""
     for name, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
@@ -55,7 +55,7 @@ class Origins:
 
     def merge(self, key: str, value: Any, origin: str) -> None:
         """A value (or a group of them) at a dotted key, from this origin; an interpolation is quoted."""
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             self._origins.pop(key, None)
             for name, child in value.items():
                 self.merge(f"{key}.{name}" if key else str(name), child, origin)

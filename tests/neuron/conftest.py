@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ttfsrun.neuron import Neuron, get_threads, reference, set_threads
+from ttfsrun.neuron import Neuron, get_threads, parallel, reference, set_threads
 
 Array = NDArray[np.float64]
 CheckExact = Callable[[Tensor, Tensor, Tensor, Neuron], None]
@@ -40,6 +40,12 @@ def restore_threads() -> Iterator[None]:
     before = get_threads()
     yield
     set_threads(before)
+
+
+@pytest.fixture
+def threads_for_anything(restore_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads as are allowed, however little there is to do."""
+    monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
 
 
 @pytest.fixture

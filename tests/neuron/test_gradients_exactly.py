@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from agreement import exact
+from each_alone import CONSTANTS, assert_close, leaves, of_one
 from fifty_digits import Cell, Derivatives, Number, cells, derivatives, mp, slope
 from layers import FEW_RATIOS, LAYERS, RATIOS, draw, own_parameters
 from torch import Tensor
@@ -24,36 +24,6 @@ from torch import Tensor
 from ttfsrun.neuron import Neuron, first_spike
 
 DOUBLE = torch.float64
-CONSTANTS = ("v_th", "v_leak", "tau_mem", "tau_syn")
-
-
-@dataclass(frozen=True)
-class Leaves:
-    """A layer in which each neuron of each sample is a network of its own, so that no gradients are added up."""
-
-    times: Tensor  # [B, M, 1, N]
-    weight: Tensor  # [B, M, N, 1]
-    constants: dict[str, Tensor]  # [B, M, 1, 1] each
-
-    def spikes(self) -> Tensor:
-        return first_spike(self.times, self.weight, Neuron(**self.constants))[..., 0, 0]
-
-
-def leaves(times: Tensor, weight: Tensor, neuron: Neuron) -> Leaves:
-    (n_rows, n_inputs), n_neurons = times.shape, weight.shape[1]
-
-    def leaf(tensor: Tensor) -> Tensor:
-        return tensor.clone().requires_grad_()
-
-    def constant(name: str) -> Tensor:
-        value = torch.as_tensor(getattr(neuron, name), dtype=times.dtype)
-        return leaf(value.expand(n_rows, n_neurons)[..., None, None])
-
-    return Leaves(
-        leaf(times[:, None, None].expand(n_rows, n_neurons, 1, n_inputs)),
-        leaf(weight.T[None, ..., None].expand(n_rows, n_neurons, n_inputs, 1)),
-        {name: constant(name) for name in CONSTANTS},
-    )
 
 
 def steep_spike(cell: Cell) -> Number | None:
@@ -68,27 +38,11 @@ def steep_spike(cell: Cell) -> Number | None:
 
 def compared(times: Tensor, weight: Tensor, neuron: Neuron) -> Iterator[tuple[Derivatives, dict[str, Tensor]]]:
     """(exact derivatives, computed ones by their names) of all neurons that count."""
-    layer = leaves(times, weight, neuron)
-    spikes = layer.spikes()
-    by = [layer.times, layer.weight, *layer.constants.values()]
-    gradients = torch.autograd.grad(spikes, by, torch.isfinite(spikes).to(spikes.dtype))
+    found = leaves(times, weight, neuron).gradients()
     for (row, column), cell in cells(times, weight, neuron):
         spike = steep_spike(cell)
         if spike is not None:
-            found = {
-                name: gradient[row, column].flatten()
-                for name, gradient in zip(("times", "weights", *CONSTANTS), gradients, strict=True)
-            }
-            yield derivatives(cell, spike), found
-
-
-def assert_close(expected: Derivatives, found: dict[str, Tensor], tolerance: float = 1e-8) -> None:
-    for name, values in found.items():
-        entries = getattr(expected, name)
-        entries = entries if isinstance(entries, list) else [entries]
-        scale = expected.tau_terms if name.startswith("tau") else max(map(abs, entries))
-        for entry, value in zip(entries, values.tolist(), strict=True):
-            assert abs(value - entry) <= tolerance * scale, f"by {name}: {value} for {float(entry)}"
+            yield derivatives(cell, spike), of_one(found, row, column)
 
 
 @pytest.mark.parametrize("ratio", RATIOS)

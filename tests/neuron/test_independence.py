@@ -29,12 +29,6 @@ def neuron_of(kind: str, taus: tuple[float, float], n_neurons: int) -> Neuron:
     return Neuron(taus[0] * torch.linspace(0.7, 1.6, n_neurons), taus[1])
 
 
-@pytest.fixture
-def threads_for_anything(restore_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many threads as are allowed, however little there is to do."""
-    monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
-
-
 @pytest.fixture(params=["shared", "own"])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param  # type: ignore[no-any-return]

@@ -48,7 +48,10 @@ class Inputs(NamedTuple):
 
 
 class Spikes(NamedTuple):
-    """What the walk finds for each row and neuron."""
+    """What is known of each row's and neuron's spike: found by `walk`, or at a given time by `observe`.
+
+    An observed spike at which the membrane does not rise has only its time; the rest is as if there were none.
+    """
 
     time: Floats  # [R, K L]: inf where there is none
     delay: Floats  # [R, K L]: since the last causal input; 0 where there is none

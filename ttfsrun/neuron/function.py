@@ -5,7 +5,7 @@ Shapes: P networks of B samples (R = P B rows), N inputs, M neurons in K blocks 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ttfsrun.neuron.events import TILE, Batch, Inputs, Layer, Spikes
 from ttfsrun.neuron.gradient import Passed, backward_constants, backward_time, backward_weight, prepare_rows
+from ttfsrun.neuron.observe import observe_rows
 from ttfsrun.neuron.packing import pack, sort_keys, unpack
 from ttfsrun.neuron.parallel import for_ranges
 from ttfsrun.neuron.simd import LANES
@@ -26,11 +27,19 @@ class FirstSpike(torch.autograd.Function):
     """times [P, B, N], weight [P, N, M], theta [P, B or 1, M], slow and fast [P, 1, M or 1] -> [P, B, M].
 
     The latter three are float64 whatever the type of the others, and so are their gradients.
+    observed [P, B, M]: spikes to return as they are, with the derivatives that the neurons have there; or None.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, times: Tensor, weight: Tensor, theta: Tensor, slow: Tensor, fast: Tensor, limit: float
+        ctx: Any,
+        times: Tensor,
+        weight: Tensor,
+        theta: Tensor,
+        slow: Tensor,
+        fast: Tensor,
+        limit: float,
+        observed: Tensor | None,
     ) -> Tensor:
         n_networks, n_rows, n_inputs = times.shape
         n_neurons = weight.shape[-1]
@@ -39,10 +48,14 @@ class FirstSpike(torch.autograd.Function):
         batch = Batch(_pack(weight.detach(), theta.detach(), slow.detach(), fast.detach()), inputs)
         width = batch.layer.weight.shape[1] * LANES
         spikes = Spikes(*(np.empty((len(flat), width), flat.dtype) for _ in Spikes._fields))
+        if observed is not None:
+            spikes.time[:, :n_neurons] = observed.detach().numpy().reshape(len(flat), n_neurons)
+            spikes.time[:, n_neurons:] = np.inf
+        find: Callable[..., None] = walk_rows if observed is None else observe_rows
 
         def task(low: int, high: int) -> None:
             _sort(inputs, low, high)
-            walk_rows(low, high, batch, spikes, _room_for_steps(inputs, np.float64, TILE))
+            find(low, high, batch, spikes, _room_for_steps(inputs, np.float64, TILE))
 
         for_ranges(task, len(flat), _work(inputs, n_neurons))
         ctx.save_for_backward(times)  # `inputs` may share its memory: torch notices if it is changed
@@ -58,7 +71,7 @@ class FirstSpike(torch.autograd.Function):
         n_neurons = weight_shape[-1]
         padded = np.zeros_like(ctx.spikes.time)
         padded[:, :n_neurons] = gradient.numpy().reshape(len(padded), n_neurons)
-        results: list[Tensor | None] = [None] * 6
+        results: list[Tensor | None] = [None] * 7
         passing_back = _PassingBack(ctx.batch, ctx.spikes, padded)
         if ctx.needs_input_grad[0]:
             results[0] = torch.from_numpy(passing_back.by_times().reshape(times_shape))

@@ -1,4 +1,5 @@
-"""`first_spike`: from input spike times to first spike times, differentiable.
+"""`first_spike`: from input spike times to first spike times, differentiable. `observed_spike`: the same derivatives
+at spike times that were measured elsewhere.
 
 The membrane (time in units of tau_syn nominal, capacitance 1, U = V - v_leak)
 
@@ -10,7 +11,9 @@ By the implicit function theorem, with k the membrane's response to one input (`
     dT/dw_i = -k(T - t_i) / V'(T)      dT/dt_i = w_i k'(T - t_i) / V'(T)      dT/dv_th = -dT/dv_leak = 1 / V'(T)
     dT/dtau = -sum_i w_i (dk/dtau)(T - t_i) / V'(T)
 
-for the causal inputs, and 0 for all others and wherever there is no spike.
+for the causal inputs, and 0 for all others and wherever there is no spike. Nothing in these formulas asks why the
+neuron spiked at T: at an observed spike they are the derivatives of a neuron whose threshold is what its membrane
+has there.
 """
 
 from __future__ import annotations
@@ -63,7 +66,33 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
     (`set_threads`). Raises ValueError for NaN or -inf times, weights that are not finite and shapes that do
     not fit, TypeError for other types.
     """
+    return _spikes(times, weight, neuron, gradient_limit)
+
+
+def observed_spike(
+    times: Tensor, weight: Tensor, neuron: Neuron, observed: Tensor, *, gradient_limit: float = math.inf
+) -> Tensor:
+    """Spike times that were measured elsewhere, with the derivatives that this neuron has there.
+
+    For training in the loop with an analog chip, whose true parameters nobody knows: the chip's times, the
+    nominal neuron's derivatives. They are those of a neuron whose threshold is whatever the membrane has at the
+    observed time, which is seldom v_th: the latter has a derivative, but its value does not matter.
+    observed: [..., B, M], of the type of `times`; inf for no spike, > -inf. The inputs before it are the causal ones.
+    Returns `observed` with the leading dimensions of all. There is no derivative by `observed`, nor by anything
+    where it is inf, where no input comes before it, and where the membrane does not rise there (V'(T) <= 0; in
+    floats, below 1e-31 for float32, 1e-292 for float64).
+    The rest is as for `first_spike`. A membrane that hardly rises, with huge derivatives, is more frequent here.
+    """
+    return _spikes(times, weight, neuron, gradient_limit, observed)
+
+
+def _spikes(
+    times: Tensor, weight: Tensor, neuron: Neuron, gradient_limit: float, observed: Tensor | None = None
+) -> Tensor:
+    """The first spikes, or the observed ones if they are given."""
     _check(times, weight)
+    if observed is not None:
+        _check_observed(observed, times, weight)
     if not gradient_limit >= 0:
         raise ValueError(f"gradient_limit={gradient_limit}: it is at least 0")
     theta = _at_least_2d(neuron.v_th - neuron.v_leak)
@@ -75,7 +104,10 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
         if tensor.shape[-2] not in (1, rows) or tensor.shape[-1] not in (1, n_neurons):
             reason = "; a time constant is the same for all samples" if name.startswith("tau") else ""
             raise ValueError(f"{name} {list(tensor.shape)} does not broadcast to [..., {rows}, {n_neurons}]{reason}")
-    lead = _leading(times=times, weight=weight, v_th_and_v_leak=theta, tau_mem=constants[0], tau_syn=constants[1])
+    measured = {} if observed is None else {"observed": observed}
+    lead = _leading(
+        times=times, weight=weight, v_th_and_v_leak=theta, tau_mem=constants[0], tau_syn=constants[1], **measured
+    )
 
     def stacked(tensor: Tensor, *shape: int) -> Tensor:
         """Leading dimensions as one: [P, ...]."""
@@ -87,6 +119,7 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
         stacked(theta, theta.shape[-2], n_neurons),
         *_slow_and_fast(*(stacked(tensor, *tensor.shape[-2:]) for tensor in constants)),
         float(gradient_limit),
+        None if observed is None else stacked(observed, n_rows, n_neurons),
     )
     return spikes.reshape(*lead, n_rows, n_neurons)
 
@@ -96,6 +129,16 @@ def _check(times: Tensor, weight: Tensor) -> None:
         raise TypeError(f"times {times.dtype}, weight {weight.dtype}: both are float32 or both float64")
     if times.ndim < 2 or weight.ndim < 2 or times.shape[-1] != weight.shape[-2]:
         raise ValueError(f"times {list(times.shape)}, weight {list(weight.shape)}: wanted [..., B, N] and [..., N, M]")
+
+
+def _check_observed(observed: Tensor, times: Tensor, weight: Tensor) -> None:
+    if observed.dtype != times.dtype:
+        raise TypeError(f"observed {observed.dtype}, times {times.dtype}: both are float32 or both float64")
+    if observed.shape[-2:] != (times.shape[-2], weight.shape[-1]):
+        raise ValueError(f"observed {list(observed.shape)}: wanted [..., {times.shape[-2]}, {weight.shape[-1]}]")
+    valid = observed.detach() > -math.inf
+    if not bool(valid.all()):
+        raise ValueError(f"observed {_worst(observed.detach(), ~valid)}: a spike time is > -inf; inf means no spike")
 
 
 def _leading(**tensors: Tensor) -> tuple[int, ...]:

@@ -71,6 +71,14 @@ class RunFolder:
         """curves: epoch, split, metric, value."""
         write_whole(self.curves, curves.to_csv(index=False, lineterminator="\n").encode())
 
+    @property
+    def conditions(self) -> Path:
+        """One row per condition, where there is more than the network's own."""
+        return self.path / "conditions.csv"
+
+    def write_conditions(self, table: pd.DataFrame) -> None:
+        write_whole(self.conditions, table.to_csv(index=False, lineterminator="\n").encode())
+
 
 @dataclass(frozen=True)
 class PopulationFolder:
@@ -100,6 +108,14 @@ class PopulationFolder:
         if not found:
             raise UserError(f"{self.path} is not the folder of a run: it has no config.yaml")
         return sorted(found, key=_natural)
+
+    @property
+    def conditions(self) -> Path:
+        """One row per network and condition, where there are several of both."""
+        return self.path / "conditions.csv"
+
+    def write_conditions(self, table: pd.DataFrame) -> None:
+        write_whole(self.conditions, table.to_csv(index=False, lineterminator="\n").encode())
 
     def write_table(self, table: pd.DataFrame) -> None:
         write_whole(self.table, table.to_csv(index=False, lineterminator="\n").encode())
@@ -134,12 +150,12 @@ class PopulationFolder:
                 raise UserError(f"{run.config} is not of a run: nothing is replaced; choose another folder with --out")
         for run in runs:
             figures = [path for path in run.figures.glob("*") if path.stem in FIGURES]
-            for path in (run.config, run.metrics, run.curves, run.network, *figures):
+            for path in (run.config, run.metrics, run.curves, run.network, run.conditions, *figures):
                 path.unlink(missing_ok=True)
             for folder in (run.figures, run.path):
                 if folder.is_dir() and folder != self.path and not any(folder.iterdir()):
                     folder.rmdir()
-        for path in (self.checkpoint, self.table):
+        for path in (self.checkpoint, self.table, self.conditions):
             path.unlink(missing_ok=True)
 
 

@@ -1,0 +1,152 @@
+"""The fixed pattern of one chip: an object that a seed makes, and that can be saved, loaded and looked at.
+
+A chip depends on the substrate's settings, its seed and the shape of the network, on nothing else. In its file,
+`<quantity>.layer_<number>` is an array: [M] for what neurons have, [N, M] for synapses, in the units of the
+strengths; so a chip that was measured can be written down as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from ttfsrun.config import Config
+from ttfsrun.errors import UserError
+from ttfsrun.files import write_whole
+from ttfsrun.random import stream
+from ttfsrun.substrate.perturbation import Perturbation, Shape, Where
+from ttfsrun.substrate.schema import perturbations
+
+Array = NDArray[Any]
+Layers = tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What is fixed on one chip: of each quantity, an array for each layer ([1, M] or [N, M])."""
+
+    drawn: Mapping[str, Layers]
+
+    @classmethod
+    def of(cls, config: Config) -> Chip:
+        """The chip of a configuration: what its file holds, and what its seed makes of the rest."""
+        file = config.substrate.chip.file
+        drawn: dict[str, Layers] = dict(cls.load(Path(file), config).drawn) if file is not None else {}
+        for perturbation in perturbations(config.substrate):
+            if perturbation.when == "chip" and not perturbation.off and perturbation.name not in drawn:
+                drawn[perturbation.name] = tuple(
+                    _draw(perturbation, config.seed.chip, layer, shape)
+                    for layer, shape in enumerate(_shapes(perturbation.where, config))
+                )
+        return cls(drawn)
+
+    def older(self, config: Config, epoch: int) -> Chip:
+        """The chip an epoch later; `epoch` is its age by then."""
+        drawn = dict(self.drawn)
+        for perturbation in perturbations(config.substrate):
+            if perturbation.age is not None and perturbation.name in drawn:
+                drawn[perturbation.name] = tuple(
+                    perturbation.age(stream(config.seed.chip, perturbation.name, layer=layer, step=epoch), before)
+                    for layer, before in enumerate(drawn[perturbation.name])
+                )
+        return Chip(drawn)
+
+    def silent(self, config: Config) -> list[Array]:
+        """Which neurons of each layer can never spike, [M]."""
+        masks = [np.zeros(n_neurons, bool) for n_neurons in config.layer_sizes[1:]]
+        for perturbation in perturbations(config.substrate):
+            if perturbation.silences and perturbation.name in self.drawn:
+                masks = [mask | drawn[0] for mask, drawn in zip(masks, self.drawn[perturbation.name], strict=True)]
+        return masks
+
+    def save(self, path: Path) -> None:
+        arrays = {
+            f"{name}.layer_{layer}": np.ascontiguousarray(array[0] if len(array) == 1 else array)
+            for name, layers in self.drawn.items()
+            for layer, array in enumerate(layers, 1)
+        }
+        write_whole(path, save(arrays))
+
+    @classmethod
+    def load(cls, path: Path, config: Config) -> Chip:
+        """A saved chip for the network of a configuration; a UserError says what does not fit."""
+        try:
+            arrays = load_file(path)
+        except FileNotFoundError:
+            raise UserError(f"substrate.chip.file={path}: is not there; `ttfsrun chip` makes such a file") from None
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"substrate.chip.file={path}: cannot be read: {error}") from None
+        known = {p.name: p for p in perturbations(config.substrate) if p.when == "chip"}
+        wanted = {
+            f"{name}.layer_{layer}": (name, shape, known[name])
+            for name in known
+            for layer, shape in enumerate(_shapes(known[name].where, config), 1)
+        }
+        unknown = sorted(arrays.keys() - wanted.keys())
+        if unknown:
+            raise UserError(
+                f"substrate.chip.file={path}: holds {unknown[0]}; this network's chips have {', '.join(sorted(wanted))}"
+            )
+        drawn: dict[str, list[Array]] = {}
+        for key, (name, shape, _) in wanted.items():
+            if not any(held.startswith(f"{name}.layer_") for held in arrays):
+                continue
+            if key not in arrays:
+                raise UserError(f"substrate.chip.file={path}: lacks {key}; it has {', '.join(sorted(arrays))}")
+            drawn.setdefault(name, []).append(_fitting(arrays[key], shape, f"substrate.chip.file={path}: {key}"))
+        return cls({name: tuple(layers) for name, layers in drawn.items()})
+
+    def summary(self) -> pd.DataFrame:
+        """One row per quantity and layer: how many were drawn, mean, standard deviation, extremes."""
+        rows = [
+            {"quantity": name, "layer": layer, **_statistics(array)}
+            for name, layers in self.drawn.items()
+            for layer, array in enumerate(layers, 1)
+        ]
+        return pd.DataFrame(rows, columns=["quantity", "layer", "n", "mean", "std", "min", "max"])
+
+
+def _shapes(where: Where, config: Config) -> list[Shape]:
+    """Of what is fixed for each layer: of synapses [N, M], of neurons [1, M], of input lines [1, N]."""
+    sources, neurons = config.layer_inputs, config.layer_sizes[1:]
+    if where == "weight":
+        return list(zip(sources, neurons, strict=True))
+    return [(1, size) for size in (sources if where == "input_time" else neurons)]
+
+
+def _draw(perturbation: Perturbation, seed: int, layer: int, shape: Shape) -> Array:
+    assert perturbation.draw is not None
+    return perturbation.draw(stream(seed, perturbation.stream or perturbation.name, layer=layer), shape)
+
+
+def _fitting(array: Array, shape: Sequence[int], subject: str) -> Array:
+    wanted = list(shape if shape[0] > 1 else shape[1:])
+    if list(array.shape) not in (wanted, list(shape)):
+        raise UserError(f"{subject} has the shape {list(array.shape)}, the network needs {wanted}")
+    if array.dtype == bool:
+        return array.reshape(shape)
+    if not np.issubdtype(array.dtype, np.floating) or np.isinf(array).any():
+        raise UserError(f"{subject} is not made of finite numbers")
+    return array.reshape(shape).astype(np.float64)
+
+
+def _statistics(array: Array) -> dict[str, Any]:
+    values = array[~np.isnan(array)] if array.dtype != bool else array
+    numbers = values.astype(np.float64)
+    if not len(numbers.ravel()):
+        return {"n": 0}
+    return {
+        "n": numbers.size,
+        "mean": float(numbers.mean()),
+        "std": float(numbers.std()),
+        "min": float(numbers.min()),
+        "max": float(numbers.max()),
+    }

@@ -1,0 +1,21 @@
+"""Membrane time constants that differ between neurons: log-normal factors of mean 1. Spikes stay exact at any ratio."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ttfsrun import settings as kinds
+from ttfsrun.substrate.changes import log_normal_gain
+from ttfsrun.substrate.perturbation import Perturbation
+
+
+class Settings(kinds.Settings):
+    """Mismatch of the membrane time constants."""
+
+    chip_cv: Annotated[kinds.NonNegative, Meta(description="std over mean, from neuron to neuron of a chip")]
+
+
+def perturbations(settings: Settings) -> list[Perturbation]:
+    return [log_normal_gain("tau_mem", "chip", cv=settings.chip_cv, stream="tau", mix=(1, 0))]

@@ -1,0 +1,24 @@
+"""Synaptic time constants that differ between neurons, like `tau_mem`, and perhaps in step with those."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from msgspec import Meta
+
+from ttfsrun import settings as kinds
+from ttfsrun.substrate.changes import log_normal_gain
+from ttfsrun.substrate.perturbation import Perturbation
+
+
+class Settings(kinds.Settings):
+    """Mismatch of the synaptic time constants."""
+
+    chip_cv: Annotated[kinds.NonNegative, Meta(description="std over mean, from neuron to neuron of a chip")]
+    correlation: Annotated[float, Meta(ge=-1, le=1, description="of the logarithms of a neuron's tau_syn and tau_mem")]
+
+
+def perturbations(settings: Settings) -> list[Perturbation]:
+    mix = (settings.correlation, math.sqrt(1 - settings.correlation**2))
+    return [log_normal_gain("tau_syn", "chip", cv=settings.chip_cv, stream="tau", mix=mix)]

@@ -1,0 +1,25 @@
+"""Leak potentials that differ between neurons and samples. For neurons that fire by themselves, see `v_th`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ttfsrun import settings as kinds
+from ttfsrun.substrate.changes import normal_shift
+from ttfsrun.substrate.perturbation import Perturbation
+
+
+class Settings(kinds.Settings):
+    """Normal deviations of the leak potential, relative to v_th - v_leak."""
+
+    chip_std: Annotated[kinds.NonNegative, Meta(description="std from neuron to neuron of a chip")]
+    sample_std: Annotated[kinds.NonNegative, Meta(description="std from sample to sample, of each neuron")]
+
+
+def perturbations(settings: Settings) -> list[Perturbation]:
+    return [
+        normal_shift("v_leak", "chip", std=settings.chip_std),
+        normal_shift("v_leak", "sample", std=settings.sample_std),
+    ]

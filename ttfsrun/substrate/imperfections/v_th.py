@@ -1,0 +1,32 @@
+"""Thresholds that differ between neurons, batches and samples.
+
+A neuron whose threshold is drawn at or below its leak potential fires by itself, at time 0 of each such sample. No
+input causes that spike: no weight has a derivative there, whatever the backward pass sees.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ttfsrun import settings as kinds
+from ttfsrun.substrate.changes import normal_shift
+from ttfsrun.substrate.perturbation import Perturbation
+
+
+class Settings(kinds.Settings):
+    """Normal deviations of the threshold, relative to v_th - v_leak."""
+
+    chip_mean: Annotated[kinds.Finite, Meta(description="mean deviation of the neurons of a chip")]
+    chip_std: Annotated[kinds.NonNegative, Meta(description="std from neuron to neuron of a chip")]
+    batch_std: Annotated[kinds.NonNegative, Meta(description="std from batch to batch, of each neuron")]
+    sample_std: Annotated[kinds.NonNegative, Meta(description="std from sample to sample, of each neuron")]
+
+
+def perturbations(settings: Settings) -> list[Perturbation]:
+    return [
+        normal_shift("v_th", "chip", mean=settings.chip_mean, std=settings.chip_std),
+        normal_shift("v_th", "batch", std=settings.batch_std),
+        normal_shift("v_th", "sample", std=settings.sample_std),
+    ]

@@ -1,0 +1,69 @@
+"""The settings of a substrate: one group for each file in `imperfections`, and what fits on the chip."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from ttfsrun.settings import Count, Settings
+from ttfsrun.substrate import imperfections
+from ttfsrun.substrate.perturbation import Perturbation
+
+IMPERFECTIONS = {
+    name: import_module(f"{imperfections.__name__}.{name}")
+    for name in sorted(module.name for module in pkgutil.iter_modules(imperfections.__path__))
+}
+
+
+class ChipSettings(Settings):
+    """What is known of the chip apart from its imperfections."""
+
+    file: Annotated[str | None, Meta(description="a saved chip, in place of one drawn from seed.chip; null: none")]
+    inputs_per_neuron: Annotated[Count | None, Meta(description="synapses that a neuron has; null: any number")]
+    neurons: Annotated[Count | None, Meta(description="neurons of the chip; null: any number")]
+
+    def excess(self, layer_inputs: list[int], neurons: int) -> str | None:
+        """By how much a network is too large, in words; None if it fits."""
+        largest, complaints = max(layer_inputs), []
+        if self.inputs_per_neuron is not None and largest > self.inputs_per_neuron:
+            layer = layer_inputs.index(largest) + 1
+            complaints.append(
+                f"layer {layer} needs {largest} inputs per neuron (bias and repeated lines included), "
+                f"{largest - self.inputs_per_neuron} more than the chip's {self.inputs_per_neuron}"
+            )
+        if self.neurons is not None and neurons > self.neurons:
+            complaints.append(f"it has {neurons} neurons, {neurons - self.neurons} more than the chip's {self.neurons}")
+        return " and ".join(complaints) or None
+
+
+if TYPE_CHECKING:
+
+    class Substrate(Settings):
+        chip: ChipSettings
+
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    Substrate = msgspec.defstruct(
+        "Substrate",
+        [("chip", ChipSettings), *((name, module.Settings | None, None) for name, module in IMPERFECTIONS.items())],
+        bases=(Settings,),
+        module=__name__,
+        frozen=True,
+        forbid_unknown_fields=True,
+        kw_only=True,
+    )
+
+
+def perturbations(substrate: Substrate) -> list[Perturbation]:
+    """All that a substrate may do, in the order in which it is done to each quantity; those that are off as well."""
+    found = [
+        perturbation
+        for name, module in IMPERFECTIONS.items()
+        if getattr(substrate, name) is not None
+        for perturbation in module.perturbations(getattr(substrate, name))
+    ]
+    return sorted(found, key=lambda perturbation: perturbation.order)
