@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ttfsrun import experiment, report
+from ttfsrun import cli, experiment, report
 from ttfsrun.compose import compose
 from ttfsrun.config import Config
 from ttfsrun.neuron import get_threads, set_threads
@@ -51,3 +51,22 @@ def threads() -> Iterator[Callable[[int], None]]:
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without pictures, whose drawing takes longer than a tiny training."""
     monkeypatch.setattr(report, "draw_all", lambda *args, **kwargs: None)
+
+
+@pytest.fixture
+def ttfsrun(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, threads: Callable[[int], None]
+) -> Callable[..., tuple[int, str, str]]:
+    """A command line: exit code, standard output, and messages."""
+
+    def call(*argv: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        caplog.clear()
+        try:
+            code = cli.main([str(word) for word in argv])
+        except SystemExit as left:
+            code = int(left.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, "".join(f"{line}\n" for line in caplog.messages) + printed.err
+
+    return call

@@ -128,6 +128,7 @@ def test_a_label_names_only_what_varies() -> None:
     assert expand(["seed.init=choice(3)", "seed.chip=5"])[0].label == ""
     assert [p.label for p in expand(["seed.init=3", "experiment=glob(mnist*)"])] == [
         "experiment=mnist_16x16",
+        "experiment=mnist_16x16_brainscales2",
         "experiment=mnist_16x16_paper",
         "experiment=mnist_28x28",
         "experiment=mnist_28x28_paper",

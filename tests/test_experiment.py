@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from ttfsrun import checkpoint, cli, experiment
+from ttfsrun import checkpoint, experiment
 from ttfsrun.compose import compose, conf_dir
 from ttfsrun.config import Config, Mnist, point_id
 from ttfsrun.data import mnist
@@ -29,25 +29,6 @@ EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.y
 SPLITS = ("train", "valid", "test")
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def ttfsrun(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, threads: Callable[[int], None]
-) -> Command:
-    """A command line: exit code, standard output, and messages."""
-
-    def call(*argv: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        caplog.clear()
-        try:
-            code = cli.main([str(word) for word in argv])
-        except SystemExit as left:
-            code = int(left.code or 0)
-        printed = capsys.readouterr()
-        return code, printed.out, "".join(f"{line}\n" for line in caplog.messages) + printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,13 +54,43 @@ def test_the_tour_s_commands_run_one_after_the_other_in_an_empty_folder(tmp_path
 
 
 def test_the_python_example_computes_what_its_comments_say() -> None:
-    (example,) = blocks(README, "python")
+    example, _ = blocks(README, "python")
     scope: dict[str, object] = {}
     exec(example, scope)  # noqa: S102
     spikes = scope["spikes"].tolist()  # type: ignore[attr-defined]
     (said,) = re.findall(r"the first neuron spikes at ([\d.]+)", example)
     assert f"{spikes[0][0]:.2f}" == said
     assert spikes[0][1] == float("inf")
+
+
+@pytest.mark.slow
+def test_the_new_imperfection_of_the_readme_takes_its_file_and_its_yaml(tmp_path: Path) -> None:
+    for folder in ("ttfsrun", "conf"):
+        shutil.copytree(TOP / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (code, settings) = (blocks(README, "python")[1], blocks(README, "yaml")[0])
+    (python, yaml) = re.findall(r"as `((?:ttfsrun|conf)/[\w/.]+)`", README)
+    (tmp_path / python).write_text(code)
+    (tmp_path / yaml).write_text(settings)
+
+    def accuracy(*words: str) -> str:
+        argv = [sys.executable, "-m", "ttfsrun", "train", "experiment=in_the_loop", "training.epochs=2", *words]
+        done = subprocess.run(
+            [*argv, "data.samples.train=500", "--out", "run", "--overwrite"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout if done.returncode == 0 else done.stderr
+
+    cold, warm = accuracy(), accuracy("substrate=warm")
+    assert cold.startswith("test ")
+    assert warm.startswith("test ")
+    assert accuracy("substrate=warm", "substrate.temperature.std=0") == cold
+    assert warm != cold
+    refusal = accuracy("substrate=warm", "substrate.temperature.std=-1")
+    assert "substrate.temperature.std=-1: has to be a finite number >= 0" in refusal
 
 
 def test_every_file_that_the_readme_links_exists() -> None:

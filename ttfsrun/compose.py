@@ -21,7 +21,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from ttfsrun.complaints import Mistake
-from ttfsrun.conditions import Condition, conditions_of
+from ttfsrun.conditions import mistakes_in_conditions
 from ttfsrun.conf_files import ConfFiles, closed, one_line
 from ttfsrun.config import Config
 from ttfsrun.errors import ConfigError
@@ -29,7 +29,7 @@ from ttfsrun.tree import ABSENT, Origins, Tree, copied, leaves, lookup, store
 
 T = TypeVar("T")
 
-__all__ = ["Composer", "ConfigError", "Point", "compose", "conditions", "conf_dir", "expand", "revise", "sources"]
+__all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources"]
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # ${seed.init}: no function, nothing around it
 COMMAND_LINE = "command line"
@@ -86,11 +86,6 @@ def revisions(settings: Tree, overrides: Sequence[str], conf: Path | None = None
     return [(composer.revise(settings, words), label) for words, label in composer.combinations(overrides)]
 
 
-def conditions(config: Config, conf: Path | None = None) -> list[Condition]:
-    """What the configuration's network is evaluated under: its own condition and those that it names."""
-    return conditions_of(config, Composer(conf or conf_dir()).files.complaints)[0]
-
-
 class Composer:
     """Reads the yaml files once per choice of groups; a value costs only itself."""
 
@@ -122,9 +117,22 @@ class Composer:
         choices, values = self._sorted(overrides)
         tree = copied(settings)
         for choice in choices:
-            group = choice.key_or_group
-            store(tree, group.replace("/", "."), self.preset(group, str(choice.value())))
+            self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides)
+
+    def _choose(self, tree: Tree, choice: Override) -> None:
+        """Replace a group of stored settings by another choice."""
+        group, name = choice.key_or_group, str(choice.value())
+        key = group.replace("/", ".")
+        if lookup(tree, key) is not ABSENT:
+            store(tree, key, self.preset(group, name))
+        elif group == "experiment":
+            raise ConfigError(f"{choice.input_line}: a stored network keeps its experiment; set what is to differ")
+        else:  # settings of several groups, as in conf/protocol
+            for file, content in _once(self._layers, [choice], self.files.layers):
+                if file.startswith(f"conf/{group}/"):
+                    for setting, value in leaves(content):
+                        store(tree, setting, value)
 
     def preset(self, group: str, choice: str) -> Tree:
         """The settings of a choice of a group, as plain values."""
@@ -147,20 +155,22 @@ class Composer:
         if not isinstance(conditions, dict):
             return settings
         for changes in conditions.values():
-            if isinstance(changes, dict) and isinstance(changes.get("substrate"), str):
+            if isinstance(changes, dict) and changes.get("substrate") in self.files.groups["substrate"]:
                 changes["substrate"] = self.preset("substrate", changes["substrate"])
         return settings
 
     def _checked(self, settings: Tree, words: Sequence[str]) -> Config:
         """The settings as the schema has them; what is wrong with them is said of the words where it comes from one."""
+        settings = self._frozen(settings)
+        lines = []
         try:
-            config = msgspec.convert(self._frozen(settings), Config)
+            config = msgspec.convert(settings, Config)
         except msgspec.ValidationError as error:
             mistakes = self._unknown_overrides(words) or self.files.complaints.mistakes(settings)
-            raise self._refusal(self._with_origins(mistakes, words) or [one_line(error)]) from None
-        _, wrong = conditions_of(config, self.files.complaints)
-        if wrong:
-            raise self._refusal(wrong)
+            lines = self._with_origins(mistakes, words) or [one_line(error)]
+        lines += mistakes_in_conditions(settings, self.files.complaints)
+        if lines:
+            raise ConfigError(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} mistakes", *lines]))
         return config
 
     def _with_origins(self, mistakes: Sequence[Mistake], words: Sequence[str]) -> list[str]:
@@ -173,10 +183,6 @@ class Composer:
             if followed is None or followed[1] not in wrong:
                 lines.append(mistake.line + ("" if origin.startswith(COMMAND_LINE) else f" (from {origin})"))
         return lines
-
-    @staticmethod
-    def _refusal(lines: Sequence[str]) -> ConfigError:
-        return ConfigError(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} mistakes", *lines]))
 
     def _origins(self, words: Sequence[str]) -> Origins:
         """The file, or the command line, that has the last word on each key."""

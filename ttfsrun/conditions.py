@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ttfsrun.config import Config
-from ttfsrun.errors import ConfigError
-from ttfsrun.tree import Tree, copied, leaves, store
+from ttfsrun.tree import Tree, copied, leaves, lookup, store
 
 if TYPE_CHECKING:
     from ttfsrun.complaints import Complaints
@@ -49,22 +48,57 @@ class Condition:
         }
 
 
-def conditions_of(config: Config, complaints: Complaints) -> tuple[list[Condition], list[str]]:
-    """A configuration's conditions, its own first, each once for every chip; and what is wrong with them."""
-    found, wrong = _on_chips(OWN, {}, config), []
+def conditions_of(config: Config) -> list[Condition]:
+    """A configuration's conditions, its own first, each once for every chip."""
+    found = _on_chips(OWN, {}, config)
+    settings = msgspec.to_builtins(config)
     for name, changes in config.evaluation.conditions.items():
-        if name == OWN:
-            wrong.append(f"evaluation.conditions.{name}: this is the name of the point's own condition; take another")
-            continue
         lists = {key for key, value in leaves(changes) if isinstance(value, list)}
-        for settings in _grid(dict(leaves(changes))):
-            try:
-                changed = _changed(config, settings, complaints)
-            except ConfigError as error:
-                wrong += [f"evaluation.conditions.{name}: {line}" for line in str(error).splitlines()]
-            else:
-                found += _on_chips(name, {key: settings[key] for key in settings if key in lists}, changed)
-    return found, list(dict.fromkeys(wrong))
+        for own in _grid(changes):
+            varied = {key: value for key, value in own.items() if key in lists}
+            found += _on_chips(name, varied, msgspec.convert(_changed(settings, own), Config))
+    return found
+
+
+def mistakes_in_conditions(settings: Tree, complaints: Complaints) -> list[str]:
+    """What is wrong with the conditions of resolved settings, apart from what is wrong without them."""
+    conditions = lookup(settings, "evaluation.conditions")
+    lines: list[str] = []
+    for name, changes in conditions.items() if isinstance(conditions, dict) else ():
+        wrong = [f"the name of the point's own condition is {OWN}; take another"] if name == OWN else []
+        for own in _grid(changes) if isinstance(changes, dict) else ():
+            known = {key: value for key, value in own.items() if complaints.knows(key)}
+            free = {key: value for key, value in known.items() if _is_free(key)}
+            wrong += [complaints.unknown_key(key, value).line for key, value in own.items() if key not in known]
+            wrong += [
+                f"{key}: the training depends on it and happens once; a condition sets {', '.join(FREE)}"
+                for key in sorted(known.keys() - free.keys())
+            ]
+            wrong += _mistakes(_changed(settings, free), settings, complaints)
+        lines += [f"evaluation.conditions.{name}: {line}" for line in dict.fromkeys(wrong)]
+    return lines
+
+
+def _is_free(key: str) -> bool:
+    return any(key == part or key.startswith(f"{part}.") for part in FREE)
+
+
+def _mistakes(changed: Tree, settings: Tree, complaints: Complaints) -> list[str]:
+    """What is wrong with changed settings, but was not wrong before."""
+    try:
+        msgspec.convert(changed, Config)
+    except msgspec.ValidationError:
+        before = {mistake.line for mistake in complaints.mistakes(settings)}
+        return [mistake.line for mistake in complaints.mistakes(changed) if mistake.line not in before]
+    return []
+
+
+def _changed(settings: Tree, own: Mapping[str, Any]) -> Tree:
+    """A copy of plain settings with others by dotted key."""
+    tree: Tree = copied(settings)
+    for key, value in own.items():
+        store(tree, key, value)
+    return tree
 
 
 def _on_chips(name: str, varied: dict[str, Any], config: Config) -> list[Condition]:
@@ -77,24 +111,8 @@ def _on_chips(name: str, varied: dict[str, Any], config: Config) -> list[Conditi
     return found
 
 
-def _grid(changes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each combination of the listed values."""
-    columns = [value if isinstance(value, list) else [value] for value in changes.values()]
-    return [dict(zip(changes, values, strict=True)) for values in itertools.product(*columns)]
-
-
-def _changed(config: Config, settings: Mapping[str, Any], complaints: Complaints) -> Config:
-    """The configuration with other settings; a ConfigError says what is wrong with these, a line each."""
-    tree: Tree = copied(msgspec.to_builtins(config))
-    wrong = []
-    for key, value in settings.items():
-        if not complaints.knows(key):
-            wrong.append(complaints.unknown_key(key, value).line)
-        elif not any(key == free or key.startswith(f"{free}.") for free in FREE):
-            wrong.append(f"{key}: the training depends on it, which happens once; a condition sets {', '.join(FREE)}")
-        else:
-            store(tree, key, value)
-    wrong += [mistake.line for mistake in complaints.mistakes(tree)]
-    if wrong:
-        raise ConfigError("\n".join(wrong))
-    return msgspec.convert(tree, Config)
+def _grid(changes: Tree) -> list[dict[str, Any]]:
+    """Each combination of the listed values, by dotted key."""
+    named = dict(leaves(changes))
+    columns = [value if isinstance(value, list) else [value] for value in named.values()]
+    return [dict(zip(named, values, strict=True)) for values in itertools.product(*columns)]

@@ -54,8 +54,9 @@ def _comment(text: str) -> str:
 
 
 def metrics_as_text(metrics: Mapping[str, Any]) -> str:
-    """A run's metrics for reading: one line per split."""
-    lines = [f"{metrics['run']}  ({metrics['network']} network, {metrics['id']})"]
+    """A run's metrics for reading: a line per split, and per condition."""
+    settings = f"  {metrics['settings']}" if metrics["settings"] else ""
+    lines = [f"{metrics['run']}{settings}  ({metrics['network']} network, {metrics['id']})"]
     for split in ("train", "valid", "test"):
         values = metrics[split]
         silent = " ".join(f"{share:.1%}" for share in values["silent_fraction"])
@@ -63,7 +64,17 @@ def metrics_as_text(metrics: Mapping[str, Any]) -> str:
         loss = "too large" if values["loss"] is None else f"{values['loss']:.4f}"
         decision = "none" if time is None else f"at {time:.3f} tau_syn"
         lines.append(
-            f"  {split:<5}  accuracy {values['accuracy']:.2%}  loss {loss}  silent {silent}  "
+            f"  {split:<5}  accuracy {_accuracy(values)}  loss {loss}  silent {silent}  "
             f"decision {decision}  {values['samples_per_second']:.0f} samples/s"
         )
+    for record in metrics["conditions"]:
+        chip = [] if record["chip"] is None else [f"chip {record['chip']}"]
+        varied = [f"{key}={value}" for key, value in record["settings"].items()]
+        name = ", ".join([record["condition"], *chip, *varied])
+        lines.append(f"  {name}: test accuracy {_accuracy(record['test'])}")
     return "\n".join(lines)
+
+
+def _accuracy(values: Mapping[str, Any]) -> str:
+    spread = values["accuracy_std"]
+    return f"{values['accuracy']:.2%}" + ("" if spread is None else f" +- {spread:.2%} ({values['trials']} trials)")

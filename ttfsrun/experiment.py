@@ -15,7 +15,8 @@ import msgspec
 import torch
 
 from ttfsrun import checkpoint, data
-from ttfsrun.compose import Point, conditions, revise, revisions
+from ttfsrun.compose import Point, revise, revisions
+from ttfsrun.conditions import conditions_of
 from ttfsrun.config import Config, point_id
 from ttfsrun.errors import UserError
 from ttfsrun.network import build
@@ -68,7 +69,7 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
         population.folder.check(overwrite)
     use_threads(population.configs[0])
     samples, source = load_samples(population.configs[0])
-    plans = [conditions(config) for config in population.configs]
+    plans = [conditions_of(config) for config in population.configs]
     files = chip_files([condition for plan in plans for condition in plan])
     origin = {"data": source, "made_by": provenance()}  # now: the source may change while the training runs
     if files:
@@ -98,7 +99,7 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
         member = folder.run(name)
         for config, label in revisions(member.read_settings(), overrides):
             use_threads(config)
-            own, *others = conditions(config)
+            own, *others = conditions_of(config)
             chip_files([own, *others])
             weights = [weight[None] for weight in checkpoint.load_network(member.network, config.training.keep)]
             if [weight.shape for weight in weights] != [weight.shape for weight in build([config]).weights]:

@@ -47,7 +47,7 @@ def alternatives(kind: Any) -> list[Any]:
     plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     if get_origin(plain) in (Union, types.UnionType):
         return [part for option in get_args(plain) for part in alternatives(option)]
-    return [plain if get_origin(plain) in (list, Literal) or is_struct(plain) else kind]
+    return [plain if get_origin(plain) in (list, dict, Literal) or is_struct(plain) else kind]
 
 
 def is_struct(kind: Any) -> bool:
@@ -101,6 +101,8 @@ def expected(kind: Any) -> str:
 def _in_words(kind: Any) -> str:
     if is_struct(kind):
         return f"settings with the keys {', '.join(fields(kind))}"
+    if get_origin(kind) is dict:
+        return "groups of settings, each under a name of your own: {name: {key: value, ...}, ...}"
     if get_origin(kind) is list:
         return f"a list, each entry {expected(get_args(kind)[0])}"
     info = msgspec.inspect.type_info(kind)

@@ -1,7 +1,7 @@
 """Thresholds that differ between neurons, batches and samples.
 
 A neuron whose threshold is drawn at or below its leak potential fires by itself, at time 0 of each such sample. No
-input causes that spike: no weight has a derivative there, whatever the backward pass sees.
+input causes that spike, so no weight has a derivative there (but for `ideal`, which looks at nominal neurons).
 """
 
 from __future__ import annotations
