@@ -40,11 +40,12 @@ class Condition:
     def as_record(self) -> dict[str, Any]:
         """What it is, for the record of an evaluation."""
         perturbed = self.config.evaluation.perturbed
+        chip = self.config.substrate.chip.file or self.config.seed.chip
         return {
             "condition": self.name,
             "settings": dict(self.settings),
             "perturbed": perturbed,
-            "chip": self.config.seed.chip if perturbed else None,
+            "chip": chip if perturbed else None,
         }
 
 
@@ -56,7 +57,10 @@ def conditions_of(config: Config) -> list[Condition]:
         lists = {key for key, value in leaves(changes) if isinstance(value, list)}
         for own in _grid(changes):
             varied = {key: value for key, value in own.items() if key in lists}
-            found += _on_chips(name, varied, msgspec.convert(_changed(settings, own), Config))
+            changed = msgspec.convert(_changed(settings, own), Config)
+            if "seed.chip" in own and "substrate.chip.file" not in own:
+                changed = _on_chip(changed, changed.seed.chip)
+            found += _on_chips(name, varied, changed)
     return found
 
 
@@ -105,10 +109,17 @@ def _on_chips(name: str, varied: dict[str, Any], config: Config) -> list[Conditi
     """A condition on its chip, and on the further ones unless it names chips itself."""
     found = [Condition(name, {key: value for key, value in varied.items() if key != "seed.chip"}, config)]
     if config.evaluation.perturbed and "seed.chip" not in varied:
-        for chip in config.evaluation.chips:
-            seed = msgspec.structs.replace(config.seed, chip=chip)
-            found.append(Condition(f"{name}, other chips", varied, msgspec.structs.replace(config, seed=seed)))
+        chips = config.evaluation.chips
+        found += [Condition(f"{name}, other chips", varied, _on_chip(config, chip)) for chip in chips]
     return found
+
+
+def _on_chip(config: Config, number: int) -> Config:
+    """On another chip, which is drawn: what a file holds is of the chip that was measured."""
+    seed = msgspec.structs.replace(config.seed, chip=number)
+    drawn = msgspec.structs.replace(config.substrate.chip, file=None)
+    substrate = msgspec.structs.replace(config.substrate, chip=drawn)
+    return msgspec.structs.replace(config, seed=seed, substrate=substrate)
 
 
 def _grid(changes: Tree) -> list[dict[str, Any]]:

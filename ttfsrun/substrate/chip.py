@@ -78,15 +78,10 @@ class Chip:
     @classmethod
     def load(cls, path: Path, config: Config) -> Chip:
         """A saved chip for the network of a configuration; a UserError says what does not fit."""
-        try:
-            arrays = load_file(path)
-        except FileNotFoundError:
-            raise UserError(f"substrate.chip.file={path}: is not there; `ttfsrun chip` makes such a file") from None
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"substrate.chip.file={path}: cannot be read: {error}") from None
+        arrays = _read(path)
         known = {p.name: p for p in perturbations(config.substrate) if p.when == "chip"}
         wanted = {
-            f"{name}.layer_{layer}": (name, shape, known[name])
+            f"{name}.layer_{layer}": (name, shape)
             for name in known
             for layer, shape in enumerate(_shapes(known[name].where, config), 1)
         }
@@ -96,12 +91,13 @@ class Chip:
                 f"substrate.chip.file={path}: holds {unknown[0]}; this network's chips have {', '.join(sorted(wanted))}"
             )
         drawn: dict[str, list[Array]] = {}
-        for key, (name, shape, _) in wanted.items():
+        for key, (name, shape) in wanted.items():
             if not any(held.startswith(f"{name}.layer_") for held in arrays):
                 continue
             if key not in arrays:
                 raise UserError(f"substrate.chip.file={path}: lacks {key}; it has {', '.join(sorted(arrays))}")
-            drawn.setdefault(name, []).append(_fitting(arrays[key], shape, f"substrate.chip.file={path}: {key}"))
+            subject = f"substrate.chip.file={path}: {key}"
+            drawn.setdefault(name, []).append(_fitting(arrays[key], shape, known[name], subject))
         return cls({name: tuple(layers) for name, layers in drawn.items()})
 
     def summary(self) -> pd.DataFrame:
@@ -127,15 +123,37 @@ def _draw(perturbation: Perturbation, seed: int, layer: int, shape: Shape) -> Ar
     return perturbation.draw(stream(seed, perturbation.stream or perturbation.name, layer=layer), shape)
 
 
-def _fitting(array: Array, shape: Sequence[int], subject: str) -> Array:
+def _read(path: Path) -> dict[str, Array]:
+    subject = f"substrate.chip.file={path}"
+    if path.is_dir():
+        raise UserError(f"{subject}: is a folder; name the file in it, such as chip.safetensors")
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{subject}: is not there; `ttfsrun chip` makes such a file") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{subject}: cannot be read: {error}") from None
+    except (AttributeError, KeyError, TypeError):  # which of them depends on the type and the release
+        raise UserError(f"{subject}: holds numbers of a type that numpy lacks; save float32 or float64") from None
+
+
+def _fitting(array: Array, shape: Sequence[int], perturbation: Perturbation, subject: str) -> Array:
+    """What a file holds for one layer; a UserError where it could not have been drawn."""
     wanted = list(shape if shape[0] > 1 else shape[1:])
     if list(array.shape) not in (wanted, list(shape)):
         raise UserError(f"{subject} has the shape {list(array.shape)}, the network needs {wanted}")
-    if array.dtype == bool:
-        return array.reshape(shape)
+    array = array.reshape(shape)
+    if _draw(perturbation, 0, 0, (0, 0)).dtype == bool:
+        if array.dtype != bool:
+            raise UserError(f"{subject} is of {array.dtype}, not of true and false (bool)")
+        return array
     if not np.issubdtype(array.dtype, np.floating) or np.isinf(array).any():
-        raise UserError(f"{subject} is not made of finite numbers")
-    return array.reshape(shape).astype(np.float64)
+        raise UserError(f"{subject} is not made of finite numbers (float32 or float64)")
+    if np.isnan(array).any() and perturbation.stage != "held":  # NaN: a synapse that is not
+        raise UserError(f"{subject} has a NaN; each value is a finite number")
+    if perturbation.where in ("tau_mem", "tau_syn") and (array <= -1).any():
+        raise UserError(f"{subject} has a {array.min():g}; a time constant's relative deviation is above -1")
+    return array.astype(np.float64)
 
 
 def _statistics(array: Array) -> dict[str, Any]:
