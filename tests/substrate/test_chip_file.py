@@ -12,7 +12,8 @@ from numpy.testing import assert_array_equal
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
-from ttfsrun.compose import compose, conditions
+from ttfsrun.compose import compose
+from ttfsrun.conditions import conditions_of
 from ttfsrun.config import Config
 from ttfsrun.errors import UserError
 from ttfsrun.substrate.chip import Chip
@@ -106,7 +107,7 @@ def test_what_is_no_file_of_a_chip_is_one_line(tiny: Callable[..., Config], tmp_
 
 def test_the_other_chips_of_an_evaluation_are_drawn_and_not_the_one_in_the_file(tmp_path: Path) -> None:
     file = f"substrate.chip.file={tmp_path / 'lab.safetensors'}"
-    own, other = conditions(compose(["substrate.v_th.chip_std=0.1", file, "evaluation.chips=[7]"]))
+    own, other = conditions_of(compose(["substrate.v_th.chip_std=0.1", file, "evaluation.chips=[7]"]))
     assert own.as_record()["chip"] == str(tmp_path / "lab.safetensors")
     assert other.config == compose(["substrate.v_th.chip_std=0.1", "seed.chip=7", "evaluation.chips=[7]"])
     assert other.as_record()["chip"] == 7
