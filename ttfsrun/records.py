@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def record(condition: Condition, weights: Sequence[Tensor], samples: dict[str, S
     return condition.as_record() | measured(condition.config, weights, {split: samples[split] for split in SPLITS})
 
 
-def row_of(record: dict[str, Any]) -> dict[str, Any]:
+def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as one row of a table: what it was evaluated under, accuracies, losses."""
     row = {"condition": record["condition"], **record["settings"]}
     row |= {key: record[key] for key in ("perturbed", "chip")}

@@ -45,7 +45,7 @@ def report(
         checkpoint.save_network(run.network, {name: [w[p] for w in layers] for name, layers in versions.items()})
         curves = curve_table(state, p)
         run.write_curves(curves)
-        table = pd.DataFrame([row_of(record) for record in (metrics | own.as_record(), *metrics["conditions"])])
+        table = condition_table([metrics | own.as_record(), *metrics["conditions"]])
         if others:
             run.write_conditions(table)
         portraits.append((portrait(Subject(config, weights), samples["test"], metrics, curves), str(run.figures)))
@@ -62,6 +62,12 @@ def curve_table(state: State, p: int) -> pd.DataFrame:
         [range(1, len(state.curves) + 1), SPLITS, curve_metrics(len(state.weights))], names=["epoch", "split", "metric"]
     )
     return pd.DataFrame({"value": state.curves[:, p].reshape(-1).numpy()}, index=index).reset_index()
+
+
+def condition_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per record; a chip is its seed, or the file that holds it."""
+    table = pd.DataFrame([row_of(record) for record in records])
+    return table.assign(chip=pd.Series([record["chip"] for record in records], dtype=object))
 
 
 def _row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
