@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 import ttfsrun
 from ttfsrun import cli
 from ttfsrun.compose import compose, expand, sources
 from ttfsrun.config import Config, point_id
 from ttfsrun.errors import RunFailed, UserError
+from ttfsrun.substrate.chip import Chip
 
 ROOT = Path(ttfsrun.__file__).resolve().parent.parent
 HEAVY = {"torch", "numba", "numpy", "pandas", "matplotlib", "submitit", "pooch", "rich"}
@@ -49,6 +52,17 @@ def test_verbs_without_a_network_answer_without_heavy_imports(argv: list[str]) -
     assert "ttfsrun" in loaded
     assert not HEAVY & loaded
     assert ("hydra" in loaded) == (argv[0] == "config" and "--help" not in argv)
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--out",)], ids=str)
+def test_a_chip_is_shown_without_torch(flags: tuple[str, ...], tmp_path: Path) -> None:
+    code = (
+        "from ttfsrun.cli import main; left = main(); sys.exit(left or bool({'torch', 'numba'} & sys.modules.keys()))"
+    )
+    out = (str(tmp_path / "chip"),) if "--out" in flags else ()
+    done = process("chip", "substrate=brainscales2", *flags, *out, code=code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "v_th.chip" in done.stdout
 
 
 def test_the_package_runs_as_a_module() -> None:
@@ -127,8 +141,8 @@ def test_flags_may_stand_anywhere_between_settings(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("argv", "line"),
     [
-        ([], "no verb; choose from train, evaluate, config"),
-        (["confg"], "confg: unknown verb; choose from train, evaluate, config; did you mean config?"),
+        ([], "no verb; choose from train, evaluate, chip, config"),
+        (["confg"], "confg: unknown verb; choose from train, evaluate, chip, config; did you mean config?"),
         (["--jsn"], "--jsn: unknown flag; a verb comes first"),
         (["config", "--jsn"], "--jsn: unknown flag"),
         (["config", "--seed.init=3"], "--seed.init=3: unknown flag; a setting has no dashes: seed.init=3"),
@@ -139,6 +153,9 @@ def test_flags_may_stand_anywhere_between_settings(capsys: pytest.CaptureFixture
         (["train", "lr=3"], "lr=3: unknown key; did you mean training.optimizer.learning_rate?"),
         (["evaluate"], "the following arguments are required: RUN"),
         (["evaluate", "seed.chip=3"], "seed.chip=3: evaluate needs the folder of a run before any settings"),
+        (["chip", "--overwrite"], "--overwrite replaces what is in the folder that --out names: name one"),
+        (["chip", "seed.chip=1,2"], "seed.chip=1, ...: 2 configurations where one is wanted; do not sweep"),
+        (["chip", "substrate.chip.file=no"], "substrate.chip.file=no: is not there; `ttfsrun chip` makes such a file"),
         (["config", "seed.init=-1"], "seed.init=-1: has to be an integer >= 0"),
         (["config", "~training.epochs"], "training.epochs: missing"),
     ],
@@ -173,6 +190,60 @@ def test_what_a_verb_raises_becomes_its_exit_code(
     assert capsys.readouterr().err == told
 
 
+CHIP = ("substrate=brainscales2", "substrate.stuck_synapses.p_zero=0.001", "seed.chip=3")
+
+
+def test_a_chip_is_a_table_and_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = Chip.of(compose(CHIP)).summary()
+    assert called("chip", *CHIP) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.split() == list(summary)
+    for line, row in zip(lines, summary.itertuples(index=False), strict=True):
+        quantity, layer, n, *statistics = line.split()
+        assert (quantity, int(layer), int(n)) == row[:3]
+        shown = [float("nan" if value == "-" else value) for value in statistics]
+        assert shown == pytest.approx(list(row[3:]), rel=1e-3, nan_ok=True)
+    assert called("chip", *CHIP, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told[0] == summary.iloc[0].to_dict()  # to the last digit
+    assert told[-1] == {"quantity": "stuck_synapses", "layer": 2, "n": 0} | dict.fromkeys(("mean", "std", "min", "max"))
+
+
+def test_a_substrate_without_fixed_patterns_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "chip"
+    assert called("chip", "--out", str(folder)) == 0
+    told = "the substrate draws nothing per chip: all chips are the same"
+    assert capsys.readouterr().out == f"{told}\nresults: {folder}\n"
+    assert called("chip", f"substrate.chip.file={folder / 'chip.safetensors'}") == 0
+    assert capsys.readouterr().out == f"{told}\n"
+    assert called("chip", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_a_stored_chip_is_shown_with_what_the_seed_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "lab.safetensors"
+    save_file({"v_th.chip.layer_1": np.full(120, 0.25), "v_th.chip.layer_2": np.zeros(3)}, file)
+    assert called("chip", *CHIP, f"substrate.chip.file={file}", "--json") == 0
+    mixed = json.loads(capsys.readouterr().out)
+    called("chip", *CHIP, "--json")
+    drawn = json.loads(capsys.readouterr().out)
+    assert mixed[0] == {"quantity": "v_th.chip", "layer": 1, "n": 120, "mean": 0.25, "std": 0, "min": 0.25, "max": 0.25}
+    assert [row for row in mixed if row["quantity"] != "v_th.chip"] == drawn[2:]
+
+
+def test_a_folder_with_something_else_in_it_is_not_for_a_chip(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    for flags, line in (((), "is not empty"), (("--overwrite",), "is not the folder of a chip")):
+        assert called("chip", *CHIP, "--out", str(tmp_path), *flags) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith(f"ttfsrun: {tmp_path} {line}")
+        assert len(printed.err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_train_hands_over_points_and_flags_and_prints_what_it_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,7 +273,7 @@ def test_evaluate_hands_over_run_and_overrides_and_prints_a_line_of_json_for_eac
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["config", "--help"]], ids=str
+    "argv", [["--help"], ["train", "--help"], ["evaluate", "--help"], ["chip", "--help"], ["config", "--help"]], ids=str
 )
 def test_the_help_fits_a_screen_and_tells_the_exit_codes(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert called(*argv) == 0

@@ -22,6 +22,7 @@ from ttfsrun.compose import compose, conf_dir
 from ttfsrun.config import Config, Mnist, point_id
 from ttfsrun.data import mnist
 from ttfsrun.data.dataset import DataError, Dataset, Split
+from ttfsrun.files import sha256
 from ttfsrun.network import build
 from ttfsrun.results.folder import FIGURES
 
@@ -463,6 +464,38 @@ def test_a_foreign_or_broken_run_is_one_line(ttfsrun: Command, run: Path, tmp_pa
     config.unlink()
     assert "is not the folder of a run: it has no config.yaml" in refused(ttfsrun("evaluate", run))
     assert "is not the folder of a run" in refused(ttfsrun("evaluate", tmp_path / "nowhere"))
+
+
+# Chips
+
+ANALOG = (
+    "substrate=brainscales2",
+    "substrate.tau_mem.chip_cv=0.1",
+    "substrate.weight.chip_cv=0.1",
+    "substrate.dead_neurons.p=0.1",
+    "substrate.stuck_synapses={p_zero:0.05,p_max:0.01}",
+)
+
+
+def test_a_stored_chip_gives_the_same_bits_as_the_seed_that_it_was_drawn_from(
+    ttfsrun: Command, trained: Callable[..., Path], tiny_overrides: tuple[str, ...], tmp_path: Path
+) -> None:
+    code, _, _ = ttfsrun("chip", *tiny_overrides, *ANALOG, "seed.chip=7", "--out", tmp_path / "chip")
+    assert code == 0
+    stored = tmp_path / "chip" / "chip.safetensors"
+    seed, file = "seed.chip=7", f"substrate.chip.file={stored}"
+
+    by_seed, by_file = (trained(tmp_path / word.partition("=")[0], *ANALOG, word) for word in (seed, file))
+    for name in ("network.safetensors", "curves.csv"):
+        assert (by_seed / name).read_bytes() == (by_file / name).read_bytes()
+    one, other = read(by_seed), read(by_file)
+    assert other.pop("chips") == {str(stored): sha256(stored)}
+    assert {key for key in one | other if one.get(key) != other.get(key)} <= {"id", "seconds", "made_by"}
+
+    plain = trained(tmp_path / "plain")
+    told = [evaluated(ttfsrun, plain, *ANALOG, word)[0] for word in (seed, file, "seed.chip=8")]
+    of_seed, of_file, of_another = ([without_speed(metrics[split]) for split in SPLITS] for metrics in told)
+    assert of_seed == of_file != of_another
 
 
 # The experiments

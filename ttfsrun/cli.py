@@ -79,6 +79,29 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def chip(args: argparse.Namespace) -> int:
+    if args.overwrite and args.out is None:
+        raise UserError("--overwrite replaces what is in the folder that --out names: name one")
+    from ttfsrun.compose import compose
+    from ttfsrun.describe import summary_as_json, summary_as_text
+    from ttfsrun.substrate.chip import Chip, units
+
+    config = compose(args.overrides)
+    folder = None
+    if args.out is not None:
+        from ttfsrun.results.chip_folder import ChipFolder
+
+        folder = ChipFolder(args.out)
+        folder.check(args.overwrite)
+    drawn = Chip.of(config)
+    if folder is not None:
+        folder.write(drawn, units(config))
+    print(summary_as_json(drawn.summary()) if args.json else summary_as_text(drawn.summary()))
+    if folder is not None and not args.json:
+        print(f"results: {folder.path}")
+    return 0
+
+
 def config(args: argparse.Namespace) -> int:
     from ttfsrun.compose import Composer, conf_dir
     from ttfsrun.describe import as_json, as_yaml
@@ -96,7 +119,7 @@ def config(args: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = {"train": train, "evaluate": evaluate, "config": config}
+VERBS = {"train": train, "evaluate": evaluate, "chip": chip, "config": config}
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -146,6 +169,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
 
     add("train", "train networks and evaluate them", "ttfsrun train experiment=yin_yang seed.init=0,1")
     add("evaluate", "evaluate a trained run again", "ttfsrun evaluate runs/3f2a9c seed.chip=7")
+    add("chip", "draw the fixed pattern of one chip and show it", "ttfsrun chip substrate=brainscales2 --out chip")
     add("config", "print a configuration and where each value comes from", "ttfsrun config training.epochs=10")
     return parser, dict(verbs.choices)
 
@@ -163,12 +187,24 @@ def _evaluate_arguments(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
+def _chip_arguments(parser: Parser) -> None:
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the one chip")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder for its file, table and picture")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument("--overwrite", action="store_true", help="replace a chip that is there already")
+
+
 def _config_arguments(parser: Parser) -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=OVERRIDES)
     parser.add_argument("--json", action="store_true", help="one line of JSON for each point")
 
 
-ARGUMENTS = {"train": _train_arguments, "evaluate": _evaluate_arguments, "config": _config_arguments}
+ARGUMENTS = {
+    "train": _train_arguments,
+    "evaluate": _evaluate_arguments,
+    "chip": _chip_arguments,
+    "config": _config_arguments,
+}
 
 
 def _unknown_flag(word: str) -> str:

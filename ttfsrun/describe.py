@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import yaml
@@ -12,6 +12,9 @@ import yaml
 from ttfsrun.compose import Point
 from ttfsrun.config import point_id
 from ttfsrun.tree import Tree
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIDEST = 60  # columns; behind a longer line the origin follows at once
 
@@ -78,3 +81,16 @@ def metrics_as_text(metrics: Mapping[str, Any]) -> str:
 def _accuracy(values: Mapping[str, Any]) -> str:
     spread = values["accuracy_std"]
     return f"{values['accuracy']:.2%}" + ("" if spread is None else f" +- {spread:.2%} ({values['trials']} trials)")
+
+
+def summary_as_text(summary: pd.DataFrame) -> str:
+    """What was drawn for a chip, for reading: a line for each quantity and layer."""
+    if summary.empty:
+        return "the substrate draws nothing per chip: all chips are the same"
+    return summary.to_string(index=False, na_rep="-", float_format="{:.4g}".format)
+
+
+def summary_as_json(summary: pd.DataFrame) -> str:
+    """The same as one line: a list of objects, with null where there is no value to tell of."""
+    rows = summary.astype(object).where(summary.notna(), None)
+    return json.dumps(rows.to_dict("records"))

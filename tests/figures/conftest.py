@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import combinations
 
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -20,12 +21,19 @@ def _tick_labels(axis: Axis) -> list[Text]:
     return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
 
 
+def _titles(axes: Axes) -> list[Text]:
+    """The titles in the middle and on the left, which have no public name."""
+    return [axes.title, axes._left_title]  # type: ignore[attr-defined]
+
+
 def texts_of(figure: Figure) -> list[Text]:
     """The texts that are drawn; ticks outside the axes' limits are not."""
     texts = list(figure.texts)
     legends = list(figure.legends)
     for axes in figure.axes:
-        texts += [axes.title, *axes.texts]
+        if not axes.get_visible():
+            continue
+        texts += [*_titles(axes), *axes.texts]
         legend = axes.get_legend()
         legends += [legend] if legend is not None else []
         if axes.axison:

@@ -122,9 +122,7 @@ class PopulationFolder:
 
     def check(self, overwrite: bool) -> None:
         """Refuse a folder that cannot take new runs: one with something in it, unless these are runs to overwrite."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file; name a folder with --out")
-        if not self.path.exists() or not any(self.path.iterdir()):
+        if not holds_something(self.path):
             return
         if not overwrite:
             raise UserError(
@@ -135,10 +133,7 @@ class PopulationFolder:
 
     def prepare(self) -> None:
         """Make the folder, without the files of earlier runs."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be made ({error.strerror}); name another folder with --out") from None
+        make(self.path)
         if any(self.path.iterdir()):
             self._remove_runs()
 
@@ -157,6 +152,21 @@ class PopulationFolder:
                     folder.rmdir()
         for path in (self.checkpoint, self.table, self.conditions):
             path.unlink(missing_ok=True)
+
+
+def holds_something(folder: Path) -> bool:
+    """Whether there is anything in a folder for results, which need not be there; a UserError where it is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file; name a folder with --out")
+    return folder.exists() and any(folder.iterdir())
+
+
+def make(folder: Path) -> None:
+    """A folder for results, with those around it; a UserError where there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made ({error.strerror}); name another folder with --out") from None
 
 
 def default_folder(configs: Sequence[Config]) -> Path:

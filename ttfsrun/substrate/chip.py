@@ -22,11 +22,22 @@ from ttfsrun.config import Config
 from ttfsrun.errors import UserError
 from ttfsrun.files import write_whole
 from ttfsrun.random import stream
+from ttfsrun.substrate.changes import scaled
 from ttfsrun.substrate.perturbation import Perturbation, Shape, Where
 from ttfsrun.substrate.schema import perturbations
 
 Array = NDArray[Any]
 Layers = tuple[Array, ...]
+
+UNITS: dict[Where, str] = {  # of what is drawn to be added
+    "input_time": "tau_syn",
+    "weight": "of the largest weight",
+    "v_th": "of v_th - v_leak",
+    "v_leak": "of v_th - v_leak",
+    "tau_mem": "tau_syn",
+    "tau_syn": "tau_syn",
+    "spike_time": "tau_syn",
+}
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,12 @@ class Chip:
             for layer, array in enumerate(layers, 1)
         ]
         return pd.DataFrame(rows, columns=["quantity", "layer", "n", "mean", "std", "min", "max"])
+
+
+def units(config: Config) -> dict[str, str]:
+    """Of each quantity that may be fixed on a chip, the unit in words."""
+    fixed = [perturbation for perturbation in perturbations(config.substrate) if perturbation.when == "chip"]
+    return {each.name: "relative" if each.change is scaled else UNITS[each.where] for each in fixed}
 
 
 def _shapes(where: Where, config: Config) -> list[Shape]:
