@@ -82,8 +82,9 @@ def test_a_run_leaves_its_configuration_numbers_weights_and_pictures(
     ]
     files = tree(tmp_path / "run")
     names = {"config.yaml", "metrics.json", "curves.csv", "network.safetensors"}
-    assert names | {f"figures/{name}.png" for name in FIGURES} <= files.keys()
-    assert all(name in names or Path(name).stem in FIGURES for name in files)
+    figures = set(FIGURES) - {"conditions"}
+    assert names | {f"figures/{name}.png" for name in figures} <= files.keys()
+    assert all(name in names or Path(name).stem in figures for name in files)
     assert all(files.values())
 
     # Written over, it holds what a new run would: nothing of the old one stays that no new one replaces.
@@ -91,6 +92,28 @@ def test_a_run_leaves_its_configuration_numbers_weights_and_pictures(
     assert code == 0
     each = {f"seed.init={seed}/{name}" for seed in (1, 2) for name in files}
     assert tree(tmp_path / "run").keys() == each | {"table.csv"}
+
+
+def test_a_run_under_several_conditions_has_them_as_a_table_and_side_by_side(
+    ttfsrun: Command, tiny_overrides: tuple[str, ...], tmp_path: Path
+) -> None:
+    chip = ("substrate=brainscales2", "evaluation.chips=[7,8]", "training.epochs=1")
+    words = ("evaluation.conditions={simulation:{evaluation.perturbed:false}}", "--out", tmp_path / "run")
+    code, _, messages = ttfsrun("train", *tiny_overrides, *chip, *words)
+    assert (code, messages) == (0, "")
+    pictures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
+    assert pictures == set(FIGURES)
+    shown = pd.read_csv(tmp_path / "run" / "figures" / "conditions.csv", keep_default_na=False)
+    titles = ["own (chip=0)", "own, other chips (chip=7)", "simulation (unperturbed)"]
+    assert shown["condition"].unique().tolist() == titles
+    right = shown[shown["true"] == shown["decided"]].groupby("condition")["samples"].sum() / 50
+    table = pd.read_csv(tmp_path / "run" / "conditions.csv").drop_duplicates("condition")
+    assert right[titles].tolist() == table["test_accuracy"].tolist()
+
+    # Written over by a run without conditions, nothing of them stays.
+    code, _, _ = ttfsrun("train", *tiny_overrides, "--out", tmp_path / "run", "--overwrite")
+    assert code == 0
+    assert not any("conditions" in name for name in tree(tmp_path / "run"))
 
 
 def test_the_metrics_hold_what_a_comparison_needs(trained: Callable[..., Path], tmp_path: Path) -> None:

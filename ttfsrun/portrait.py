@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,22 +23,39 @@ from ttfsrun.training import Samples
 
 GRID = 121  # points a side of the decision map
 RASTER_SAMPLES = 4
+COMPARED = 3  # conditions
 FEW = 4  # networks whose figures are drawn sooner than another process has started
 
 
-def portrait(subject: Subject, test: Samples, metrics: Mapping[str, Any], curves: pd.DataFrame) -> Portrait:
-    """What the figures of one network show, with the metrics of its evaluation."""
+def portrait(subject: Subject, test: Samples, records: Sequence[Mapping[str, Any]], curves: pd.DataFrame) -> Portrait:
+    """What the figures of one network show; records: of its conditions, its own first."""
     chosen = _first_of_each_class(test.labels)
     times = torch.from_numpy(test.times[chosen])
     yin_yang = subject.config.data if isinstance(subject.config.data, YinYang) else None
     return Portrait(
-        counts=np.array(metrics["test"]["confusion"]),
+        counts=confusions(records),
         times=[times.numpy(), *(layer[0].numpy() for layer in _run(subject, times))],
         labels=test.labels[chosen],
         names=list(NAMES) if yin_yang else None,
         curves=curves,
         decision_map=_decision_map(yin_yang, subject, test) if yin_yang else None,
     )
+
+
+def confusions(records: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """The test samples [C, C + 1] of the first few conditions, of each on its first chip, by what it is."""
+    first: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        first.setdefault(record["condition"], record)
+    chosen = list(first.values())[:COMPARED]
+    return {_title(record): np.array(record["test"]["confusion"]) for record in chosen}
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    """A condition by its name, what tells it from others of that name, and its chip."""
+    settings = [f"{key.removeprefix('substrate.')}={value}" for key, value in record["settings"].items()]
+    chip = f"chip={Path(str(record['chip'])).name}" if record["perturbed"] else "unperturbed"
+    return f"{record['condition']} ({', '.join([*settings, chip])})"
 
 
 def draw_all(portraits: Sequence[tuple[Portrait, str]], processes: int) -> None:

@@ -45,10 +45,11 @@ def report(
         checkpoint.save_network(run.network, {name: [w[p] for w in layers] for name, layers in versions.items()})
         curves = curve_table(state, p)
         run.write_curves(curves)
-        table = condition_table([metrics | own.as_record(), *metrics["conditions"]])
+        records = [metrics | own.as_record(), *metrics["conditions"]]
+        table = condition_table(records)
         if others:
             run.write_conditions(table)
-        portraits.append((portrait(Subject(config, weights), samples["test"], metrics, curves), str(run.figures)))
+        portraits.append((portrait(Subject(config, weights), samples["test"], records, curves), str(run.figures)))
         run.write_metrics(metrics)
         networks.append(_row(name, metrics))
         conditions.append(table.assign(run=name))

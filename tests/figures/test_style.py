@@ -20,6 +20,9 @@ COUNTS = np.array([[8, 2, 0], [0, 9, 0], [0, 0, 10]])
 SILENT = np.array([0, 0, 3])
 
 
+FIGURES = ("chip", "conditions", "confusion", "curves", "raster", "decision_map")
+
+
 def picture() -> Figure:
     return confusion_matrix(COUNTS, SILENT)
 
@@ -106,7 +109,7 @@ def test_the_caller_s_settings_do_not_reach_the_picture() -> None:
 
 
 def test_figures_need_neither_torch_nor_numba_nor_pyplot() -> None:
-    modules = ", ".join(f"ttfsrun.figures.{name}" for name in ("confusion", "curves", "raster", "decision_map"))
+    modules = ", ".join(f"ttfsrun.figures.{name}" for name in FIGURES)
     code = f"import sys, {modules}; print([m for m in ('torch', 'numba', 'matplotlib.pyplot') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ttfsrun.figures import confusion, curves, decision_map, raster, style
+from ttfsrun.figures import conditions, confusion, curves, decision_map, raster, style
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class DecisionMap:
 class Portrait:
     """What the figures of one network show."""
 
-    counts: np.ndarray  # [C, C + 1]: test samples by class and decision, the last column without one
+    # By condition, the network's own first, [C, C + 1]: test samples by class and decision, the last column without one
+    counts: dict[str, np.ndarray]
     times: list[np.ndarray]  # per layer from the inputs on [S, N]: spike times of some samples, tau_syn
     labels: np.ndarray  # [S]
     names: list[str] | None  # of the classes; None: their numbers
@@ -34,11 +35,16 @@ class Portrait:
 
 
 def draw(portrait: Portrait, folder: str | Path) -> None:
-    """Confusion matrix, learning curves, raster and, for yin-yang, the decision map, in `folder`."""
+    """All that there is to show: of several conditions their comparison, for yin-yang the decision map, in `folder`."""
     folder = Path(folder)
-    counts, silent = portrait.counts[:, :-1], portrait.counts[:, -1]
+    own = next(iter(portrait.counts.values()))
+    counts, silent = own[:, :-1], own[:, -1]
     figure = confusion.confusion_matrix(counts, silent, portrait.names)
     style.save(figure, folder / "confusion", confusion.table(counts, silent, portrait.names))
+
+    if len(portrait.counts) > 1:
+        figure = conditions.conditions(portrait.counts, portrait.names)
+        style.save(figure, folder / "conditions", conditions.table(portrait.counts, portrait.names))
 
     figure = raster.raster(portrait.times, portrait.labels, portrait.names)
     style.save(figure, folder / "raster", raster.table(portrait.times, portrait.labels))

@@ -13,6 +13,8 @@ from ttfsrun.figures.decision import NO_SPIKE, class_names
 
 FEW = 5  # up to so many classes the cells have room for the common font size
 HEIGHT_FEW, HEIGHT_MANY = 2.0, 3.0  # of the figure, in inches
+DECIDED, TRUE = "decided class, in % of the true class", "true class"
+COLUMNS = ["true", "decided", "samples"]
 GAP = 0.2  # between the classes and the column of silent samples, in cells
 
 
@@ -24,19 +26,26 @@ def confusion_matrix(counts: np.ndarray, silent: np.ndarray, names: list[str] | 
     The tint of a cell follows the square root of its fraction, so that rare confusions are seen.
     """
     names = _checked_names(counts, silent, names)
-    n_classes = len(names)
-    percent = _row_percent(counts, silent)
     with style.look():
-        figure = style.new_figure(style.COLUMN, HEIGHT_FEW if n_classes <= FEW else HEIGHT_MANY)
+        figure = style.new_figure(style.COLUMN, HEIGHT_FEW if len(names) <= FEW else HEIGHT_MANY)
         axes = figure.add_subplot()
-        for row in range(n_classes):
-            for column in range(n_classes):
-                _cell(axes, row, column, percent[row, column], style.RIGHT if row == column else style.WRONG)
-            if silent.any():
-                _cell(axes, row, n_classes + GAP, percent[row, n_classes], style.GREY)
-        _label(axes, names, bool(silent.any()))
+        matrix(axes, counts, silent, names, with_silent=bool(silent.any()))
+        axes.set_xlabel(DECIDED)
+        axes.set_ylabel(TRUE)
         axes.set_title(_title(counts, silent))
     return figure
+
+
+def matrix(axes: Axes, counts: np.ndarray, silent: np.ndarray, names: list[str], with_silent: bool) -> None:
+    """The cells of a confusion matrix, and the classes beside them; with_silent: with the column of silent samples."""
+    n_classes = len(names)
+    percent = _row_percent(counts, silent)
+    for row in range(n_classes):
+        for column in range(n_classes):
+            _cell(axes, row, column, percent[row, column], style.RIGHT if row == column else style.WRONG)
+        if with_silent:
+            _cell(axes, row, n_classes + GAP, percent[row, n_classes], style.GREY)
+    _label(axes, names, with_silent)
 
 
 def accuracy(counts: np.ndarray, silent: np.ndarray) -> float:
@@ -53,7 +62,7 @@ def table(counts: np.ndarray, silent: np.ndarray, names: list[str] | None = None
         for true, of_class, without in zip(names, counts, silent, strict=True)
         for decided, samples in zip([*names, NO_SPIKE], [*of_class, without], strict=True)
     ]
-    return pd.DataFrame(rows, columns=["true", "decided", "samples"])
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _checked_names(counts: np.ndarray, silent: np.ndarray, names: list[str] | None) -> list[str]:
@@ -89,8 +98,6 @@ def _label(axes: Axes, names: list[str], with_silent: bool) -> None:
     axes.set_yticks(range(n_classes), names)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("decided class, in % of the true class")
-    axes.set_ylabel("true class")
     if n_classes > FEW:
         for text in axes.texts:
             text.set_fontsize(style.SMALL)

@@ -39,6 +39,7 @@ _LOOK: dict[str, object] = {
     "font.size": 7.0,
     "axes.titlesize": 7.0,
     "axes.labelsize": 7.0,
+    "figure.labelsize": 7.0,
     "xtick.labelsize": 6.0,
     "ytick.labelsize": 6.0,
     "legend.fontsize": 6.0,

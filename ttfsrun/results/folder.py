@@ -19,7 +19,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.files import write_whole
 
 DEFAULT = Path("results/runs")
-FIGURES = ("confusion", "curves", "decision_map", "raster")  # the names of a run's pictures and of their tables
+FIGURES = ("conditions", "confusion", "curves", "decision_map", "raster")  # a run's pictures, and their tables
 PLAIN_NAME = re.compile(r"[\w.=,+-]{1,100}")
 
 
