@@ -28,11 +28,11 @@ class Member:
 
     def __init__(self, config: Config, perturbed: bool) -> None:
         self.config = config
-        self._chips = [Chip.of(config) if perturbed else Chip({})]  # by age in epochs, as far as was needed
-        fixed = self._chips[0].drawn
+        self._latest = 0, Chip.of(config) if perturbed else Chip({})  # an age in epochs, and the chip then
+        self.silent = self._latest[1].silent(config)  # which neurons of each layer can never spike
         self.acting: dict[Where, list[Perturbation]] = {}
         for perturbation in perturbations(config.substrate) if perturbed else []:
-            if not perturbation.off or perturbation.name in fixed:
+            if not perturbation.off or perturbation.name in self._latest[1].drawn:
                 self.acting.setdefault(perturbation.where, []).append(perturbation)
         self._ages = any(p.age is not None for changes in self.acting.values() for p in changes)
 
@@ -58,9 +58,14 @@ class Member:
 
     def chip(self, age: int) -> Chip:
         """The chip some epochs after its calibration."""
-        while self._ages and len(self._chips) <= age:
-            self._chips.append(self._chips[-1].older(self.config, len(self._chips)))
-        return self._chips[age if self._ages else 0]
+        then, chip = self._latest
+        if self._ages and then != age:
+            if then > age:
+                then, chip = 0, Chip.of(self.config)
+            for epoch in range(then + 1, age + 1):
+                chip = chip.older(self.config, epoch)
+            self._latest = age, chip
+        return chip
 
 
 @dataclass(frozen=True)
@@ -200,5 +205,5 @@ class Emulation:
     @cached_property
     def usable(self) -> list[Tensor]:
         """Which neurons of each layer can spike at all, [P, M]."""
-        silent = [member.chip(0).silent(member.config) for member in self.members]
-        return [torch.from_numpy(~np.stack(masks)) for masks in zip(*silent, strict=True)]
+        layers = zip(*(member.silent for member in self.members), strict=True)
+        return [torch.from_numpy(~np.stack(masks)) for masks in layers]
