@@ -18,7 +18,7 @@ import msgspec
 
 from ttfsrun import schema
 from ttfsrun.config import Config
-from ttfsrun.tree import ancestors
+from ttfsrun.tree import ancestors, copied, lookup
 
 SIMILAR = 0.6  # the least similarity (difflib's ratio) of a name that is worth suggesting
 LONGEST = 80  # characters of a value that a message quotes
@@ -41,7 +41,8 @@ class Complaints:
 
     def mistakes(self, settings: dict[str, Any]) -> list[Mistake]:
         """What the schema does not allow in resolved settings."""
-        return list(self._in_group("", settings, [Config]))
+        found = list(self._in_group("", settings, [Config]))
+        return found + list(_beside(found, settings))
 
     def unknown_key(self, key: str, value: Any = None) -> Mistake:
         """A key that stands nowhere in the schema."""
@@ -199,6 +200,18 @@ def _in_combination(key: str, settings: dict[str, Any], struct: type[msgspec.Str
     except msgspec.ValidationError as error:
         text = _join(key, str(error).rpartition(" - at `$")[0] or str(error))
         yield Mistake(text.partition("=")[0], text)
+
+
+def _beside(mistakes: Sequence[Mistake], settings: dict[str, Any]) -> Iterator[Mistake]:
+    """What is wrong with all settings together where each mistake is in a group that might as well be left out."""
+    groups = [key for key in schema.optional_keys() if any(f"{m.key}.".startswith(f"{key}.") for m in mistakes)]
+    if not mistakes or not all(any(f"{m.key}.".startswith(f"{key}.") for key in groups) for m in mistakes):
+        return
+    rest = copied(settings)
+    for group in groups:
+        parent, _, name = group.rpartition(".")
+        del lookup(rest, parent)[name]
+    yield from _in_combination("", rest, Config)
 
 
 def _owners(name: str, tagged: Mapping[str, type[msgspec.Struct]]) -> list[str]:

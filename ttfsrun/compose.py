@@ -21,7 +21,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from ttfsrun.complaints import Mistake
-from ttfsrun.conditions import Condition, conditions_of
+from ttfsrun.conditions import Condition, conditions_of, wrong_conditions
 from ttfsrun.conf_files import ConfFiles, closed, one_line
 from ttfsrun.config import Config
 from ttfsrun.errors import ConfigError
@@ -157,7 +157,8 @@ class Composer:
             config = msgspec.convert(self._frozen(settings), Config)
         except msgspec.ValidationError as error:
             mistakes = self._unknown_overrides(words) or self.files.complaints.mistakes(settings)
-            raise self._refusal(self._with_origins(mistakes, words) or [one_line(error)]) from None
+            lines = self._with_origins(mistakes, words) or [one_line(error)]
+            raise self._refusal([*lines, *wrong_conditions(settings, self.files.complaints)]) from None
         _, wrong = conditions_of(config, self.files.complaints)
         if wrong:
             raise self._refusal(wrong)

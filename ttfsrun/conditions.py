@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ttfsrun.config import Config
-from ttfsrun.errors import ConfigError
-from ttfsrun.tree import Tree, copied, leaves, store
+from ttfsrun.tree import Tree, copied, leaves, lookup, store
 
 if TYPE_CHECKING:
     from ttfsrun.complaints import Complaints
@@ -52,19 +51,33 @@ class Condition:
 def conditions_of(config: Config, complaints: Complaints) -> tuple[list[Condition], list[str]]:
     """A configuration's conditions, its own first, each once for every chip; and what is wrong with them."""
     found, wrong = _on_chips(OWN, {}, config), []
+    tree: Tree = msgspec.to_builtins(config)
     for name, changes in config.evaluation.conditions.items():
-        if name == OWN:
-            wrong.append(f"evaluation.conditions.{name}: this is the name of the point's own condition; take another")
-            continue
         lists = {key for key, value in leaves(changes) if isinstance(value, list)}
         for settings in _grid(dict(leaves(changes))):
-            try:
-                changed = _changed(config, settings, complaints)
-            except ConfigError as error:
-                wrong += [f"evaluation.conditions.{name}: {line}" for line in str(error).splitlines()]
-            else:
-                found += _on_chips(name, {key: settings[key] for key in settings if key in lists}, changed)
+            changed, lines = _changed(tree, name, settings, complaints)
+            wrong += lines
+            if not lines:
+                varied = {key: settings[key] for key in settings if key in lists}
+                found += _on_chips(name, varied, msgspec.convert(changed, Config))
     return found, list(dict.fromkeys(wrong))
+
+
+def wrong_conditions(settings: Tree, complaints: Complaints) -> list[str]:
+    """What is wrong with the conditions of settings that have mistakes of their own, beside these."""
+    conditions = lookup(settings, "evaluation.conditions")
+    if not isinstance(conditions, dict):
+        return []
+    known = {mistake.line for mistake in complaints.mistakes(settings)}
+    wrong = [
+        line
+        for name, changes in conditions.items()
+        if isinstance(changes, dict)
+        for changed in _grid(dict(leaves(changes)))
+        for line in _changed(settings, name, changed, complaints)[1]
+        if line.partition(": ")[2] not in known
+    ]
+    return list(dict.fromkeys(wrong))
 
 
 def _on_chips(name: str, varied: dict[str, Any], config: Config) -> list[Condition]:
@@ -83,10 +96,11 @@ def _grid(changes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(changes, values, strict=True)) for values in itertools.product(*columns)]
 
 
-def _changed(config: Config, settings: Mapping[str, Any], complaints: Complaints) -> Config:
-    """The configuration with other settings; a ConfigError says what is wrong with these, a line each."""
-    tree: Tree = copied(msgspec.to_builtins(config))
-    wrong = []
+def _changed(tree: Tree, name: str, settings: Mapping[str, Any], complaints: Complaints) -> tuple[Tree, list[str]]:
+    """What a condition makes of a configuration, and what is wrong with it, a line each."""
+    if name == OWN:
+        return tree, [f"evaluation.conditions.{name}: this is the name of the point's own condition; take another"]
+    tree, wrong = copied(tree), []
     for key, value in settings.items():
         if not complaints.knows(key):
             wrong.append(complaints.unknown_key(key, value).line)
@@ -95,6 +109,4 @@ def _changed(config: Config, settings: Mapping[str, Any], complaints: Complaints
         else:
             store(tree, key, value)
     wrong += [mistake.line for mistake in complaints.mistakes(tree)]
-    if wrong:
-        raise ConfigError("\n".join(wrong))
-    return msgspec.convert(tree, Config)
+    return tree, [f"evaluation.conditions.{name}: {line}" for line in wrong]

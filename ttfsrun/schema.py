@@ -32,6 +32,15 @@ def optional(struct: type[msgspec.Struct]) -> set[str]:
     return {field.encode_name for field in msgspec.structs.fields(struct) if not field.required}
 
 
+def optional_keys(root: type[msgspec.Struct] = Config, prefix: str = "") -> Iterator[str]:
+    """The dotted keys that need not be there."""
+    for name, kind in fields(root).items():
+        if name in optional(root):
+            yield prefix + name
+        for child in structs_of(kind):
+            yield from optional_keys(child, f"{prefix}{name}.")
+
+
 def tag_field(struct: type[msgspec.Struct]) -> str:
     """The key that tells one alternative of a group from another (`name`), or nothing."""
     return struct.__struct_config__.tag_field or ""
