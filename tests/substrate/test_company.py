@@ -16,6 +16,7 @@ from ttfsrun.evaluation import Evaluation, evaluate
 from ttfsrun.experiment import load_samples
 from ttfsrun.network import build
 from ttfsrun.neuron import parallel
+from ttfsrun.records import Subject
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.emulation import Emulation
 from ttfsrun.training import Samples, Trainer
@@ -129,3 +130,19 @@ def test_the_noise_of_a_sample_does_not_depend_on_how_many_come_after_it(splits:
     for config in MIXED:
         (whole,), (begun,) = evaluated([config], part), evaluated([config], some)
         np.testing.assert_array_equal(whole.decision_time[:17], begun.decision_time)
+
+
+def test_each_trial_has_its_own_noise_and_more_trials_leave_the_first_as_they_are(splits: dict[str, Samples]) -> None:
+    def trials(number: int) -> list[bytes]:
+        config = configured({"v_th.sample_std": 0.1, "spike_time.jitter": 0.1}, evaluation__trials=number)
+        results = Subject(config, build([config]).weights).trials("test", splits["test"])
+        return [result.decision_time.tobytes() for result in results]
+
+    three = trials(3)
+    assert len(set(three)) == 3
+    assert trials(2) == three[:2]
+
+
+def test_without_noise_there_is_one_trial(splits: dict[str, Samples]) -> None:
+    config = configured({"v_th.chip_std": 0.1, "drift.std": 0.1, "weight.bits": 3}, evaluation__trials=3)
+    assert len(Subject(config, build([config]).weights).trials("test", splits["test"])) == 1
