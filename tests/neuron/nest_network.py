@@ -1,7 +1,8 @@
 """A network of first-spike neurons in NEST, all samples at once: `python nest_network.py NETWORK.npz SPIKES.npz`.
 
-A program of its own, not a module of the tests: NEST changes the process that imports it (flags of the dynamic
-loader, a second libgomp), and ResetKernel was seen to crash in a process that runs torch with two threads.
+A program of its own (`in_nest.py` starts it), not a module of the tests: NEST changes the process that imports it
+(flags of the dynamic loader, a second libgomp), and ResetKernel was seen to crash in a process that runs torch with
+two threads.
 
 NEST's units are ms, mV, pA and pF. With C_m = 1 pF, one unit of time is 1 ms, one of voltage 1 mV, and a weight is
 a current in pA: every number of the network goes to NEST as it is. The error of a spike time in ms is the error in

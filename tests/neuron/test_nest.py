@@ -1,21 +1,16 @@
 """A trained network of two layers, no two neurons alike, against NEST: simulator, solver and authors are others.
 
-NEST runs in a process of its own (`nest_network.py`, which explains the units and the resolution).
+A network on a chip's fixed pattern is compared in tests/substrate/test_nest_of_a_chip.py.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
+from in_nest import BOUND, NEEDS_NEST, PARAMETERS, Array, largest_difference, spikes_in_nest
 from torch import Tensor
 
 from ttfsrun.compose import compose
@@ -25,26 +20,13 @@ from ttfsrun.data.encoding import encode
 from ttfsrun.loss import sample_losses
 from ttfsrun.neuron import Neuron, first_spike
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("nest") is None,
-        reason="NEST is not installed: pip install 'nest-simulator>=3.10' "
-        "(3.10 has wheels for Linux on x86_64 and macOS 15, up to Python 3.13)",
-    ),
-]
+pytestmark = NEEDS_NEST
 
-Array = NDArray[np.float64]
-PARAMETERS = ("tau_mem", "tau_syn", "v_th", "v_leak")
 LAYERS = [pytest.param(0, id="hidden"), pytest.param(1, id="output")]
 
 N_HIDDEN, N_CLASSES = 120, 3
 N_TRAIN, N_TEST, BATCH, EPOCHS = 1000, 250, 100, 8
 BIAS_TIME = 0.9
-
-#: Largest difference of two spike times, in ms; the unit of time, tau_syn, is 1 ms. NEST takes a spike where V is
-#: within 1e-14 mV of the threshold, so the slope dV/dt would have to be below 1e-5 mV/ms for that to use it up.
-BOUND = 1e-9
 
 
 @dataclass(frozen=True)
@@ -131,29 +113,11 @@ def ours(layers: list[Layer], samples: Samples) -> list[Array]:
 @pytest.fixture(scope="module")
 def nests(layers: list[Layer], samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> list[Array]:
     """What NEST makes of the same inputs and parameters; its output layer hears its own hidden layer."""
-    folder = tmp_path_factory.mktemp("nest")
-    arrays = {"inputs": samples.times.numpy()}
-    for number, layer in enumerate(layers):
-        arrays[f"{number}.weight"] = layer.weight.numpy()
-        arrays |= {f"{number}.{name}": getattr(layer.neuron, name).numpy() for name in PARAMETERS}
-    np.savez(folder / "network.npz", **arrays)
-    script = Path(__file__).with_name("nest_network.py")
-    done = subprocess.run(
-        [sys.executable, script, folder / "network.npz", folder / "spikes.npz"],
-        env={**os.environ, "PYNEST_QUIET": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"NEST ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
-    with np.load(folder / "spikes.npz") as file:
-        return [file[str(number)] for number in range(len(layers))]
-
-
-def largest_difference(spikes: Array, others: Array) -> float:
-    """Over the neurons and samples that spike in both, in ms."""
-    both = (spikes < np.inf) & (others < np.inf)
-    return float(np.abs(spikes[both] - others[both]).max())
+    parameters = [
+        {"weight": layer.weight.numpy()} | {name: getattr(layer.neuron, name).numpy() for name in PARAMETERS}
+        for layer in layers
+    ]
+    return spikes_in_nest(tmp_path_factory.mktemp("nest"), samples.times.numpy(), parameters)
 
 
 def test_the_compared_network_has_learned(ours: list[Array], samples: Samples) -> None:

@@ -33,10 +33,14 @@ def silenced(value: Any, drawn: Any, unit: Any) -> Any:
     return value.masked_fill(drawn, math.inf)
 
 
-def on_grid(value: Any, step: Any, rounding: Rounding) -> Any:
-    """The multiple of `step` nearest to the value (of two, the even one), or the next one below."""
+def on_grid(value: Any, step: Any, rounding: Rounding, highest: int | None = None) -> Any:
+    """The multiple of `step` nearest to the value (of two, the even one), or the next one below.
+
+    highest: at most so many steps away from 0.
+    """
     steps = value / step
-    return (steps.round() if rounding == "nearest" else steps.floor()) * step
+    steps = steps.round() if rounding == "nearest" else steps.floor()
+    return (steps if highest is None else steps.clamp(-highest, highest)) * step
 
 
 def normal_shift(

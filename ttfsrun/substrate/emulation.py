@@ -140,8 +140,8 @@ class Operation:
         changed = []
         for p, member in enumerate(self.members):
             value = values[p]
+            unit = member.largest_weight(value) if where == "weight" else 1.0 if units is None else units[p]
             for perturbation in member.acting.get(where, ()):
-                unit = member.largest_weight(value) if where == "weight" else 1.0 if units is None else units[p]
                 drawn = self._drawn(member, perturbation, layer, shape, value.dtype)
                 if perturbation.straight_through:
                     value = carried(perturbation.change(value.detach(), drawn, unit), value)

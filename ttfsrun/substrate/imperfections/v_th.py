@@ -1,7 +1,9 @@
 """Thresholds that differ between neurons, batches and samples.
 
 A neuron whose threshold is drawn at or below its leak potential fires by itself, at time 0 of each such sample. No
-input causes that spike, so no weight has a derivative there (but for `ideal`, which looks at nominal neurons).
+input causes that spike, so no weight has a derivative there. A backward pass that has only the record (`observed`)
+sees as much, unless jitter moves the record past an input; one that has only the nominal network (`ideal`) knows
+nothing of it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -47,7 +48,15 @@ class Settings(kinds.Settings):
         """Between two levels; `largest` is the layer's magnitude where nothing else sets the scale."""
         if self.lsb:
             return self.lsb
-        return (self.largest or largest) / (2**self.bits - 1) if self.bits else None
+        scale = self.largest or largest + (largest == 0)  # zeros are their own levels
+        return scale / (2**self.bits - 1) if self.bits else None
+
+    @property
+    def highest(self) -> int | None:
+        """The number of levels of either sign; None: any."""
+        if self.bits:
+            return int(2**self.bits - 1)
+        return math.floor(self.clip / self.lsb * (1 + 1e-6)) if self.clip and self.lsb else None
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:
@@ -90,5 +99,5 @@ def _rounded(value: Any, drawn: Any, unit: Any, settings: Settings) -> Any:
     """The nearest level; with drawn numbers in [0, 1), one of the two next to the value, whose mean is the value."""
     step = settings.step(unit)
     if drawn is None:
-        return on_grid(value, step, "nearest")
-    return on_grid(value + drawn * step, step, "floor")
+        return on_grid(value, step, "nearest", settings.highest)
+    return on_grid(value + drawn * step, step, "floor", settings.highest)
