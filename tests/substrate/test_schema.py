@@ -29,7 +29,7 @@ BAD: dict[str, tuple[object, str]] = dict.fromkeys(STRONG, (-0.1, ">= 0")) | {
 CONDITIONS = "evaluation.conditions={a:{substrate.v_th.chp_std:1},b:{training.epochs:3},c:{substrate.v_th.chip_std:-1}}"
 ABOUT_CONDITIONS = [
     "evaluation.conditions.a: substrate.v_th.chp_std=1: unknown key; did you mean substrate.v_th.chip_std?",
-    "evaluation.conditions.b: training.epochs: the training depends on it, which happens once; a condition sets ",
+    "evaluation.conditions.b: training.epochs: the training depends on it and happens once; a condition sets ",
     "evaluation.conditions.c: substrate.v_th.chip_std=-1: has to be a finite number >= 0",
 ]
 
