@@ -39,13 +39,18 @@ def on_grid(value: Any, step: Any, rounding: Rounding) -> Any:
     return (steps.round() if rounding == "nearest" else steps.floor()) * step
 
 
+def precision(when: When) -> Literal["float32", "float64"]:
+    """Of random numbers: a chip's are kept in its file; those of a trial are used once, and cheaper by half."""
+    return "float64" if when == "chip" else "float32"
+
+
 def normal_shift(
     where: Where, when: When, *, std: float, mean: float = 0.0, name: str | None = None, stage: Stage | None = None
 ) -> Perturbation:
     """Adds a normal deviation, in the unit of the quantity."""
 
     def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        return mean + std * random.standard_normal(shape)
+        return mean + std * random.standard_normal(shape, precision(when))
 
     off = std == 0 and mean == 0
     return Perturbation(
@@ -57,7 +62,7 @@ def normal_gain(where: Where, when: When, *, cv: float, name: str | None = None)
     """Multiplies by 1 + a normal deviation; cv is its standard deviation."""
 
     def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        return cv * random.standard_normal(shape)
+        return cv * random.standard_normal(shape, precision(when))
 
     return Perturbation(name=name or f"{where}.{when}", where=where, when=when, change=scaled, draw=draw, off=cv == 0)
 
@@ -85,6 +90,6 @@ def loss(where: Where, when: When, *, p: float, name: str, silences: bool = Fals
     """Takes spikes away, each with probability p."""
 
     def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        return random.random(shape) < p
+        return random.random(shape, precision(when)) < p
 
     return Perturbation(name=name, where=where, when=when, change=silenced, draw=draw, off=p == 0, silences=silences)

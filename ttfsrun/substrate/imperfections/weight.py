@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta
 
 from ttfsrun import settings as kinds
-from ttfsrun.substrate.changes import normal_gain, normal_shift, on_grid
+from ttfsrun.substrate.changes import normal_gain, normal_shift, on_grid, precision
 from ttfsrun.substrate.perturbation import Perturbation, Shape
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _clipped(value: Any, drawn: None, largest: Any) -> Any:
 
 
 def _thresholds(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-    return random.random(shape)
+    return random.random(shape, precision("write"))
 
 
 def _rounded(value: Any, drawn: Any, unit: Any, settings: Settings) -> Any:
