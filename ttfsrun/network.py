@@ -137,5 +137,5 @@ def _per_network(configs: Sequence[Config], key: str) -> Tensor:
 def _joined(times: Tensor, external: Tensor) -> Tensor:
     if not external.shape[-1]:
         return times
-    lead = torch.broadcast_shapes(times.shape[:-1], external.shape[:-1])
+    lead = np.broadcast_shapes(times.shape[:-1], external.shape[:-1])
     return torch.cat((times.expand(*lead, -1), external.expand(*lead, -1)), dim=-1)

@@ -46,11 +46,12 @@ class Neuron:
 
     def __post_init__(self) -> None:
         for name in ("tau_mem", "tau_syn", "v_th", "v_leak"):
-            value = torch.as_tensor(getattr(self, name), dtype=torch.float64).detach()
-            if not bool(torch.isfinite(value).all()):
-                raise ValueError(f"{name}={_worst(value, ~torch.isfinite(value))}: a neuron's parameters are finite")
-            if name.startswith("tau") and not bool((value > 0).all()):
-                raise ValueError(f"{name}={_worst(value, value <= 0)}: a time constant is positive")
+            value = torch.as_tensor(getattr(self, name), dtype=torch.float64).detach().numpy()
+            finite = np.isfinite(value)
+            if not finite.all():
+                raise ValueError(f"{name}={value[~finite][0]}: a neuron's parameters are finite")
+            if name.startswith("tau") and not (value > 0).all():
+                raise ValueError(f"{name}={value[value <= 0][0]}: a time constant is positive")
 
 
 def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit: float = math.inf) -> Tensor:

@@ -31,7 +31,8 @@ def observed(emulated: Emulated, nominal: Nominal, arriving: Tensor, seen: Tenso
     """The recorded spikes with the nominal parameters: training in the loop with a chip that nobody knows exactly."""
     with torch.no_grad():
         spikes = emulated(arriving)
-    return spikes, nominal(seen, spikes)
+    recorded = nominal(seen, spikes)
+    return recorded, recorded
 
 
 def ideal(emulated: Emulated, nominal: Nominal, arriving: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +65,7 @@ class Carried(torch.autograd.Function):
 
 def carried(value: Tensor, carrier: Tensor) -> Tensor:
     """The value itself; where it differs from its carrier, derivatives are those of the carrier."""
-    if value is carrier:
+    if value is carrier or not torch.is_grad_enabled():
         return value
     result: Tensor = Carried.apply(value, carrier)  # type: ignore[no-untyped-call]
     return result

@@ -41,7 +41,7 @@ class Member:
         """Whether something is drawn for each trial."""
         return any(p.when in ("write", "batch", "sample") and p.draw for each in self.acting.values() for p in each)
 
-    @property
+    @cached_property
     def kind(self) -> tuple[str, bool]:
         """Networks of one kind are computed together, whatever their strengths: by the same kernels, by one rule.
 
@@ -135,7 +135,7 @@ class Operation:
         self, where: Where, layer: int, values: Tensor, shape: Sequence[int], units: Tensor | None = None
     ) -> Tensor:
         """values [P, ...] of a quantity as perturbed; shape: that of one network, with a row for each sample."""
-        if not any(where in member.acting for member in self.members):
+        if not values.numel() or not any(where in member.acting for member in self.members):
             return values
         changed = []
         for p, member in enumerate(self.members):
@@ -148,7 +148,8 @@ class Operation:
                 else:
                     value = perturbation.change(value, drawn, unit)
             changed.append(value)
-        return torch.stack(torch.broadcast_tensors(*changed))
+        alike = len({value.shape for value in changed}) == 1
+        return torch.stack(changed if alike else torch.broadcast_tensors(*changed))
 
     def _drawn(
         self, member: Member, perturbation: Perturbation, layer: int, shape: Sequence[int], dtype: torch.dtype
