@@ -44,7 +44,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ["training.loss: missing; choose it with training/loss= one of cross_entropy, cross_entropy_paper,"],
     ),
     # a group or a choice that does not exist
-    ("experiment=mnist_16x61", ["it has to be one of clean_to_perturbed,", "did you mean mnist_16x16?"]),
+    (
         "experiment=mnist_16x61",
         ["unknown choice; it has to be one of clean_to_perturbed, in_the_loop,", "did you mean mnist_16x16?"],
     ),
