@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from ttfsrun.compose import compose
@@ -56,6 +57,9 @@ STRONG: dict[str, Any] = {
 
 #: Settings that are no strengths: without one, they change nothing.
 MANNERS = {"time_resolution.rounding", "tau_syn.correlation", "weight.rounding", "drift.tau"}
+
+#: Of property tests: the same examples each time, however long a busy machine takes for one.
+FIXED = settings(deadline=None, derandomize=True)
 
 
 @cache

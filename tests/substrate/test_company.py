@@ -87,12 +87,14 @@ def test_each_network_trains_to_the_same_bits_alone_and_among_others_on_other_su
 def test_a_clean_network_keeps_its_spikes_and_gradients_beside_perturbed_ones(
     substrate: dict[str, float], neighbours: tuple[str, ...]
 ) -> None:
-    times = some_times()
-    others = [configured(substrate, training__backward=rule, seed__init=2) for rule in neighbours]
-    configs = [others[0], CLEAN, *others[1:]]
+    # So large that it shows, and so does this ratio, if a network is computed by the kernels for other time constants.
+    times, large = some_times(400), {"network__hidden": [40], "network__neuron__tau_mem": 1.5}
+    clean = configured(**large)
+    others = [configured(substrate, training__backward=rule, seed__init=2, **large) for rule in neighbours]
+    configs = [others[0], clean, *others[1:]]
     spikes, gradients = outcome(configs, times, operating(*configs))
-    expected, by_hand = outcome([CLEAN], times, operating(CLEAN))
-    plain = [tensor for results in outcome([CLEAN], times, operating()) for tensor in results]
+    expected, by_hand = outcome([clean], times, operating(clean))
+    plain = [tensor for results in outcome([clean], times, operating()) for tensor in results]
     assert all(map(torch.equal, [*expected, *by_hand], plain))
     for found, alone in zip([*spikes, *gradients], [*expected, *by_hand], strict=True):
         assert torch.equal(found[1], alone[0])

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from perturbed import configured, operating
+from perturbed import FIXED, configured, operating
 from torch import Tensor
 
 from ttfsrun.config import Config
@@ -46,6 +46,7 @@ def check_levels(found: np.ndarray, step: float, highest: int) -> None:
 # Levels
 
 
+@FIXED
 @given(weight=weights, bits=n_bits, clip=sizes, rounding=roundings)
 def test_bits_with_a_clip_make_levels_up_to_the_clip(weight: np.ndarray, bits: int, clip: float, rounding: str) -> None:
     found = quantised(weight, bits=bits, clip=clip, rounding=rounding)
@@ -54,6 +55,7 @@ def test_bits_with_a_clip_make_levels_up_to_the_clip(weight: np.ndarray, bits: i
     np.testing.assert_allclose(found[beyond], np.sign(weight[beyond]) * clip, rtol=1e-6)
 
 
+@FIXED
 @given(weight=weights, bits=n_bits, lsb=st.floats(0.01, 1), rounding=roundings)
 def test_bits_with_a_step_make_levels_of_that_step(weight: np.ndarray, bits: int, lsb: float, rounding: str) -> None:
     found = quantised(weight, bits=bits, lsb=lsb, rounding=rounding)
@@ -61,6 +63,7 @@ def test_bits_with_a_step_make_levels_of_that_step(weight: np.ndarray, bits: int
     assert np.abs(found).max() <= lsb * (2**bits - 1) * (1 + 1e-6)
 
 
+@FIXED
 @given(weight=weights, bits=n_bits, rounding=roundings)
 def test_bits_alone_make_levels_up_to_the_largest_weight_of_the_layer(
     weight: np.ndarray, bits: int, rounding: str
@@ -72,6 +75,7 @@ def test_bits_alone_make_levels_up_to_the_largest_weight_of_the_layer(
         check_levels(found, largest / (2**bits - 1), 2**bits - 1)
 
 
+@FIXED
 @given(weight=weights, lsb=st.floats(0.01, 1), clip=sizes, rounding=roundings)
 def test_a_step_with_a_clip_makes_no_level_beyond_the_clip(
     weight: np.ndarray, lsb: float, clip: float, rounding: str
@@ -81,6 +85,7 @@ def test_a_step_with_a_clip_makes_no_level_beyond_the_clip(
     check_levels(found, lsb, math.floor(clip / lsb * (1 + 1e-6)))
 
 
+@FIXED
 @given(weight=weights, lsb=st.floats(0.01, 1))
 def test_a_step_alone_makes_the_level_nearest_to_each_weight(weight: np.ndarray, lsb: float) -> None:
     found = quantised(weight, lsb=lsb)
@@ -88,17 +93,20 @@ def test_a_step_alone_makes_the_level_nearest_to_each_weight(weight: np.ndarray,
     assert np.abs(found - weight).max() <= lsb / 2 * (1 + 1e-6) + 1e-6
 
 
+@FIXED
 @given(weight=weights, bits=n_bits, clip=sizes | st.none())
 def test_levels_are_symmetric_around_zero(weight: np.ndarray, bits: int, clip: float | None) -> None:
     np.testing.assert_array_equal(quantised(-weight, bits=bits, clip=clip), -quantised(weight, bits=bits, clip=clip))
 
 
+@FIXED
 @given(weight=weights, bits=n_bits, clip=sizes)
 def test_quantised_weights_are_their_own_levels(weight: np.ndarray, bits: int, clip: float) -> None:
     found = quantised(weight, bits=bits, clip=clip)
     np.testing.assert_array_equal(quantised(found, bits=bits, clip=clip), found)
 
 
+@FIXED
 @given(weight=weights, bits=n_bits)
 def test_so_are_those_whose_largest_weight_sets_the_levels(weight: np.ndarray, bits: int) -> None:
     found = quantised(weight, bits=bits)
