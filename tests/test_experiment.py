@@ -339,10 +339,11 @@ def what_counts(content: bytes) -> Mapping[str, Any]:
     return metrics
 
 
+@pytest.mark.parametrize("substrate", ["ideal", "brainscales2"])  # the latter clips some of the initial weights
 def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(
-    ttfsrun: Command, trained: Callable[..., Path], tmp_path: Path
+    ttfsrun: Command, trained: Callable[..., Path], tmp_path: Path, substrate: str
 ) -> None:
-    whole = trained(tmp_path / "whole", "seed.init=1,2")
+    whole = trained(tmp_path / "whole", "seed.init=1,2", f"substrate={substrate}")
     for name in ("seed.init=1", "seed.init=2"):
         (tmp_path / "run" / name).mkdir(parents=True)
         (tmp_path / "run" / name / "config.yaml").write_bytes((whole / name / "config.yaml").read_bytes())

@@ -74,7 +74,7 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
     origin = {"data": source, "made_by": provenance()}  # now: the source may change while the training runs
     if files:
         origin["chips"] = files
-    if state is None:
+    if resume is None:
         population.folder.prepare()
         for run, config in zip(population.runs(), population.configs, strict=True):
             run.write_config(config)
@@ -155,14 +155,14 @@ def _common(config: Config) -> dict[str, Any]:
     return {key: value for key, value in leaves(settings) if not key.startswith(OWN)}
 
 
-def _interrupted(path: Path) -> tuple[Population, State]:
+def _interrupted(path: Path) -> tuple[Population, State | None]:
+    """An interrupted training and its state; None where it was stopped before the first checkpoint."""
     folder = PopulationFolder(path)
     names = folder.names()
     if not folder.checkpoint.exists() and all(folder.run(name).metrics.exists() for name in names):
         raise UserError(f"{path} is finished: there is nothing to go on with")
-    if not folder.checkpoint.exists():  # stopped before the first one
-        configs = [_read(folder.run(name)) for name in names]
-        return Population(configs, names, folder), State.initial(build(configs), configs[0].training.epochs)
+    if not folder.checkpoint.exists():
+        return Population([_read(folder.run(name)) for name in names], names, folder), None
     state, members = checkpoint.load_state(folder.checkpoint)
     configs = [_read(folder.run(name)) for name in members]
     for run, config, wanted in zip(map(folder.run, members), configs, members.values(), strict=True):
