@@ -67,6 +67,16 @@ def test_times_on_the_grid_stay_where_they_are(times: np.ndarray, step: float) -
     assert torch.equal(on_grid(once, step, "nearest"), once)
 
 
+@pytest.mark.parametrize("rounding", ["nearest", "floor"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("step", [*STEPS, 0.1, 0.3])
+def test_a_multiple_of_the_step_is_not_moved(step: float, dtype: torch.dtype, rounding: str) -> None:
+    """Such as 13 times 0.05, which is 0.64999998 in float32."""
+    times = (torch.arange(-3000, 3000, dtype=torch.float64) * step).to(dtype)
+    moved = (on_grid(times, step, rounding) - times).double() / step  # type: ignore[arg-type]
+    assert float(moved.abs().max()) < 1e-3
+
+
 def test_what_is_recorded_in_one_layer_is_what_arrives_in_the_next() -> None:
     """Once on the grid: nothing that comes before the clock reaches the next layer."""
     config = configured({"time_resolution.step": 0.25, "spike_time.jitter": 0.1})

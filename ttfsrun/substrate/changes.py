@@ -36,11 +36,19 @@ def silenced(value: Any, drawn: Any, unit: Any) -> Any:
 def on_grid(value: Any, step: Any, rounding: Rounding, highest: int | None = None) -> Any:
     """The multiple of `step` nearest to the value (of two, the even one), or the next one below.
 
+    A value that is a multiple but for the rounding of its type stays where it is.
     highest: at most so many steps away from 0.
     """
-    steps = value / step
-    steps = steps.round() if rounding == "nearest" else steps.floor()
+    steps = (value / step).round() if rounding == "nearest" else _steps_below(value, step)
     return (steps if highest is None else steps.clamp(-highest, highest)) * step
+
+
+def _steps_below(value: Any, step: Any) -> Any:
+    """How many whole steps there are up to a value; of a multiple, all of them, whichever way it was rounded."""
+    steps = value.double() / step
+    nearest = steps.round()
+    is_multiple = (nearest * step).to(value.dtype) == value
+    return steps.floor().where(~is_multiple, nearest).to(value.dtype)
 
 
 def normal_shift(
