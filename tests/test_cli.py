@@ -79,7 +79,15 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert done.stderr.split() == ["200", "points", *(f"seed.init={number}" for number in range(200))]
 
 
-@pytest.mark.parametrize("overrides", [[], ["experiment=mnist_16x16", "seed.init=3"], ["training/loss=squared_error"]])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["experiment=mnist_16x16", "seed.init=3"],
+        ["training/loss=squared_error"],
+        ["evaluation.conditions={yes: {seed.chip: 1}, off: {}, my chip: {substrate: brainscales2}}"],
+    ],
+)
 def test_the_printed_yaml_holds_the_configuration(overrides: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert called("config", *overrides) == 0
     printed = capsys.readouterr()

@@ -38,10 +38,10 @@ def _lines(tree: Tree, sources: Mapping[str, str], prefix: str = "") -> Iterator
     indent = "  " * prefix.count(".")
     for name, value in tree.items():
         if isinstance(value, dict) and value:
-            yield f"{indent}{name}:", None
+            yield f"{indent}{_scalar_or_list(name)}:", None
             yield from _lines(value, sources, f"{prefix}{name}.")
         else:
-            yield f"{indent}{name}: {_scalar_or_list(value)}", sources[prefix + name]
+            yield f"{indent}{_scalar_or_list(name)}: {_scalar_or_list(value)}", sources[prefix + name]
 
 
 def _scalar_or_list(value: Any) -> str:
