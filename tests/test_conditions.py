@@ -49,6 +49,8 @@ def test_every_perturbed_condition_goes_on_to_the_further_chips_unless_it_names_
     assert names[:3] == [("own", 0), ("own, other chips", 7), ("own, other chips", 8)]
     assert names[3:6] == [("simulation", 0), ("elsewhere", 5), ("elsewhere", 6)]
     assert names.count(("noisy, other chips", 7)) == 2
+    one = described("evaluation.conditions={elsewhere: {seed.chip: 5}}", "evaluation.chips=[7]")
+    assert one == [("own", {}, 0), ("own, other chips", {}, 7), ("elsewhere", {}, 5)]
 
 
 def test_a_named_substrate_is_written_out_so_that_its_file_may_change_later() -> None:
@@ -56,6 +58,27 @@ def test_a_named_substrate_is_written_out_so_that_its_file_may_change_later() ->
     frozen = config.evaluation.conditions["chip"]["substrate"]
     assert frozen["weight"]["bits"] == 6
     assert conditions_of(config)[1].config.substrate == compose(["substrate=brainscales2"]).substrate
+
+
+@pytest.mark.parametrize("first", ["substrate: brainscales2", "substrate.v_th.chip_std: 0.3"])
+def test_a_single_setting_goes_over_the_file_in_whatever_order_they_stand(first: str) -> None:
+    words = sorted(("substrate: brainscales2", "substrate.v_th.chip_std: 0.3"), key=lambda word: word != first)
+    substrate = conditions_of(compose([f"evaluation.conditions={{chip: {{{', '.join(words)}}}}}"]))[1].config.substrate
+    assert (substrate.v_th.chip_std, substrate.weight.bits) == (0.3, 6)
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("{seed.chip: []}", "seed.chip=[]: a list of no values makes no condition"),
+        ("{substrate.v_th.chip_std.0: 0.3}", "substrate.v_th.chip_std.0=0.3: unknown key"),
+        ("{5: 3}", "5=3: unknown key"),
+    ],
+)
+def test_a_condition_that_would_do_nothing_is_refused(condition: str, told: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        compose([f"evaluation.conditions={{a: {condition}}}"])
+    assert f"evaluation.conditions.a: {told}" in str(refusal.value)
 
 
 def test_conditions_are_part_of_a_point_s_id() -> None:

@@ -150,13 +150,17 @@ class Composer:
         return self._checked(self._settings(words), words)
 
     def _frozen(self, settings: Tree) -> Tree:
-        """The settings with the yaml files that conditions name written out, so that they can change no more."""
+        """The settings with the yaml files that conditions name written out, so that they can change no more.
+
+        A file comes first and single settings over it, in whatever order they stand, as on the command line.
+        """
         conditions = lookup(settings, "evaluation.conditions")
         if not isinstance(conditions, dict):
             return settings
-        for changes in conditions.values():
+        for name, changes in conditions.items():
             if isinstance(changes, dict) and changes.get("substrate") in self.files.groups["substrate"]:
-                changes["substrate"] = self.preset("substrate", changes["substrate"])
+                preset = self.preset("substrate", changes["substrate"])
+                conditions[name] = {"substrate": preset} | {k: v for k, v in changes.items() if k != "substrate"}
         return settings
 
     def _checked(self, settings: Tree, words: Sequence[str]) -> Config:

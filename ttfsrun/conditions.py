@@ -13,7 +13,7 @@ yaml file of that group. Nothing that a training depends on can differ: it happe
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ class Condition:
 
 def conditions_of(config: Config) -> list[Condition]:
     """A configuration's conditions, its own first, each once for every chip."""
-    found = _on_chips(OWN, {}, config)
+    found = _on_chips(OWN, {}, config, config.evaluation.chips)
     settings = msgspec.to_builtins(config)
     for name, changes in config.evaluation.conditions.items():
         lists = {key for key, value in leaves(changes) if isinstance(value, list)}
@@ -60,7 +60,8 @@ def conditions_of(config: Config) -> list[Condition]:
             changed = msgspec.convert(_changed(settings, own), Config)
             if "seed.chip" in own and "substrate.chip.file" not in own:
                 changed = _on_chip(changed, changed.seed.chip)
-            found += _on_chips(name, varied, changed)
+            names_chip = "seed.chip" in own or own.get("substrate.chip.file") is not None
+            found += _on_chips(name, varied, changed, [] if names_chip else config.evaluation.chips)
     return found
 
 
@@ -70,8 +71,14 @@ def mistakes_in_conditions(settings: Tree, complaints: Complaints) -> list[str]:
     lines: list[str] = []
     for name, changes in conditions.items() if isinstance(conditions, dict) else ():
         wrong = [f"the name of the point's own condition is {OWN}; take another"] if name == OWN else []
+        empty = [key for key, value in leaves(changes) if value == []] if isinstance(changes, dict) else []
+        wrong += [f"{key}=[]: a list of no values makes no condition; give at least one" for key in empty]
         for own in _grid(changes) if isinstance(changes, dict) else ():
-            known = {key: value for key, value in own.items() if complaints.knows(key)}
+            known = {
+                key: value
+                for key, value in own.items()
+                if complaints.knows(key) and store(copied(settings), key, value)
+            }
             free = {key: value for key, value in known.items() if _is_free(key)}
             wrong += [complaints.unknown_key(key, value).line for key, value in own.items() if key not in known]
             wrong += [
@@ -105,12 +112,11 @@ def _changed(settings: Tree, own: Mapping[str, Any]) -> Tree:
     return tree
 
 
-def _on_chips(name: str, varied: dict[str, Any], config: Config) -> list[Condition]:
-    """A condition on its chip, and on the further ones unless it names chips itself."""
+def _on_chips(name: str, varied: dict[str, Any], config: Config, further: Sequence[int]) -> list[Condition]:
+    """A condition on its chip, and on further ones."""
     found = [Condition(name, {key: value for key, value in varied.items() if key != "seed.chip"}, config)]
-    if config.evaluation.perturbed and "seed.chip" not in varied:
-        chips = config.evaluation.chips
-        found += [Condition(f"{name}, other chips", varied, _on_chip(config, chip)) for chip in chips]
+    if config.evaluation.perturbed:
+        found += [Condition(f"{name}, other chips", varied, _on_chip(config, chip)) for chip in further]
     return found
 
 

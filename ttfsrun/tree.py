@@ -37,7 +37,7 @@ def leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict) and value:
             yield from leaves(value, f"{prefix}{name}.")
         else:
-            yield prefix + name, value
+            yield f"{prefix}{name}", value
 
 
 def copied(node: Any) -> Any:
