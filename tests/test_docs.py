@@ -1,4 +1,4 @@
-"""What docs/solver.md says is so: its numbers are those of the committed measurements, its picture is drawn."""
+"""What docs/ says is so: its numbers are those of the committed measurements, its files exist, its picture is drawn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ import sys
 from pathlib import Path
 from statistics import median
 
+import msgspec
 import pytest
+import yaml
+
+from ttfsrun.compose import compose
+from ttfsrun.conditions import conditions_of
+from ttfsrun.tree import leaves
 
 TOP = Path(__file__).parents[1]
 PAGE = (TOP / "docs" / "solver.md").read_text()
+SUBSTRATE = (TOP / "docs" / "substrate.md").read_text()
 MEASURED = TOP / "results" / "reference" / "solver"
 
 
@@ -68,3 +75,42 @@ def test_the_picture_is_drawn_and_the_derivative_in_it_is_near_the_difference(tm
     assert difference == pytest.approx(derivative, rel=0.1)
     subprocess.run([sys.executable, TOP / "docs" / "first_spike.py", tmp_path / "picture.png"], check=True)
     assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_the_cost_of_the_preset_is_the_largest_that_was_measured() -> None:
+    shapes = json.loads((MEASURED.parent / "substrate" / "cost.json").read_text())["shapes"]
+    rules = ("observed", "ideal", "same_draw")
+    worst = max(shape["brainscales2"]["ratios"][rule] for shape in shapes.values() for rule in rules)
+    assert f"takes {worst:.2f} times as\nlong as an ideal one, or less" in SUBSTRATE
+
+
+def test_every_setting_of_the_substrate_is_in_the_table() -> None:
+    table = " ".join(line for line in SUBSTRATE.splitlines() if line.startswith("| `"))
+    ideal = compose([]).substrate
+    named = {f"{group}.{key}" for group, keys in re.findall(r"`(\w+)\.\{([^}]+)\}`", table) for key in keys.split(", ")}
+    named |= set(re.findall(r"`(\w+(?:\.\w+)?)`", table))
+    settings = [key for key, _ in leaves(msgspec.to_builtins(ideal)) if not key.startswith("chip.")]
+    assert [key for key in settings if key not in named] == []
+
+
+def test_every_file_that_the_page_on_substrates_names_exists() -> None:
+    linked = [TOP / "docs" / target for target in re.findall(r"\]\(([^)]+)\)", SUBSTRATE)]
+    named = [TOP / target for target in re.findall(r"`((?:conf|benchmarks)/[\w/]+\.\w+)`", SUBSTRATE)]
+    assert len(linked + named) >= 4
+    assert [path for path in linked + named if not path.exists()] == []
+
+
+@pytest.mark.parametrize(
+    "words", [line.split()[1:] for line in re.findall(r"^ttfsrun [^#\n]*", SUBSTRATE, re.MULTILINE)]
+)
+def test_every_command_of_the_page_on_substrates_composes(line: str) -> None:
+    _, verb, *overrides = line.split()
+    assert verb == "train"
+    compose(overrides)
+
+
+def test_the_conditions_of_the_page_are_conditions() -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", SUBSTRATE, re.DOTALL | re.MULTILINE)
+    conditions = yaml.safe_load(block)["evaluation"]["conditions"]
+    config = compose([f"evaluation.conditions={json.dumps(conditions)}".replace('"', "")])
+    assert len(conditions_of(config)) == 1 + 1 + 3 + 3 + 1
