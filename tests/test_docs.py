@@ -100,9 +100,7 @@ def test_every_file_that_the_page_on_substrates_names_exists() -> None:
     assert [path for path in linked + named if not path.exists()] == []
 
 
-@pytest.mark.parametrize(
-    "words", [line.split()[1:] for line in re.findall(r"^ttfsrun [^#\n]*", SUBSTRATE, re.MULTILINE)]
-)
+@pytest.mark.parametrize("line", re.findall(r"^ttfsrun [^#\n]*", SUBSTRATE, re.MULTILINE))
 def test_every_command_of_the_page_on_substrates_composes(line: str) -> None:
     _, verb, *overrides = line.split()
     assert verb == "train"
