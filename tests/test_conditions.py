@@ -9,10 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ttfsrun import experiment
+from ttfsrun.checkpoint import save_state
 from ttfsrun.compose import compose, expand
 from ttfsrun.conditions import conditions_of
 from ttfsrun.config import point_id
 from ttfsrun.errors import ConfigError
+from ttfsrun.experiment import load_samples
+from ttfsrun.training import Trainer
 
 CONDITIONS = (
     "evaluation.conditions={simulation: {evaluation.perturbed: false}, elsewhere: {seed.chip: [5, 6]}, "
@@ -157,3 +161,37 @@ def test_evaluating_under_a_condition_afterwards_gives_the_same_numbers(
     later = json.loads(output)["test"]
     later.pop("samples_per_second")
     assert later == record["test"]
+
+
+def test_no_chip_is_evaluated_on_twice() -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.chips=\[5, 5\]: a chip stands there twice"):
+        compose(["evaluation.chips=[5,5]"])
+    assert described("evaluation.chips=[4,0]") == [("own", {}, 0), ("own, other chips", {}, 4)]
+
+
+def test_networks_that_differ_in_more_than_seeds_have_no_mean_in_common(
+    ttfsrun: Callable[..., tuple[int, str, str]], tiny_overrides: tuple[str, ...], no_figures: None, tmp_path: Path
+) -> None:
+    sweep = "substrate.spike_time.jitter=0.0,0.3"
+    code, output, _ = ttfsrun("train", *tiny_overrides, sweep, "--out", tmp_path / "run")
+    assert code == 0
+    assert "mean" not in output
+    assert "mean, std of 2 networks" in ttfsrun("train", *tiny_overrides, "seed.init=0,1", "--out", tmp_path / "two")[1]
+
+
+def test_a_chip_file_that_changed_meanwhile_stops_a_training_from_going_on(
+    ttfsrun: Callable[..., tuple[int, str, str]], tiny_overrides: tuple[str, ...], no_figures: None, tmp_path: Path
+) -> None:
+    chip, run = tmp_path / "chip", tmp_path / "run"
+    strength, file = "substrate.v_th.chip_std=0.1", f"substrate.chip.file={chip / 'chip.safetensors'}"
+    assert ttfsrun("chip", *tiny_overrides, strength, "--out", chip)[0] == 0
+    assert ttfsrun("train", *tiny_overrides, strength, file, "--out", run)[0] == 0
+    config = compose([*tiny_overrides, strength, file])
+    trainer = Trainer([config], *(load_samples(config)[0][split] for split in ("train", "valid")))
+    save_state(run / "checkpoint.safetensors", trainer.state, {"": experiment._identity(config)})
+    assert ttfsrun("train", "--resume", run)[0] == 0
+    save_state(run / "checkpoint.safetensors", trainer.state, {"": experiment._identity(config)})
+    assert ttfsrun("chip", *tiny_overrides, strength, "seed.chip=1", "--out", chip, "--overwrite")[0] == 0
+    code, _, messages = ttfsrun("train", "--resume", run)
+    assert code == 2
+    assert "or the chip that it names, has been changed" in messages

@@ -116,7 +116,11 @@ def _on_chips(name: str, varied: dict[str, Any], config: Config, further: Sequen
     """A condition on its chip, and on further ones."""
     found = [Condition(name, {key: value for key, value in varied.items() if key != "seed.chip"}, config)]
     if config.evaluation.perturbed:
-        found += [Condition(f"{name}, other chips", varied, _on_chip(config, chip)) for chip in further]
+        found += [
+            Condition(f"{name}, other chips", varied, _on_chip(config, chip))
+            for chip in further
+            if chip != config.seed.chip
+        ]
     return found
 
 

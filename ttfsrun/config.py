@@ -185,16 +185,26 @@ class Training(Settings):
     keep: Annotated[Literal["best", "last"], Meta(description="the network to report: best validation, or the last")]
 
 
+Age = Annotated[int, Meta(ge=0, le=100_000)]
+
+
 class Evaluation(Settings):
     """Under what the trained network is looked at; training happens once for all of it."""
 
     perturbed: Annotated[bool, Meta(description="on the substrate, or in ideal simulation")]
     trials: Annotated[Count, Meta(description="repetitions with other trial-to-trial noise")]
-    age: Annotated[Annotated[int, Meta(ge=0)] | None, Meta(description="of the chip, in epochs; null: training.epochs")]
+    age: Annotated[
+        Annotated[int, Meta(ge=0, le=1_000_000)] | None,
+        Meta(description="of the chip, in epochs; null: training.epochs"),
+    ]
     chips: Annotated[list[SeedNumber], Meta(description="seeds of further chips to evaluate on")]
     conditions: Annotated[
         dict[str, dict[str, Any]], Meta(description="named: settings that differ, a list of values makes a grid")
     ]
+
+    def __post_init__(self) -> None:
+        if len(set(self.chips)) < len(self.chips):
+            raise ValueError(f"chips={self.chips}: a chip stands there twice")
 
 
 class Local(Settings, tag_field="name", tag="local"):
@@ -252,4 +262,5 @@ def point_id(config: Config) -> str:
     settings = msgspec.to_builtins(config)
     del settings["cluster"]
     settings["data"].pop("folder", None)
+    settings["substrate"] = {name: value for name, value in settings["substrate"].items() if value is not None}
     return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]

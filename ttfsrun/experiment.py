@@ -19,6 +19,7 @@ from ttfsrun.compose import Point, revise, revisions
 from ttfsrun.conditions import conditions_of
 from ttfsrun.config import Config, point_id
 from ttfsrun.errors import UserError
+from ttfsrun.files import sha256
 from ttfsrun.network import build
 from ttfsrun.neuron import keep_freed_memory, set_threads
 from ttfsrun.progress import display
@@ -166,11 +167,18 @@ def _interrupted(path: Path) -> tuple[Population, State | None]:
     state, members = checkpoint.load_state(folder.checkpoint)
     configs = [_read(folder.run(name)) for name in members]
     for run, config, wanted in zip(map(folder.run, members), configs, members.values(), strict=True):
-        if point_id(config) != wanted:
+        if _identity(config) != wanted:
             raise UserError(
-                f"{run.config} has been changed since {folder.checkpoint} was written: undo that, or train anew"
+                f"{run.config}, or the chip that it names, has been changed since {folder.checkpoint} was written: "
+                "undo that, or train anew"
             )
     return Population(configs, list(members), folder), state
+
+
+def _identity(config: Config) -> str:
+    """What an unfinished training must still be when it goes on: its point, on the same chip."""
+    file = config.substrate.chip.file
+    return point_id(config) if file is None else f"{point_id(config)} on {sha256(Path(file))}"
 
 
 def _read(run: RunFolder) -> Config:
@@ -180,7 +188,7 @@ def _read(run: RunFolder) -> Config:
 def _fit(trainer: Trainer, population: Population) -> None:
     """Train to the end. Whatever stops it, the state after the last whole epoch is on disk."""
     path = population.folder.checkpoint
-    members = dict(zip(population.names, map(point_id, population.configs), strict=True))
+    members = dict(zip(population.names, map(_identity, population.configs), strict=True))
     saved = time.monotonic()
     whole = trainer.state.copy()
     try:

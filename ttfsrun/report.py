@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from ttfsrun import checkpoint
@@ -12,6 +13,7 @@ from ttfsrun.conditions import Condition
 from ttfsrun.config import point_id
 from ttfsrun.neuron import get_threads
 from ttfsrun.portrait import draw_all, portrait
+from ttfsrun.records import SPLITS as SPLITS_OF_CONDITIONS
 from ttfsrun.records import Subject, measured, record, row_of
 from ttfsrun.results.folder import PopulationFolder
 from ttfsrun.training import SPLITS, Samples, State, Trainer, curve_metrics
@@ -54,7 +56,9 @@ def report(
         networks.append(_row(name, metrics))
         conditions.append(table.assign(run=name))
     draw_all(portraits, processes=get_threads())
-    return [*_summary(folder, pd.DataFrame(networks), pd.concat(conditions)), f"results: {folder.path}"]
+    seed = trainer.configs[0].seed
+    alike = len({point_id(msgspec.structs.replace(config, seed=seed)) for config in trainer.configs}) == 1
+    return [*_summary(folder, pd.DataFrame(networks), pd.concat(conditions), alike), f"results: {folder.path}"]
 
 
 def curve_table(state: State, p: int) -> pd.DataFrame:
@@ -67,8 +71,9 @@ def curve_table(state: State, p: int) -> pd.DataFrame:
 
 def condition_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per record; a chip is its seed, or the file that holds it."""
-    table = pd.DataFrame([row_of(record) for record in records])
-    return table.assign(chip=pd.Series([record["chip"] for record in records], dtype=object))
+    table = pd.DataFrame([row_of(record) for record in records], dtype=object)  # whole numbers stay what they are
+    measured = [key for key in table if str(key).startswith(SPLITS_OF_CONDITIONS)]
+    return table.astype(dict.fromkeys(measured, float))
 
 
 def _row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,8 +81,8 @@ def _row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {"run": name, **accuracies, "test_loss": metrics["test"]["loss"]}
 
 
-def _summary(folder: PopulationFolder, networks: pd.DataFrame, conditions: pd.DataFrame) -> list[str]:
-    """Each network's accuracies, and those of each condition; of several networks, the tables are written."""
+def _summary(folder: PopulationFolder, networks: pd.DataFrame, conditions: pd.DataFrame, alike: bool) -> list[str]:
+    """Each network's accuracies, and of those that are alike but for seeds the mean; of several, tables are written."""
     lines = [
         f"{row.run}  test {row.test_accuracy:.2%}  valid {row.valid_accuracy:.2%}".strip()
         for row in networks.itertuples()
@@ -87,6 +92,8 @@ def _summary(folder: PopulationFolder, networks: pd.DataFrame, conditions: pd.Da
         folder.write_table(networks)
     if several and more:
         folder.write_conditions(conditions[["run", *(key for key in conditions if key != "run")]])
+    if not alike:
+        return lines
     if several and not more:
         accuracy = 100 * networks["test_accuracy"]
         lines.append(f"test {accuracy.mean():.2f} +- {accuracy.std():.2f} % (mean, std of {len(networks)} networks)")

@@ -11,6 +11,7 @@ LARGEST = 1e30  # so that no setting is infinite
 Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 NonNegative = Annotated[float, Meta(ge=0, le=LARGEST)]
 TimeConstant = Annotated[float, Meta(ge=1e-6, le=1e6)]
+Spread = Annotated[float, Meta(ge=0, le=10)]  # of a log-normal factor
 Finite = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 DecayRate = Annotated[float, Meta(ge=0, lt=1)]

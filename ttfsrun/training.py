@@ -162,7 +162,8 @@ class Trainer:
         weights = [weight.requires_grad_() for weight in self.state.weights]
         network, limit = self.network.with_weights(weights), self.settings.gradient_limit or math.inf
         step = self.state.epoch * self.n_batches + batch - 1
-        layers = network(times, limit, self.substrates.during("training", step, writing=step, age=self.state.epoch))
+        operation = self.substrates.during("training", step, writing=step, age=self.state.epoch)
+        layers = network(times, limit, operation)
         losses, gradient = sample_losses(self.settings.loss, layers[-1], labels)
         self._require_finite(losses.sum(axis=1), "loss", batch)
         self._require_finite(gradient.sum((1, 2)).numpy(), "gradient of the loss", batch)
@@ -170,7 +171,7 @@ class Trainer:
         gradients = [_take_gradient(weight) for weight in weights]
         silent = [layer.detach() == math.inf for layer in layers]
         fractions = _shares(silent)
-        bumped = self._bump(silent)
+        bumped = self._bump([mask & ~operation.taken_away(n, mask) for n, mask in enumerate(silent)])
         for number, by_weight in enumerate(gradients, 1):
             self._require_finite(by_weight.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)
         adam_step(weights, gradients, self.state.moments, rates.masked_fill(bumped, 0), self.settings.optimizer)
@@ -185,10 +186,9 @@ class Trainer:
     def _bump(self, silent: list[Tensor]) -> Tensor:
         """Raise the weights of silent neurons in the first layer that has too many; which networks did so [P].
 
-        Neurons that cannot spike at all do not count.
+        silent [P, B, M]: without the spikes that cannot be there whatever the neurons do.
         """
         settings, state = self.settings.bumping, self.state.bumping
-        silent = [mask & usable[:, None] for mask, usable in zip(silent, self.substrates.usable, strict=True)]
         too_many = torch.from_numpy(_shares(silent)) > torch.tensor(settings.silent_fraction, dtype=torch.float64)
         bumped = too_many.any(dim=1)
         state.layer[~bumped] = -1

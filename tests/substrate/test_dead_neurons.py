@@ -81,12 +81,14 @@ def test_dead_neurons_are_not_bumped_and_do_not_count_as_silent(on_chip: OnChip,
     assert torch.equal(change, 0.125 * torch.tensor([0.0, 1, 1, 0, 0, 0, 0]).expand(5, 7))
 
 
-def test_without_their_being_known_they_would_be_bumped_for_ever(splits: dict[str, Samples]) -> None:
-    config = configured({"spike_time.loss": 1.0}, **with_bumps([0.2, 1.0]))  # silent all the same
-    trainer = Trainer([config], splits["train"], splits["valid"])
+@pytest.mark.parametrize(("strengths", "bumps"), [({"spike_time.loss": 1.0}, 0.0), ({"v_th.chip_mean": 1e6}, 0.125)])
+def test_neurons_that_stay_below_threshold_are_bumped_but_not_those_whose_spikes_are_lost(
+    strengths: dict[str, float], bumps: float, splits: dict[str, Samples]
+) -> None:
+    trainer = Trainer([configured(strengths, **with_bumps([0.2, 1.0]))], splits["train"], splits["valid"])
     before = trainer.state.weights[0].clone()
     trainer.run_epoch()
-    torch.testing.assert_close(trainer.state.weights[0] - before, torch.full((1, 5, 7), 0.125))
+    torch.testing.assert_close(trainer.state.weights[0] - before, torch.full((1, 5, 7), bumps))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -93,10 +93,10 @@ def log_normal_gain(where: Where, when: When, *, cv: float, stream: str, mix: tu
     return Perturbation(name=name, where=where, when=when, change=scaled, draw=draw, off=cv == 0, stream=stream)
 
 
-def loss(where: Where, when: When, *, p: float, name: str, silences: bool = False) -> Perturbation:
+def loss(where: Where, when: When, *, p: float, name: str) -> Perturbation:
     """Takes spikes away, each with probability p."""
 
     def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
         return random.random(shape) < p
 
-    return Perturbation(name=name, where=where, when=when, change=silenced, draw=draw, off=p == 0, silences=silences)
+    return Perturbation(name=name, where=where, when=when, change=silenced, draw=draw, off=p == 0, silences=True)

@@ -70,14 +70,6 @@ class Chip:
                 )
         return Chip(drawn)
 
-    def silent(self, config: Config) -> list[Array]:
-        """Which neurons of each layer can never spike, [M]."""
-        masks = [np.zeros(n_neurons, bool) for n_neurons in config.layer_sizes[1:]]
-        for perturbation in perturbations(config.substrate):
-            if perturbation.silences and perturbation.name in self.drawn:
-                masks = [mask | drawn[0] for mask, drawn in zip(masks, self.drawn[perturbation.name], strict=True)]
-        return masks
-
     def save(self, path: Path) -> None:
         arrays = {
             f"{name}.layer_{layer}": np.ascontiguousarray(array[0] if len(array) == 1 else array)

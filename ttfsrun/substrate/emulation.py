@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +28,6 @@ class Member:
     def __init__(self, config: Config, perturbed: bool) -> None:
         self.config = config
         self._latest = 0, Chip.of(config) if perturbed else Chip({})  # an age in epochs, and the chip then
-        self.silent = self._latest[1].silent(config)  # which neurons of each layer can never spike
         self.acting: dict[Where, list[Perturbation]] = {}
         for perturbation in perturbations(config.substrate) if perturbed else []:
             if not perturbation.off or perturbation.name in self._latest[1].drawn:
@@ -107,6 +105,16 @@ class Operation:
     def spikes(self, layer: int, times: Tensor) -> Tensor:
         """Spike times [P, B, M] as they arrive and are recorded."""
         return self._changed("spike_time", layer, times, times.shape[-2:])
+
+    def taken_away(self, layer: int, spikes: Tensor) -> Tensor:
+        """Which spikes of a layer [P, B, M] cannot be there whatever its neurons do: of dead ones, and lost ones."""
+        taken = torch.zeros(spikes.shape, dtype=torch.bool)
+        for p, member in enumerate(self.members):
+            for perturbation in member.acting.get("spike_time", ()):
+                if perturbation.silences:
+                    drawn = self._drawn(member, perturbation, layer, spikes.shape[1:], torch.bool)
+                    taken[p] |= torch.as_tensor(drawn)
+        return taken
 
     def weight(self, layer: int, weight: Tensor) -> Tensor:
         """Weights [P, N, M] as they are on the chip."""
@@ -202,9 +210,3 @@ class Emulation:
                 if perturbation.projects:
                     for weight in weights:
                         weight[p] = perturbation.change(weight[p], None, member.largest_weight(weight[p]))
-
-    @cached_property
-    def usable(self) -> list[Tensor]:
-        """Which neurons of each layer can spike at all, [P, M]."""
-        layers = zip(*(member.silent for member in self.members), strict=True)
-        return [torch.from_numpy(~np.stack(masks)) for masks in layers]

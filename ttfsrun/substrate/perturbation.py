@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 Where = Literal["input_time", "weight", "v_th", "v_leak", "tau_mem", "tau_syn", "spike_time"]
 When = Literal["always", "chip", "write", "batch", "sample"]
-Stage = Literal["always", "chip", "write", "held", "batch", "sample"]
+Stage = Literal["always", "chip", "write", "held", "batch", "sample", "clock"]
 
-STAGES: tuple[Stage, ...] = ("always", "chip", "write", "held", "batch", "sample")
+STAGES: tuple[Stage, ...] = ("always", "chip", "write", "held", "batch", "sample", "clock")
 Shape = tuple[int, ...]
 Change = Callable[[Any, Any, Any], Any]  # (value, drawn, unit) -> value
 
@@ -37,12 +37,12 @@ class Perturbation:
     draw: (random, shape) -> numpy array; without it, `drawn` is None.
     off: strengths are such that nothing is changed.
     stage: changes of one quantity are made in the order of `STAGES`; by default that of `when`. A synapse that is
-        `held` takes nothing that is written.
+        `held` takes nothing that is written; the `clock` comes after all noise.
     stream: perturbations of one stream draw the same numbers; by default the name.
     age: (random, drawn) -> drawn one epoch later, for a chip that changes.
     straight_through: the derivative is taken to be one (of steps, which have none that is of use).
     projects: training keeps the weights where this change would bring them.
-    silences: what is drawn tells which neurons can never spike.
+    silences: what is drawn tells which spikes are taken away.
     """
 
     name: str

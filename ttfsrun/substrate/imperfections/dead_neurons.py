@@ -18,4 +18,4 @@ class Settings(kinds.Settings):
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:
-    return [loss("spike_time", "chip", p=settings.p, name="dead_neurons", silences=True)]
+    return [loss("spike_time", "chip", p=settings.p, name="dead_neurons")]

@@ -14,7 +14,7 @@ from ttfsrun.substrate.perturbation import Perturbation
 class Settings(kinds.Settings):
     """Mismatch of the membrane time constants."""
 
-    chip_cv: Annotated[kinds.NonNegative, Meta(description="std over mean, from neuron to neuron of a chip")]
+    chip_cv: Annotated[kinds.Spread, Meta(description="std over mean, from neuron to neuron of a chip")]
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:

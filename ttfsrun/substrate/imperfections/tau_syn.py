@@ -15,7 +15,7 @@ from ttfsrun.substrate.perturbation import Perturbation
 class Settings(kinds.Settings):
     """Mismatch of the synaptic time constants."""
 
-    chip_cv: Annotated[kinds.NonNegative, Meta(description="std over mean, from neuron to neuron of a chip")]
+    chip_cv: Annotated[kinds.Spread, Meta(description="std over mean, from neuron to neuron of a chip")]
     correlation: Annotated[float, Meta(ge=-1, le=1, description="of the logarithms of a neuron's tau_syn and tau_mem")]
 
 

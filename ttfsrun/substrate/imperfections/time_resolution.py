@@ -31,7 +31,7 @@ def _grid(where: Where, settings: Settings) -> Perturbation:
         name=f"time_resolution.{where}",
         where=where,
         when="always",
-        stage="sample",  # after the noise, which comes before the clock
+        stage="clock",
         change=partial(_rounded, settings=settings),
         off=settings.step == 0,
         straight_through=True,
