@@ -23,7 +23,7 @@ from ttfsrun.files import sha256
 from ttfsrun.network import build
 from ttfsrun.neuron import keep_freed_memory, set_threads
 from ttfsrun.progress import display
-from ttfsrun.records import chip_files, measured, record
+from ttfsrun.records import Subject, chip_files, record
 from ttfsrun.report import report
 from ttfsrun.results.folder import PopulationFolder, RunFolder, default_folder, folder_names
 from ttfsrun.results.provenance import provenance
@@ -108,9 +108,10 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
             samples, source = load_samples(config)
             about = {"run": str(member.path), "settings": label, "id": point_id(config)}
             metrics: dict[str, Any] = about | {"network": config.training.keep}
+            subject = Subject(config, weights)
             for split, part in samples.items():
                 start = time.perf_counter()
-                metrics |= measured(config, weights, {split: part})
+                metrics[split] = subject.measured(split, part)
                 rate = metrics[split]["samples"] / (time.perf_counter() - start)
                 metrics[split]["samples_per_second"] = rate
             records = [record(condition, weights, samples) for condition in others]

@@ -78,7 +78,7 @@ def _decision_map(data: YinYang, subject: Subject, test: Samples) -> DecisionMap
     output = _run(subject, torch.from_numpy(points))[-1][0].numpy().reshape(GRID, GRID, -1)
     span = data.encoding.t_late - data.encoding.t_early
     tested = pd.DataFrame((test.times[:, :2] - data.encoding.t_early) / span, columns=["x", "y"])
-    tested = tested.assign(label=test.labels, decided=subject.trials("test", test)[0].decision)
+    tested = tested.assign(label=test.labels, decided=subject.trial("test", test).decision)
     return DecisionMap(side, output, Outline(data.r_small, data.r_big), tested)
 
 

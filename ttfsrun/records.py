@@ -35,15 +35,21 @@ class Subject:
         age = self.config.training.epochs if self.config.evaluation.age is None else self.config.evaluation.age
         return self.substrate.during(phase, step, age=age)
 
+    def trial(self, split: str, samples: Samples, number: int = 0) -> Evaluation:
+        """One evaluation on a split, with the noise of its number."""
+        loss, operations = self.config.training.loss, partial(self.during, f"{split} {number}")
+        size = None if self.substrate.ideal else self.config.training.batch_size
+        (result,) = evaluate(self.network, samples.times, samples.labels, loss, operations, size)
+        return result
+
     def trials(self, split: str, samples: Samples) -> list[Evaluation]:
         """As many as wanted where chance has a part in it, else one."""
-        loss = self.config.training.loss
-        size = None if self.substrate.ideal else self.config.training.batch_size
-        phases = [f"{split} {trial}" for trial in range(self.config.evaluation.trials if self.substrate.noisy else 1)]
-        return [
-            evaluate(self.network, samples.times, samples.labels, loss, partial(self.during, phase), size)[0]
-            for phase in phases
-        ]
+        n_trials = self.config.evaluation.trials if self.substrate.noisy else 1
+        return [self.trial(split, samples, number) for number in range(n_trials)]
+
+    def measured(self, split: str, samples: Samples) -> dict[str, Any]:
+        """The metrics over all trials."""
+        return metrics_over(self.trials(split, samples))
 
 
 def metrics_over(trials: Sequence[Evaluation]) -> dict[str, Any]:
@@ -53,15 +59,10 @@ def metrics_over(trials: Sequence[Evaluation]) -> dict[str, Any]:
     return pooled(trials).metrics() | {"trials": len(trials), "accuracy_std": spread}
 
 
-def measured(config: Config, weights: Sequence[Tensor], samples: dict[str, Samples]) -> dict[str, Any]:
-    """Metrics of each split, under the configuration's own condition."""
-    subject = Subject(config, weights)
-    return {split: metrics_over(subject.trials(split, part)) for split, part in samples.items()}
-
-
 def record(condition: Condition, weights: Sequence[Tensor], samples: dict[str, Samples]) -> dict[str, Any]:
     """A network under a condition that is not its own."""
-    return condition.as_record() | measured(condition.config, weights, {split: samples[split] for split in SPLITS})
+    subject = Subject(condition.config, weights)
+    return condition.as_record() | {split: subject.measured(split, samples[split]) for split in SPLITS}
 
 
 def row_of(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ttfsrun.config import point_id
 from ttfsrun.neuron import get_threads
 from ttfsrun.portrait import draw_all, portrait
 from ttfsrun.records import SPLITS as SPLITS_OF_CONDITIONS
-from ttfsrun.records import Subject, measured, record, row_of
+from ttfsrun.records import Subject, record, row_of
 from ttfsrun.results.folder import PopulationFolder
 from ttfsrun.training import SPLITS, Samples, State, Trainer, curve_metrics
 
@@ -33,11 +33,12 @@ def report(
     networks, conditions, portraits = [], [], []
     for p, (name, config, (own, *others)) in enumerate(zip(names, trainer.configs, plans, strict=True)):
         run, weights = folder.run(name), [weight[p : p + 1] for weight in chosen.weights]
+        subject = Subject(config, weights)
         metrics: dict[str, Any] = {
             "id": point_id(config),
             "network": keep,
             "epoch": int(state.best_epoch[p]) if keep == "best" else state.epoch,
-            **measured(config, weights, samples),
+            **{split: subject.measured(split, part) for split, part in samples.items()},
             "conditions": [record(condition, weights, samples) for condition in others],
             "seconds": state.seconds,
             "population": len(names),
@@ -51,7 +52,7 @@ def report(
         table = condition_table(records)
         if others:
             run.write_conditions(table)
-        portraits.append((portrait(Subject(config, weights), samples["test"], records, curves), str(run.figures)))
+        portraits.append((portrait(subject, samples["test"], records, curves), str(run.figures)))
         run.write_metrics(metrics)
         networks.append(_row(name, metrics))
         conditions.append(table.assign(run=name))

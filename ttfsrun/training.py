@@ -171,7 +171,7 @@ class Trainer:
         gradients = [_take_gradient(weight) for weight in weights]
         silent = [layer.detach() == math.inf for layer in layers]
         fractions = _shares(silent)
-        bumped = self._bump([mask & ~operation.taken_away(n, mask) for n, mask in enumerate(silent)])
+        bumped = self._bump([operation.silent_by_itself(layer, mask) for layer, mask in enumerate(silent)])
         for number, by_weight in enumerate(gradients, 1):
             self._require_finite(by_weight.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)
         adam_step(weights, gradients, self.state.moments, rates.masked_fill(bumped, 0), self.settings.optimizer)
@@ -186,7 +186,7 @@ class Trainer:
     def _bump(self, silent: list[Tensor]) -> Tensor:
         """Raise the weights of silent neurons in the first layer that has too many; which networks did so [P].
 
-        silent [P, B, M]: without the spikes that cannot be there whatever the neurons do.
+        silent [P, B, M]: by themselves; no weight brings back what is lost.
         """
         settings, state = self.settings.bumping, self.state.bumping
         too_many = torch.from_numpy(_shares(silent)) > torch.tensor(settings.silent_fraction, dtype=torch.float64)

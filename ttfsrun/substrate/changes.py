@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from ttfsrun.substrate.perturbation import Perturbation, Shape, Stage, When, Where
+from ttfsrun.substrate.perturbation import Perturbation, Shape, When, Where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,18 +51,14 @@ def _steps_below(value: Any, step: Any) -> Any:
     return steps.floor().where(~is_multiple, nearest).to(value.dtype)
 
 
-def normal_shift(
-    where: Where, when: When, *, std: float, mean: float = 0.0, name: str | None = None, stage: Stage | None = None
-) -> Perturbation:
+def normal_shift(where: Where, when: When, *, std: float, mean: float = 0.0, name: str | None = None) -> Perturbation:
     """Adds a normal deviation, in the unit of the quantity."""
 
     def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
         return mean + std * random.standard_normal(shape)
 
     off = std == 0 and mean == 0
-    return Perturbation(
-        name=name or f"{where}.{when}", where=where, when=when, change=shifted, draw=draw, off=off, stage=stage
-    )
+    return Perturbation(name=name or f"{where}.{when}", where=where, when=when, change=shifted, draw=draw, off=off)
 
 
 def normal_gain(where: Where, when: When, *, cv: float, name: str | None = None) -> Perturbation:

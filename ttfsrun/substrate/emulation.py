@@ -106,15 +106,14 @@ class Operation:
         """Spike times [P, B, M] as they arrive and are recorded."""
         return self._changed("spike_time", layer, times, times.shape[-2:])
 
-    def taken_away(self, layer: int, spikes: Tensor) -> Tensor:
-        """Which spikes of a layer [P, B, M] cannot be there whatever its neurons do: of dead ones, and lost ones."""
-        taken = torch.zeros(spikes.shape, dtype=torch.bool)
+    def silent_by_itself(self, layer: int, silent: Tensor) -> Tensor:
+        """Where the neurons of a layer are silent [P, B, M], but for dead ones and lost spikes."""
         for p, member in enumerate(self.members):
             for perturbation in member.acting.get("spike_time", ()):
                 if perturbation.silences:
-                    drawn = self._drawn(member, perturbation, layer, spikes.shape[1:], torch.bool)
-                    taken[p] |= torch.as_tensor(drawn)
-        return taken
+                    taken = self._drawn(member, perturbation, layer, silent.shape[1:], torch.bool)
+                    silent = silent.index_put((torch.tensor(p),), silent[p] & ~torch.as_tensor(taken))
+        return silent
 
     def weight(self, layer: int, weight: Tensor) -> Tensor:
         """Weights [P, N, M] as they are on the chip."""

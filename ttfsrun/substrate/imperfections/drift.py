@@ -33,7 +33,9 @@ def perturbations(settings: Settings) -> list[Perturbation]:
     acts: dict[Where, Change] = {"v_th": shifted, "weight": scaled}
 
     def calibrated(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        return 0 * random.random(shape)
+        import numpy as np  # here: a mistake in a setting is told without it
+
+        return np.zeros(shape)
 
     def an_epoch_later(random: np.random.Generator, drawn: NDArray[Any]) -> NDArray[Any]:
         return kept * drawn + added * random.standard_normal(drawn.shape)
