@@ -16,8 +16,9 @@ from safetensors.numpy import save_file
 import ttfsrun
 from ttfsrun import cli
 from ttfsrun.compose import compose, expand, sources
-from ttfsrun.config import Config, point_id
+from ttfsrun.config import Config
 from ttfsrun.errors import RunFailed, UserError
+from ttfsrun.identity import point_id
 from ttfsrun.substrate.chip import Chip
 
 ROOT = Path(ttfsrun.__file__).resolve().parent.parent

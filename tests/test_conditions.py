@@ -13,9 +13,9 @@ from ttfsrun import experiment
 from ttfsrun.checkpoint import save_state
 from ttfsrun.compose import compose, expand
 from ttfsrun.conditions import conditions_of
-from ttfsrun.config import point_id
 from ttfsrun.errors import ConfigError
 from ttfsrun.experiment import load_samples
+from ttfsrun.identity import point_id
 from ttfsrun.training import Trainer
 
 CONDITIONS = (

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from ttfsrun.compose import ConfigError, compose
-from ttfsrun.config import Config, point_id
+from ttfsrun.config import Config
+from ttfsrun.identity import point_id
 from ttfsrun.tree import leaves
 
 Tiny = Callable[..., Config]

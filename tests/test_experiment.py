@@ -19,10 +19,11 @@ from safetensors.torch import load_file, save_file
 
 from ttfsrun import checkpoint, experiment
 from ttfsrun.compose import compose, conf_dir
-from ttfsrun.config import Config, Mnist, point_id
+from ttfsrun.config import Config, Mnist
 from ttfsrun.data import mnist
 from ttfsrun.data.dataset import DataError, Dataset, Split
 from ttfsrun.files import sha256
+from ttfsrun.identity import point_id
 from ttfsrun.network import build
 from ttfsrun.results.folder import FIGURES
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from ttfsrun.compose import expand
-from ttfsrun.config import point_id
+from ttfsrun.identity import point_id
 
 TOP = Path(__file__).parents[1]
 README = (TOP / "README.md").read_text()

@@ -17,7 +17,7 @@ from ttfsrun import checkpoint, report
 from ttfsrun.cli import main
 
 WITHOUT_FIGURES = "report.draw_all = lambda *args, **kwargs: None"
-EVERY_EPOCH = "experiment.CHECKPOINT_SECONDS = 0.0"
+EVERY_EPOCH = "fitting.CHECKPOINT_SECONDS = 0.0"
 PATIENCE = 60.0  # seconds
 
 #: Long enough that a signal meets it in the middle.
@@ -34,7 +34,7 @@ def start() -> Iterator[Start]:
     def run(*words: object, before: str = "pass") -> subprocess.Popen[str]:
         # What is started in the background inherits a deaf ear for interrupts.
         listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        imports = "import sys; from ttfsrun import cli, experiment, report"
+        imports = "import sys; from ttfsrun import cli, experiment, fitting, report"
         code = f"{listen}; {imports}; {WITHOUT_FIGURES}; {before}; sys.exit(cli.main())"
         argv = [sys.executable, "-c", code, *map(str, words)]
         environment = os.environ | {"FORCE_COLOR": "1"}  # as many continuous-integration services have it

@@ -113,9 +113,12 @@ class Composer:
         return {key: origins.find(key) or SCHEMA for key, _ in leaves(settings)}
 
     def revise(self, settings: Tree, overrides: Sequence[str]) -> Config:
-        """A configuration of plain values with overrides applied to it instead of to the yaml files."""
+        """A configuration of plain values with overrides applied to it instead of to the yaml files.
+
+        Where it once ran says nothing of where it runs now: `cluster` is always that of `conf/`.
+        """
         choices, values = self._sorted(overrides)
-        tree = copied(settings)
+        tree = copied(settings) | {"cluster": copied(lookup(self._settings([]), "cluster"))}
         for choice in choices:
             self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides)

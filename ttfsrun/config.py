@@ -7,12 +7,11 @@ potential, both as in `network.neuron`.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import Meta
 
+from ttfsrun.cluster import Debug, Local, Slurm
 from ttfsrun.settings import (
     Count,
     DecayRate,
@@ -207,12 +206,6 @@ class Evaluation(Settings):
             raise ValueError(f"chips={self.chips}: a chip stands there twice")
 
 
-class Local(Settings, tag_field="name", tag="local"):
-    """Run here."""
-
-    threads: Annotated[Count | None, Meta(description="null: all cores that this process may use")]
-
-
 class Seeds(Settings):
     """Apart, so that one can change while the others hold."""
 
@@ -230,7 +223,7 @@ class Config(Settings):
     training: Training
     substrate: Substrate
     evaluation: Evaluation
-    cluster: Local
+    cluster: Local | Debug | Slurm
     seed: Seeds
 
     def __post_init__(self) -> None:
@@ -255,12 +248,3 @@ class Config(Settings):
 def _one_per_layer(key: str, values: list[float], n_layers: int) -> None:
     if len(values) != n_layers:
         raise ValueError(f"{key}={values} has {len(values)} values for {n_layers} layers with weights")
-
-
-def point_id(config: Config) -> str:
-    """Hash of all settings that can change the numbers: not the paths, not where and with how many threads it runs."""
-    settings = msgspec.to_builtins(config)
-    del settings["cluster"]
-    settings["data"].pop("folder", None)
-    settings["substrate"] = {name: value for name, value in settings["substrate"].items() if value is not None}
-    return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]

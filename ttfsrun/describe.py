@@ -10,7 +10,7 @@ import msgspec
 import yaml
 
 from ttfsrun.compose import Point
-from ttfsrun.config import point_id
+from ttfsrun.identity import point_id
 from ttfsrun.tree import Tree
 
 if TYPE_CHECKING:

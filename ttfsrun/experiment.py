@@ -11,15 +11,16 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-import msgspec
 import torch
 
 from ttfsrun import checkpoint, data
 from ttfsrun.compose import Point, revise, revisions
 from ttfsrun.conditions import conditions_of
-from ttfsrun.config import Config, point_id
+from ttfsrun.config import Config
 from ttfsrun.errors import UserError
 from ttfsrun.files import sha256
+from ttfsrun.fitting import fit
+from ttfsrun.identity import OWN, point_id, shared
 from ttfsrun.network import build
 from ttfsrun.neuron import keep_freed_memory, set_threads
 from ttfsrun.progress import display
@@ -28,25 +29,8 @@ from ttfsrun.report import report
 from ttfsrun.results.folder import PopulationFolder, RunFolder, default_folder, folder_names
 from ttfsrun.results.provenance import provenance
 from ttfsrun.training import Diverged, Samples, State, Trainer
-from ttfsrun.tree import leaves
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT_SECONDS = 30.0  # an unforeseen end loses no more than this, and the running epoch
-
-#: Settings that each network of a population may have its own value of.
-OWN = (
-    "seed",
-    "evaluation",
-    "network.neuron",
-    "network.init",
-    "substrate",
-    "training.backward",
-    "training.optimizer.learning_rate",
-    "training.perturbed",
-    "training.schedule",
-    "training.input_noise",
-)
 
 
 @dataclass(frozen=True)
@@ -81,7 +65,9 @@ def train(points: Sequence[Point], *, out: Path | None, overwrite: bool, resume:
             run.write_config(config)
     trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
     try:
-        _fit(trainer, population)
+        members = dict(zip(population.names, map(_identity, population.configs), strict=True))
+        with display(trainer) as shown:
+            fit(trainer, population.folder.checkpoint, members, shown)
         lines = report(trainer, population.folder, population.names, plans, samples, origin)
     except Diverged:
         raise  # it would again
@@ -137,7 +123,7 @@ def load_samples(config: Config) -> tuple[dict[str, Samples], dict[str, str]]:
 
 def _new(points: Sequence[Point], out: Path | None) -> Population:
     configs = [point.config for point in points]
-    common = [_common(config) for config in configs]
+    common = [shared(config) for config in configs]
     for point, settings in zip(points, common, strict=True):
         for key, value in settings.items():
             if value != common[0][key]:
@@ -149,12 +135,6 @@ def _new(points: Sequence[Point], out: Path | None) -> Population:
         raise UserError(f"{len(points)} points, but some are the same: each has a folder of its own, so name it once")
     folder = PopulationFolder(out or default_folder(configs))
     return Population(configs, folder_names([point.label for point in points]), folder)
-
-
-def _common(config: Config) -> dict[str, Any]:
-    """The settings, by dotted key, that all networks of a population share."""
-    settings = msgspec.to_builtins(config)
-    return {key: value for key, value in leaves(settings) if not key.startswith(OWN)}
 
 
 def _interrupted(path: Path) -> tuple[Population, State | None]:
@@ -184,24 +164,3 @@ def _identity(config: Config) -> str:
 
 def _read(run: RunFolder) -> Config:
     return revise(run.read_settings(), [])
-
-
-def _fit(trainer: Trainer, population: Population) -> None:
-    """Train to the end. Whatever stops it, the state after the last whole epoch is on disk."""
-    path = population.folder.checkpoint
-    members = dict(zip(population.names, map(_identity, population.configs), strict=True))
-    saved = time.monotonic()
-    whole = trainer.state.copy()
-    try:
-        with display(trainer) as shown:
-            while trainer.state.epoch < trainer.settings.epochs:
-                start = time.perf_counter()
-                trainer.run_epoch(shown.after_batch)
-                trainer.state.seconds += time.perf_counter() - start
-                whole = trainer.state.copy()
-                shown.after_epoch()
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    checkpoint.save_state(path, whole, members)
-                    saved = time.monotonic()
-    finally:
-        checkpoint.save_state(path, whole, members)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ttfsrun import checkpoint
 from ttfsrun.conditions import Condition
-from ttfsrun.config import point_id
+from ttfsrun.identity import point_id
 from ttfsrun.neuron import get_threads
 from ttfsrun.portrait import draw_all, portrait
 from ttfsrun.records import SPLITS as SPLITS_OF_CONDITIONS

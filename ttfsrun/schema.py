@@ -16,7 +16,7 @@ from msgspec.inspect import FloatType, IntType
 from ttfsrun.config import Config
 from ttfsrun.settings import LARGEST
 
-NAMED = {"evaluation.conditions"}  # groups whose keys are names that the user gives
+NAMED = {"cluster.sbatch", "evaluation.conditions"}  # groups whose keys are names that the user gives
 BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
@@ -102,7 +102,9 @@ def _in_words(kind: Any) -> str:
     if is_struct(kind):
         return f"settings with the keys {', '.join(fields(kind))}"
     if get_origin(kind) is dict:
-        return "groups of settings, each under a name of your own: {name: {key: value, ...}, ...}"
+        if get_origin(get_args(kind)[1]) is dict:
+            return "groups of settings, each under a name of your own: {name: {key: value, ...}, ...}"
+        return "values, each under its name: {name: value, ...}"
     if get_origin(kind) is list:
         return f"a list, each entry {expected(get_args(kind)[0])}"
     info = msgspec.inspect.type_info(kind)

@@ -29,7 +29,11 @@ from ttfsrun.substrate.emulation import Emulation
 
 
 class Diverged(RunFailed):
-    """A loss or a gradient is no longer a number."""
+    """A loss or a gradient of one network of the population is no longer a number."""
+
+    def __init__(self, text: str, network: int) -> None:
+        super().__init__(text)
+        self.network = network
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,26 @@ class State:
     def copy(self) -> State:
         """A snapshot that further training does not touch."""
         return deepcopy(self)
+
+    def of(self, networks: Sequence[int]) -> State:
+        """The state of some of the networks: they go on as if the others had never been there."""
+        chosen = torch.tensor(networks, dtype=torch.int64)
+
+        def part(layers: list[Tensor]) -> list[Tensor]:
+            return [layer[chosen] for layer in layers]
+
+        moments = Moments(part(self.moments.first), part(self.moments.second), self.moments.steps[chosen])
+        return State(
+            epoch=self.epoch,
+            weights=part(self.weights),
+            moments=moments,
+            bumping=Bumping(self.bumping.layer[chosen], self.bumping.value[chosen]),
+            best_weights=part(self.best_weights),
+            best_score=self.best_score[chosen],
+            best_epoch=self.best_epoch[chosen],
+            curves=self.curves[:, chosen],
+            seconds=self.seconds * len(networks) / len(self.best_epoch),
+        )
 
 
 class Trainer:
@@ -204,11 +228,13 @@ class Trainer:
     def _require_finite(self, values: NDArray[Any], what: str, batch: int) -> None:
         wrong = np.flatnonzero(~np.isfinite(values))
         if len(wrong):
-            seed = self.configs[wrong[0]].seed.init
+            network = int(wrong[0])
+            seed = self.configs[network].seed.init
             raise Diverged(
                 f"the {what} is {values[wrong[0]]} in epoch {self.state.epoch + 1}, batch {batch} "
                 f"(network with seed.init={seed}): lower training.optimizer.learning_rate or "
-                "training.gradient_limit, or training.bumping.value if neurons stay silent whatever is added"
+                "training.gradient_limit, or training.bumping.value if neurons stay silent whatever is added",
+                network,
             )
 
     def _keep_best(self, p: int, result: Evaluation) -> None:

@@ -14,9 +14,10 @@ import msgspec
 import pandas as pd
 import yaml
 
-from ttfsrun.config import Config, point_id
+from ttfsrun.config import Config
 from ttfsrun.errors import UserError
 from ttfsrun.files import write_whole
+from ttfsrun.identity import point_id
 
 DEFAULT = Path("results/runs")
 FIGURES = ("conditions", "confusion", "curves", "decision_map", "raster")  # a run's pictures, and their tables

@@ -1,0 +1,45 @@
+"""A training from where it stands to its end, with checkpoints on the way: whatever stops it, little is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from ttfsrun import checkpoint
+from ttfsrun.training import Trainer
+
+CHECKPOINT_SECONDS = 30.0  # an unforeseen end loses no more than this, and the running epoch
+
+
+class Audience(Protocol):
+    """Is told how a training goes."""
+
+    def after_batch(self, batch: int) -> None:
+        """`batch` batches of the running epoch are done."""
+
+    def after_epoch(self) -> None:
+        """The state of the trainer holds one more epoch."""
+
+
+def fit(trainer: Trainer, path: Path, members: Mapping[str, str], audience: Audience) -> None:
+    """Train to the end. Whatever stops it, the state after the last whole epoch is on disk and in the trainer.
+
+    members: as `checkpoint.save_state` has them.
+    """
+    saved = time.monotonic()
+    whole = trainer.state.copy()
+    try:
+        while trainer.state.epoch < trainer.settings.epochs:
+            start = time.perf_counter()
+            trainer.run_epoch(audience.after_batch)
+            trainer.state.seconds += time.perf_counter() - start
+            whole = trainer.state.copy()
+            audience.after_epoch()
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                checkpoint.save_state(path, whole, members)
+                saved = time.monotonic()
+    finally:
+        trainer.state = whole
+        checkpoint.save_state(path, whole, members)

@@ -1,0 +1,55 @@
+"""Files of lines that are only ever appended to: each line is on disk before the next thing happens.
+
+A process can die in the middle of a line. Readers skip what is no whole line, and a writer that finds one
+begins a new line after it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def append(path: Path, entry: Any) -> None:
+    """Add one entry (a struct or plain values) as a line of JSON, and wait until it is on disk.
+
+    An OSError (a full disk, a folder that may not be written) leaves the file without the entry.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = msgspec.json.encode(entry) + b"\n"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        _write(handle, (b"\n" if torn else b"") + line)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(handle: int, content: bytes) -> None:
+    """In one piece where the system takes it so: then lines of two writers cannot mix."""
+    written = 0
+    while written < len(content):
+        written += os.write(handle, content[written:])
+
+
+def entries(path: Path, kind: type[T]) -> Iterator[T]:
+    """The whole lines of a file as structs; none where there is no file. Torn and foreign lines are skipped."""
+    decoder = msgspec.json.Decoder(kind)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for line in content.split(b"\n"):
+        if line:
+            try:
+                yield decoder.decode(line)
+            except msgspec.MsgspecError:
+                continue

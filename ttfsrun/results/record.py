@@ -1,0 +1,48 @@
+"""What a sweep keeps of a point: one line of JSON, written by the process that ran it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Reason = Literal["error", "out of memory", "time-out", "node failure", "cancelled"]
+REASONS: tuple[Reason, ...] = ("error", "out of memory", "time-out", "node failure", "cancelled")
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """How a point was computed. Nothing here can change a number, so none of it is part of a result."""
+
+    seconds: float  # the point's share of the time that its population took
+    memory_mb: float  # the most that its process ever held
+    population: int  # networks that were trained with it
+    threads: int
+    host: str
+    job: str | None  # of the scheduler, with the array task: 1234_5
+    package: str  # checksum of the package's files
+    made_by: dict[str, Any]  # see `results.provenance`
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at one point.
+
+    result, of a point that is done: epoch and network (which is reported), train, valid, test (metrics of its own
+    condition), perturbed, chip, conditions (records of the others, as in a run's metrics.json), data (its source).
+    """
+
+    point: str
+    training: str
+    status: Literal["done", "failed"]
+    time: float  # at which it was written, in seconds since 1970
+    result: dict[str, Any] | None = None
+    reason: Reason | None = None  # of a failure, with its message and a short traceback
+    message: str | None = None
+    traceback: str | None = None
+    execution: Execution
+
+
+class Curves(msgspec.Struct, frozen=True, kw_only=True):
+    """The learning curves of one point: curves[split][metric] has a value for each epoch."""
+
+    point: str
+    curves: dict[str, dict[str, list[float | None]]]

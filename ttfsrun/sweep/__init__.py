@@ -1,0 +1,1 @@
+"""Grids of points: expanded, planned, dispatched, watched. Only `execute` and `child` import torch."""
