@@ -16,7 +16,7 @@ import torch
 from ttfsrun import checkpoint, data
 from ttfsrun.compose import Point, revise, revisions
 from ttfsrun.conditions import conditions_of
-from ttfsrun.config import Config
+from ttfsrun.config import Config, Mnist, YinYang
 from ttfsrun.errors import UserError
 from ttfsrun.files import sha256
 from ttfsrun.fitting import fit
@@ -105,18 +105,28 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def use_threads(config: Config) -> None:
-    """The kernels use as many as the configuration says, else as this process may; torch, with little to do, one."""
-    set_threads(config.cluster.threads or len(os.sched_getaffinity(0)))
+    """As many as the configuration says, else as this process may use."""
+    share_cores(config.cluster.threads or len(os.sched_getaffinity(0)))
+
+
+def share_cores(threads: int) -> None:
+    """The kernels use as many threads; torch, with little to do, one."""
+    set_threads(threads)
     torch.set_num_threads(1)
     keep_freed_memory()
 
 
 def load_samples(config: Config) -> tuple[dict[str, Samples], dict[str, str]]:
     """The encoded splits (train, valid, test), and where the data come from."""
-    dataset = data.load(config.data)
+    return encoded(config.data)
+
+
+def encoded(settings: YinYang | Mnist) -> tuple[dict[str, Samples], dict[str, str]]:
+    """As `load_samples`, of the `data` settings alone."""
+    dataset = data.load(settings)
     splits = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
     encoded = {
-        name: Samples(data.encode(split.values, config.data.encoding), split.labels) for name, split in splits.items()
+        name: Samples(data.encode(split.values, settings.encoding), split.labels) for name, split in splits.items()
     }
     return encoded, dataset.source
 

@@ -6,7 +6,7 @@ Each is a hash of settings. None knows paths, or where and with how many threads
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -44,6 +44,11 @@ def training_id(config: Config, files: Mapping[str, str] = NO_FILES) -> str:
     return _hash(_of_training(_with_checksums(msgspec.to_builtins(config), files)))
 
 
+def shape_id(config: Config) -> str:
+    """Hash of what the networks of one population have in common."""
+    return _hash(shared(config))
+
+
 def shared(config: Config) -> dict[str, Any]:
     """The settings, by dotted key, that all networks of a population have in common."""
     settings = {name: value for name, value in msgspec.to_builtins(config).items() if name != "cluster"}
@@ -57,21 +62,21 @@ def chip_files(config: Config) -> list[str]:
     return list(dict.fromkeys(file for file in files if file is not None))
 
 
-def with_chip_files(settings: Tree, names: Mapping[str, str], key: str = "") -> Tree:
-    """The settings with other names for the chip files."""
+def with_chip_files(settings: Tree, name: Callable[[str], str], key: str = "") -> Tree:
+    """The settings with another name for each chip file."""
 
-    def renamed(name: str, value: Any) -> Any:
+    def renamed(inner: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return with_chip_files(value, names, f"{key}.{name}")
-        if not f"{key}.{name}".endswith(CHIP_FILE):
+            return with_chip_files(value, name, inner)
+        if value is None or not inner.endswith(CHIP_FILE):
             return value
-        return [names.get(file, file) for file in value] if isinstance(value, list) else names.get(value, value)
+        return [file and name(file) for file in value] if isinstance(value, list) else name(value)
 
-    return {name: renamed(name, value) for name, value in settings.items()}
+    return {child: renamed(f"{key}.{child}", value) for child, value in settings.items()}
 
 
 def _with_checksums(settings: Tree, files: Mapping[str, str]) -> Tree:
-    return with_chip_files(settings, files) if files else settings
+    return with_chip_files(settings, files.__getitem__) if files else settings
 
 
 def _of_point(settings: Tree) -> Tree:

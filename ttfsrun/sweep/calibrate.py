@@ -1,0 +1,74 @@
+"""What training costs on this machine: a few batches of each shape of network, in a process of their own.
+
+python -m ttfsrun.sweep.calibrate < shapes.json > costs.json
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from ttfsrun.config import Config
+from ttfsrun.experiment import load_samples, share_cores
+from ttfsrun.sweep.folder import SweepPoint, config_of
+from ttfsrun.sweep.plan import Cost
+from ttfsrun.training import Samples, Trainer
+
+BATCHES = 6
+COPIES = 12  # of a float32 weight: itself, moments, gradient, best, the last whole state, the next one
+ACTIVATIONS = 100  # bytes for each sample of a batch and each line or neuron
+
+
+def main() -> None:
+    """Costs of the shapes on standard input: a list of points for each, to be trained together."""
+    shapes = msgspec.json.decode(sys.stdin.buffer.read(), type=list[list[SweepPoint]])
+    share_cores(1)
+    costs = [cost([config_of(point) for point in points]) for points in shapes]
+    sys.stdout.buffer.write(msgspec.json.encode(costs))
+
+
+def cost(configs: Sequence[Config]) -> Cost:
+    """Of one shape, from a population of these networks and one of its last alone."""
+    samples, _ = load_samples(configs[0])
+    size = BATCHES * configs[0].training.batch_size
+    train, valid = samples["train"], samples["valid"]
+    part = min(1.0, size / len(train.labels))
+    few = [_first(split, max(1, round(part * len(split.labels)))) for split in (train, valid)]
+    alone = _seconds(configs[-1:], few)
+    together = _seconds(configs, few) if len(configs) > 1 else alone
+    network = max((together - alone) / (len(configs) - 1), 0.1 * alone) if len(configs) > 1 else 0.9 * alone
+    return Cost(
+        epoch=max(alone - network, 0.0) / part,
+        network=network / part,
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
+        network_memory=_network_memory(configs[0]),
+    )
+
+
+def _first(samples: Samples, count: int) -> Samples:
+    return Samples(samples.times[:count], samples.labels[:count])
+
+
+def _seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> float:
+    """The faster of two epochs, after one that compiles what it needs."""
+    durations = []
+    for _ in range(3):
+        trainer = Trainer(configs, *samples)
+        start = time.perf_counter()
+        trainer.run_epoch()
+        durations.append(time.perf_counter() - start)
+    return min(durations[1:])
+
+
+def _network_memory(config: Config) -> float:
+    weights = sum(n * m for n, m in zip(config.layer_inputs, config.layer_sizes[1:], strict=True))
+    lines = sum(config.layer_inputs) + sum(config.layer_sizes[1:])
+    return 4.0 * COPIES * weights + ACTIVATIONS * config.training.batch_size * lines
+
+
+if __name__ == "__main__":
+    main()

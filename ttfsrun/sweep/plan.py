@@ -1,0 +1,179 @@
+"""Points become populations, populations become tasks: full cores, tasks of about the wanted time, memory kept.
+
+Nothing here changes a number: a network's result does not depend on its company.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ttfsrun.sweep.folder import SweepPoint
+
+LARGEST = 32  # networks of a population: what more of them save is not worth what a dead process loses
+OVERHEAD = 0.05  # share of a population's time that may be spent on what does not depend on its size
+START_SECONDS = 5.0  # of a worker process, before it computes
+GIGABYTE = 1e9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of training populations of one shape on one core."""
+
+    epoch: float  # seconds of an epoch, whatever the size of the population
+    network: float  # seconds of an epoch for each network
+    memory: float  # bytes of a process
+    network_memory: float  # bytes for each network
+
+    def seconds(self, networks: int, epochs: int) -> float:
+        return epochs * (self.epoch + self.network * networks)
+
+    def bytes(self, networks: int) -> float:
+        return self.memory + self.network_memory * networks
+
+    @property
+    def worthwhile(self) -> int:
+        """Networks from which on a larger population is hardly faster."""
+        return min(LARGEST, max(1, math.ceil(self.epoch / (OVERHEAD * self.network))))
+
+
+@dataclass(frozen=True)
+class Room:
+    """What there is to run in."""
+
+    cores: int  # of a task
+    workers: int  # processes of a task
+    tasks: int | None  # at most; None: no limit
+    task_seconds: float | None  # wanted; None: one task for everything
+    memory: float | None  # bytes of a task; None: no limit
+
+
+@dataclass(frozen=True)
+class Population:
+    """Points that are computed together by one process."""
+
+    points: tuple[str, ...]
+    networks: int
+    seconds: float  # estimated, on one core
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tasks of a submission, each with its populations in the order of their start."""
+
+    tasks: list[list[Population]]
+    workers: int  # processes of each task
+    cores: int  # of each task
+
+    @property
+    def populations(self) -> int:
+        return sum(map(len, self.tasks))
+
+    @property
+    def networks(self) -> int:
+        return sum(population.networks for task in self.tasks for population in task)
+
+    def seconds(self, task: Sequence[Population]) -> float:
+        """Estimated duration of a task: its workers take the next population when they are free."""
+        free = [0.0] * min(self.workers, len(task))
+        speed = max(1.0, self.cores / len(free))  # threads of each worker
+        for population in task:
+            heapq.heapreplace(free, free[0] + population.seconds / speed)
+        return max(free) + START_SECONDS
+
+    @property
+    def core_hours(self) -> float:
+        return sum(map(self.seconds, self.tasks)) * self.cores / 3600
+
+    @property
+    def longest(self) -> float:
+        """Estimated seconds of the longest task."""
+        return max(map(self.seconds, self.tasks), default=0.0)
+
+    @property
+    def memory(self) -> float:
+        """Bytes of the largest task: as many of its largest populations at once as it has workers."""
+        return max(
+            (sum(sorted((p.bytes for p in task), reverse=True)[: self.workers]) for task in self.tasks), default=0.0
+        )
+
+
+Group = list[list[SweepPoint]]  # of one shape (and from one checkpoint): the points of each training
+
+
+def plan(
+    points: Sequence[SweepPoint], costs: Mapping[str, Cost], room: Room, checkpoints: Sequence[Mapping[str, str]] = ()
+) -> Plan:
+    """Tasks for the points. costs: by shape; checkpoints: the members of each, which stay together as far as they fit."""
+    groups = _grouped(points, checkpoints)
+    sizes = [_largest(group, costs[group[0][0].shape], room) for group in groups]
+    loads = [_load(group, costs[group[0][0].shape], size) for group, size in zip(groups, sizes, strict=True)]
+    total = sum(loads)
+    n_tasks = 1 if room.task_seconds is None else math.ceil(total / room.cores / room.task_seconds)
+    n_tasks = max(1, min(n_tasks, room.tasks or n_tasks))
+    lanes = n_tasks * room.workers
+    populations = [
+        _population(part, costs[group[0][0].shape])
+        for group, size, load in zip(groups, sizes, loads, strict=True)
+        for part in _parts(group, size, max(1, round(lanes * load / total)) if total else 1)
+    ]
+    return Plan(_packed(populations, n_tasks, room.workers), room.workers, room.cores)
+
+
+def _grouped(points: Sequence[SweepPoint], checkpoints: Sequence[Mapping[str, str]]) -> list[Group]:
+    """Trainings that may share a population: of one shape, from one checkpoint or from none."""
+    trainings: dict[str, list[SweepPoint]] = {}
+    for point in points:
+        trainings.setdefault(point.training, []).append(point)
+    home = {name: number for number, members in reversed(list(enumerate(checkpoints))) for name in members}
+    groups: dict[tuple[str, int | None], Group] = {}
+    for name, shared in trainings.items():
+        groups.setdefault((shared[0].shape, home.get(name)), []).append(shared)
+    return list(groups.values())
+
+
+def _largest(group: Group, cost: Cost, room: Room) -> int:
+    """The most networks of a population: worthwhile, within the memory, and not longer than a task."""
+    sizes = [cost.worthwhile, len(group)]
+    if room.memory is not None:
+        sizes.append(int((room.memory / room.workers - cost.memory) / cost.network_memory))
+    if room.task_seconds is not None:
+        sizes.append(int((room.task_seconds / _epochs(group) - cost.epoch) / cost.network))
+    return max(1, min(sizes))
+
+
+def _load(group: Group, cost: Cost, size: int) -> float:
+    """Core-seconds of a group."""
+    return cost.seconds(size, _epochs(group)) * len(group) / size
+
+
+def _epochs(group: Group) -> int:
+    epochs: int = group[0][0].config["training"]["epochs"]
+    return epochs
+
+
+def _parts(group: Group, size: int, lanes: int) -> list[Group]:
+    """A group in equal populations of at most `size`, as many for each lane as for the next."""
+    count = math.ceil(len(group) / size)
+    count = min(len(group), math.ceil(count / lanes) * lanes)
+    bounds = [len(group) * part // count for part in range(count + 1)]
+    return [group[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+
+
+def _population(group: Group, cost: Cost) -> Population:
+    points = tuple(point.point for shared in group for point in shared)
+    return Population(points, len(group), cost.seconds(len(group), _epochs(group)), cost.bytes(len(group)))
+
+
+def _packed(populations: Sequence[Population], n_tasks: int, workers: int) -> list[list[Population]]:
+    """The longest first, each to the task whose next worker is free the earliest."""
+    lanes = [(0.0, task) for _ in range(workers) for task in range(n_tasks)]
+    tasks: list[list[Population]] = [[] for _ in range(n_tasks)]
+    for population in sorted(populations, key=lambda p: -p.seconds):
+        busy, task = heapq.heappop(lanes)
+        tasks[task].append(population)
+        heapq.heappush(lanes, (busy + population.seconds, task))
+    return [task for task in tasks if task]
