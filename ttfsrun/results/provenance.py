@@ -20,7 +20,7 @@ def provenance() -> dict[str, Any]:
         "ttfsrun": __version__,
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in PACKAGES},
-        "processor": _processor(),
+        "processor": processor(),
         **_git(Path(__file__).parent),
     }
 
@@ -41,7 +41,7 @@ def _output(*command: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name: results are the same bits on the same kind."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

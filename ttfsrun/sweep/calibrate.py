@@ -57,7 +57,7 @@ def _seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> float:
     """The faster of two epochs, after one that compiles what it needs."""
     durations = []
     for _ in range(3):
-        trainer = Trainer(configs, *samples)
+        trainer = Trainer(configs, samples[0], samples[1])
         start = time.perf_counter()
         trainer.run_epoch()
         durations.append(time.perf_counter() - start)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from queue import SimpleQueue
 from typing import NoReturn
 
@@ -41,16 +39,8 @@ def main() -> int:
         while words := line.next():
             assignment = msgspec.json.decode(words, type=Assignment)
             share_cores(assignment.threads)
-            site = Site(
-                checkpoints=Path(greeting.checkpoints),
-                threads=assignment.threads,
-                host=socket.gethostname(),
-                job=greeting.job,
-                package=greeting.package,
-                made_by=greeting.made_by,
-            )
             with line.working():
-                execute(assignment.points, site, line)
+                execute(assignment.points, Site.of(greeting, assignment.threads), line)
             line.tell(Ready())
     except Stopped:
         return STOPPED

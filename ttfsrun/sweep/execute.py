@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import resource
+import socket
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from ttfsrun.records import Subject, record
 from ttfsrun.results.record import Curves, Execution, Reason, Record
 from ttfsrun.sweep import checkpoints
 from ttfsrun.sweep.folder import SweepPoint, config_of
+from ttfsrun.sweep.messages import Greeting
 from ttfsrun.training import SPLITS, Diverged, Samples, State, Trainer, curve_metrics
 
 FRAMES = 3  # of a traceback that a record keeps
@@ -55,6 +57,18 @@ class Site:
     job: str | None
     package: str  # checksum of the package's files
     made_by: Mapping[str, Any]  # see `results.provenance`
+
+    @classmethod
+    def of(cls, greeting: Greeting, threads: int) -> Site:
+        """This machine."""
+        return cls(
+            checkpoints=Path(greeting.checkpoints),
+            threads=threads,
+            host=socket.gethostname(),
+            job=greeting.job,
+            package=greeting.package,
+            made_by=greeting.made_by,
+        )
 
 
 def execute(points: Sequence[SweepPoint], site: Site, listener: Listener) -> None:

@@ -150,6 +150,10 @@ class SweepFolder:
         """All that was submitted so far, in order."""
         return list(lines.entries(self.jobs_file, Job))  # type: ignore[arg-type]
 
+    def note(self, entry: Entry) -> None:
+        """Add a line to jobs.jsonl."""
+        lines.append(self.jobs_file, entry)
+
     def records(self) -> Iterator[Record]:
         """Every attempt at every point that left a whole line, shard by shard."""
         for shard in sorted(self.shards.glob("*.results.jsonl")):

@@ -9,6 +9,7 @@ import heapq
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ttfsrun.sweep.folder import SweepPoint
 
@@ -107,7 +108,7 @@ Group = list[list[SweepPoint]]  # of one shape (and from one checkpoint): the po
 def plan(
     points: Sequence[SweepPoint], costs: Mapping[str, Cost], room: Room, checkpoints: Sequence[Mapping[str, str]] = ()
 ) -> Plan:
-    """Tasks for the points. costs: by shape; checkpoints: the members of each, which stay together as far as they fit."""
+    """Tasks for the points. costs: by shape; checkpoints: the members of each, which stay together if they can."""
     groups = _grouped(points, checkpoints)
     sizes = [_largest(group, costs[group[0][0].shape], room) for group in groups]
     loads = [_load(group, costs[group[0][0].shape], size) for group, size in zip(groups, sizes, strict=True)]
@@ -160,7 +161,7 @@ def _parts(group: Group, size: int, lanes: int) -> list[Group]:
     count = math.ceil(len(group) / size)
     count = min(len(group), math.ceil(count / lanes) * lanes)
     bounds = [len(group) * part // count for part in range(count + 1)]
-    return [group[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [group[start:stop] for start, stop in pairwise(bounds)]
 
 
 def _population(group: Group, cost: Cost) -> Population:

@@ -19,6 +19,7 @@ from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.record import Curves, Execution, Reason, Record
 from ttfsrun.sweep import checkpoints
 from ttfsrun.sweep.crew import Crew, Population, Share
+from ttfsrun.sweep.debug import InProcess
 from ttfsrun.sweep.folder import SweepFolder, SweepPoint
 from ttfsrun.sweep.messages import Greeting
 
@@ -86,11 +87,11 @@ class Task:
         self.package = package_checksum()
         self.made_by = provenance()
         self.job: str | None = None
-        self._crew: Crew | None = None
+        self._crew: Crew | InProcess | None = None
         self._shard: Shard | None = None
 
-    def run(self, populations: Sequence[Population], share: Share) -> None:
-        """Compute the points that are not done yet."""
+    def run(self, populations: Sequence[Population], share: Share | int) -> None:
+        """Compute the points that are not done yet; with nothing but threads, in this very process."""
         missing = self._missing(populations)
         greeting = Greeting(
             checkpoints=str(self.folder.checkpoints), job=self.job, package=self.package, made_by=self.made_by
@@ -100,7 +101,7 @@ class Task:
             self.folder.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise CannotWrite(f"{error.filename}: {error.strerror}; nothing was computed") from None
-        self._crew = Crew(share, greeting, self)
+        self._crew = Crew(share, greeting, self) if isinstance(share, Share) else InProcess(share, greeting, self)
         self._crew.run(missing)
         checkpoints.remove_finished(self.folder.checkpoints, self._finished_trainings())
 

@@ -1,0 +1,100 @@
+"""What training will cost: from records of the same shape, else from a calibration, which is kept for the next time."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ttfsrun.errors import RunFailed
+from ttfsrun.files import user_cache, write_whole
+from ttfsrun.results.provenance import processor
+from ttfsrun.results.record import Record
+from ttfsrun.sweep.folder import SweepPoint
+from ttfsrun.sweep.plan import Cost
+
+log = logging.getLogger(__name__)
+
+COMPANY = 4  # networks of a calibration
+
+
+def costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str) -> dict[str, Cost]:
+    """The cost of each shape among the points. records: finished ones; package: checksum of what computes."""
+    shapes: dict[str, list[SweepPoint]] = {}
+    for point in points:
+        shapes.setdefault(point.shape, []).append(point)
+    samples = {shape: _spread(group) for shape, group in shapes.items()}
+    known = _kept()
+    keys = {shape: _key(sample, package) for shape, sample in samples.items()}
+    unknown = [shape for shape in shapes if keys[shape] not in known]
+    if unknown:
+        log.info("measuring what %s", "a training costs" if len(unknown) == 1 else f"{len(unknown)} trainings cost")
+        for shape, cost in zip(unknown, _calibrated([samples[shape] for shape in unknown]), strict=True):
+            known[keys[shape]] = cost
+        _keep(known)
+    found = {shape: known[keys[shape]] for shape in shapes}
+    return found | _experienced(found, shapes, records)
+
+
+def _spread(points: Sequence[SweepPoint]) -> list[SweepPoint]:
+    """Some points, from one end of the grid to the other."""
+    last = len(points) - 1
+    return [points[round(last * i / max(1, COMPANY - 1))] for i in range(COMPANY)]
+
+
+def _key(sample: Sequence[SweepPoint], package: str) -> str:
+    text = " ".join([package, processor(), *(point.training for point in sample)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _calibrated(shapes: Sequence[Sequence[SweepPoint]]) -> list[Cost]:
+    command = [sys.executable, "-m", "ttfsrun.sweep.calibrate"]
+    result = subprocess.run(command, input=msgspec.json.encode(shapes), capture_output=True, check=False)
+    if result.returncode != 0:
+        lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {result.returncode}"]
+        raise RunFailed(f"the first batches of a training failed: {lines[-1]}")
+    return msgspec.json.decode(result.stdout, type=list[Cost])
+
+
+def _experienced(
+    found: Mapping[str, Cost], shapes: Mapping[str, Sequence[SweepPoint]], records: Iterable[Record]
+) -> dict[str, Cost]:
+    """Costs corrected by how long points of the same shape have really taken, core by core."""
+    home = {point.point: point for group in shapes.values() for point in group}
+    ratios: dict[str, list[float]] = {}
+    for record in records:
+        point = home.get(record.point)
+        if point is not None and record.status == "done" and record.execution.seconds > 0:
+            cost, execution = found[point.shape], record.execution
+            expected = cost.seconds(execution.population, point.config["training"]["epochs"]) / execution.population
+            ratios.setdefault(point.shape, []).append(execution.seconds * execution.threads / expected)
+    return {shape: _scaled(found[shape], statistics.median(values)) for shape, values in ratios.items()}
+
+
+def _scaled(cost: Cost, factor: float) -> Cost:
+    return Cost(cost.epoch * factor, cost.network * factor, cost.memory, cost.network_memory)
+
+
+def _file() -> Path:
+    return user_cache() / "costs.json"
+
+
+def _kept() -> dict[str, Cost]:
+    try:
+        return msgspec.json.decode(_file().read_bytes(), type=dict[str, Cost])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def _keep(known: Mapping[str, Cost]) -> None:
+    """For the next time; where there is no cache, it is measured again."""
+    try:
+        write_whole(_file(), msgspec.json.encode(known))
+    except OSError as error:
+        log.debug("costs are not kept: %s", error)
