@@ -20,6 +20,7 @@ import msgspec
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
+from ttfsrun.cluster import Debug, Local, Slurm
 from ttfsrun.complaints import Mistake
 from ttfsrun.conditions import mistakes_in_conditions
 from ttfsrun.conf_files import ConfFiles, closed, one_line
@@ -122,6 +123,17 @@ class Composer:
         for choice in choices:
             self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides)
+
+    def cluster(self, stored: Tree, overrides: Sequence[str]) -> Local | Debug | Slurm:
+        """Stored settings of a cluster under overrides, which are of nothing else."""
+        foreign = [word for word in overrides if not word.lstrip("+~").startswith(("cluster=", "cluster."))]
+        if foreign:
+            raise ConfigError(f"{foreign[0]}: a sweep keeps its points; only cluster= and cluster.KEY= can be set here")
+        choices, values = self._sorted(overrides)
+        tree = copied(self._settings([])) | {"cluster": copied(stored)}
+        for choice in choices:
+            self._choose(tree, choice)
+        return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides).cluster
 
     def _choose(self, tree: Tree, choice: Override) -> None:
         """Replace a group of stored settings by another choice."""

@@ -16,7 +16,7 @@ from ttfsrun.cluster import Debug, Local
 from ttfsrun.results.record import Record
 from ttfsrun.sweep.crew import Share
 from ttfsrun.sweep.folder import Ended, SweepFolder
-from ttfsrun.sweep.process import on_signals
+from ttfsrun.sweep.signals import on_signals
 from ttfsrun.sweep.task import Task, populations_of
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import submitit
@@ -35,14 +34,13 @@ class Refused(UserError):
     exit_code = 5
 
 
-class Slurmed:
-    """Submits the arrays of one submission."""
+class Arrays:
+    """The array jobs of one submission: their scripts, and how they are submitted."""
 
     def __init__(self, folder: SweepFolder, cluster: Slurm, memory: float) -> None:
         """memory: bytes that a task is estimated to need."""
         if UNSPEAKABLE.search(str(folder.path.absolute())):
             raise UserError(f"{folder.path}: Slurm cannot write logs to a path with %, \\ or line breaks; see --out")
-        folder.slurm.mkdir(parents=True, exist_ok=True)
         self.folder, self.cluster = folder, cluster
         try:
             self._executor = submitit.SlurmExecutor(folder=folder.slurm.absolute())
@@ -59,6 +57,7 @@ class Slurmed:
         """Submit one array; the id of its job."""
         self._prepare(name, size, after)
         try:
+            self.folder.slurm.mkdir(parents=True, exist_ok=True)
             with clean_env():  # in a job, its own settings would become those of the new one
                 return str(self._executor._submit_command(self._command(submission, first)).job_id)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
@@ -135,7 +134,3 @@ def job_name(sweep: str, submission: str) -> str:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if "error" in line.lower()] or text.strip().splitlines()
     return re.sub(r"^sbatch: (error: )?", "", lines[-1].strip()) if lines else "no reason given"
-
-
-def scripts_of(folder: SweepFolder) -> list[Path]:
-    return sorted(folder.slurm.glob("*_submission.sh"))

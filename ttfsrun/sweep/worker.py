@@ -23,7 +23,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.results.record import Record
 from ttfsrun.sweep.crew import Share
 from ttfsrun.sweep.folder import Intent, SweepFolder
-from ttfsrun.sweep.process import on_signals
+from ttfsrun.sweep.signals import on_signals
 from ttfsrun.sweep.task import Task, populations_of
 
 log = logging.getLogger("ttfsrun")

@@ -1,0 +1,200 @@
+"""The verbs `sweep` and `retry`: a request becomes a folder, what is missing becomes a plan, a plan becomes jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import msgspec
+
+from ttfsrun.cluster import Slurm
+from ttfsrun.compose import Composer, conf_dir
+from ttfsrun.config import Config
+from ttfsrun.errors import UserError
+from ttfsrun.results.provenance import package_checksum, provenance
+from ttfsrun.results.record import Reason
+from ttfsrun.sweep import checkpoints
+from ttfsrun.sweep.costs import costs
+from ttfsrun.sweep.dispatch import Cluster, Submission, room
+from ttfsrun.sweep.folder import DEFAULT, Intent, SweepFolder, SweepPoint
+from ttfsrun.sweep.grid import Request, requested
+from ttfsrun.sweep.plan import GIGABYTE, Plan, plan
+from ttfsrun.sweep.points import frozen
+from ttfsrun.sweep.reuse import reuse
+from ttfsrun.sweep.status import States, states
+
+log = logging.getLogger(__name__)
+
+FAILED, INCOMPLETE, INTERRUPTED = 3, 4, 130
+
+
+@dataclass(frozen=True)
+class Options:
+    """The flags of a launch."""
+
+    dry_run: bool = False
+    yes: bool = False
+    limit: int | None = None
+    again: Collection[Reason] = ()  # classes of failures to try again
+    reuse: Sequence[Path] = ()
+
+
+def sweep(words: Sequence[str], out: Path | None, name: str | None, options: Options) -> int:
+    """Expand, show, run or submit what is missing. Returns the exit code."""
+    composer = Composer(conf_dir())
+    request = requested(words, composer)
+    configs = composer.compose_all(request.points)
+    points = frozen(list(zip(request.points, configs, strict=True)), request.keys)
+    folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
+    exists = _is_sweep_of(folder, points)
+    if not exists and not options.dry_run:
+        folder.create(_about(folder, request, points, configs[0], words), points)
+        exists = True
+    return _launch(folder, points, configs[0].cluster, options, exists)
+
+
+def retry(path: Path, words: Sequence[str], options: Options) -> int:
+    """Run or submit the failed and lost points of a sweep again, under other cluster settings if there are any."""
+    folder = SweepFolder(path)
+    points = list(folder.points.values())
+    submitted = [job.cluster for job in folder.jobs() if isinstance(job, Intent)]
+    cluster = Composer(conf_dir()).cluster((submitted or [folder.about["cluster"]])[-1], words)
+    return _launch(folder, points, cluster, options, exists=True)
+
+
+def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster, options: Options, exists: bool) -> int:
+    package = package_checksum()
+    if exists and options.reuse:
+        reuse(folder, options.reuse, package)
+    known = len(folder.jobs()) if exists else 0
+    found = states(folder) if exists else None
+    wanted = points[: options.limit]
+    todo = [point for point in wanted if found is None or found.may_run(point.point, options.again)]
+    _say(_of_points(folder, points, wanted, todo, found))
+    if not todo:
+        return _outcome(folder, found)
+    records = folder.latest().values() if exists else ()
+    held = list(checkpoints.found(folder.checkpoints).values())
+    made = plan(todo, costs(todo, records, package), room(cluster), held)
+    submission = Submission(folder, cluster, made, package)
+    _say(_of_plan(made, submission))
+    if options.dry_run:
+        sys.stdout.write(submission.script())
+        return 0
+    if not (options.yes or _confirmed()):
+        _say("nothing was started")
+        return 0
+    ended = submission.start(known, found.running_jobs() if found else [])
+    where = quote(str(folder.path))
+    if isinstance(cluster, Slurm):
+        _say(f"submitted; ttfsrun status {where} shows how it goes")
+        return 0
+    return _outcome(folder, states(folder)) if ended else _interrupted(where)
+
+
+def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:
+    """Whether the folder holds these points already; a UserError where it holds something else."""
+    if not folder.path.exists() or not any(folder.path.iterdir()):
+        return False
+    if not folder.sweep.exists() and not folder.points_file.exists():
+        raise UserError(f"{folder.path} is not empty, and no sweep: choose another --name or --out")
+    if not folder.sweep.exists():
+        return False  # its making was interrupted
+    wanted, stored = {point.point for point in points}, set(folder.points)
+    if wanted != stored:
+        common = len(wanted & stored)
+        raise UserError(
+            f"{folder.path} holds another grid: {len(stored)} points, of which {common} are among these {len(wanted)}; "
+            f"choose another --name, and take over what is there with --reuse {quote(str(folder.path))}"
+        )
+    return True
+
+
+def _default_name(request: Request, points: Sequence[SweepPoint]) -> str:
+    """The same for the same points: the command again goes on with its folder."""
+    identity = hashlib.sha256("".join(sorted(point.point for point in points)).encode()).hexdigest()[:8]
+    return f"{request.name or points[0].config['data']['name']}-{identity}"
+
+
+def _about(
+    folder: SweepFolder, request: Request, points: Sequence[SweepPoint], first: Config, words: Sequence[str]
+) -> dict[str, Any]:
+    """The content of sweep.yaml."""
+    return {
+        "name": folder.path.absolute().name,
+        "command": ["ttfsrun", "sweep", *words],
+        "points": len(points),
+        "trainings": len({point.training for point in points}),
+        "keys": list(dict.fromkeys(key for point in points for key in point.settings)),
+        "grid": request.spec,
+        "cluster": msgspec.to_builtins(first.cluster),
+        "package": package_checksum(),
+        "made_by": provenance(),
+    }
+
+
+def _of_points(
+    folder: SweepFolder,
+    points: Sequence[SweepPoint],
+    wanted: Sequence[SweepPoint],
+    todo: Sequence[SweepPoint],
+    found: States | None,
+) -> str:
+    counts = dict(found.counts()) if found else {}
+    parts = [f"{len(points)} points", f"{counts.pop('done', 0)} done", f"{counts.pop('missing', len(points))} missing"]
+    parts += [f"{count} {kind}" for kind, count in counts.items() if count]
+    first = f" (of the first {len(wanted)})" if len(wanted) < len(points) else ""
+    return f"{folder.path}: {', '.join(parts)}; {len(todo)} to run{first}"
+
+
+def _of_plan(made: Plan, submission: Submission) -> str:
+    tasks = f"{len(made.tasks)} tasks of {made.cores} cores" if len(made.tasks) > 1 else f"{made.cores} cores"
+    arrays = f" in {len(submission.arrays)} array jobs" if isinstance(submission.cluster, Slurm) else ""
+    return (
+        f"{made.networks} trainings in {made.populations} populations on {tasks}{arrays}: "
+        f"about {_duration(made.longest)}{' each' if len(made.tasks) > 1 else ''}, "
+        f"{made.core_hours:.2g} core-hours, {made.memory / GIGABYTE:.1f} GB"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _confirmed() -> bool:
+    """On a terminal it is asked, elsewhere nobody could answer."""
+    if not sys.stdin.isatty():
+        return True
+    sys.stderr.write("Go on? [Y/n] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
+
+def _outcome(folder: SweepFolder, found: States | None) -> int:
+    """Say how the sweep stands; the exit code."""
+    counts = found.counts() if found else {}
+    where = quote(str(folder.path))
+    if counts.get("failed"):
+        _say(f"{counts['failed']} points failed: ttfsrun logs {where} --failed shows why, ttfsrun retry {where}")
+    if counts.get("done", 0) + counts.get("failed", 0) < len(folder.points):
+        return INCOMPLETE
+    if not counts.get("failed"):
+        _say(f"complete; ttfsrun gather {where} makes the table")
+    return FAILED if counts.get("failed") else 0
+
+
+def _interrupted(where: str) -> int:
+    _say(f"interrupted; what ran is saved, and the same command goes on ({where})")
+    return INTERRUPTED
+
+
+def _say(text: str) -> None:
+    log.info("%s", text)
