@@ -10,14 +10,13 @@ A `ConfigError` has a line for each mistake.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from ttfsrun.cluster import Debug, Local, Slurm
@@ -26,15 +25,16 @@ from ttfsrun.conditions import mistakes_in_conditions
 from ttfsrun.conf_files import ConfFiles, closed, one_line
 from ttfsrun.config import Config
 from ttfsrun.errors import ConfigError
+from ttfsrun.short_way import REFERENCE, NotPlain, with_plain_values
 from ttfsrun.tree import ABSENT, Origins, Tree, copied, leaves, lookup, store
 
 T = TypeVar("T")
 
 __all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources"]
 
-REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # ${seed.init}: no function, nothing around it
 COMMAND_LINE = "command line"
 SCHEMA = "ttfsrun/config.py"
+ENOUGH = 1000  # points with mistakes; it takes milliseconds to find the words for each
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,27 @@ class Composer:
     def expand(self, overrides: Sequence[str]) -> list[Point]:
         return [Point(self._config(words), label, words) for words, label in self.combinations(overrides)]
 
+    def compose_all(self, points: Sequence[tuple[str, ...]]) -> list[Config]:
+        """The configuration of each point, from its overrides; what is wrong with any of them is told at once."""
+        unknown = {word: self._unknown_overrides([word]) for word in set(itertools.chain(*points))}
+        configs, wrong, failed = [], dict[str, list[tuple[str, ...]]](), 0
+        for words in points:
+            lines: Sequence[str] = [mistake.line for word in words for mistake in unknown[word]]
+            if not lines:
+                try:
+                    configs.append(self._config(words))
+                except ConfigError as error:
+                    lines = error.lines
+            for line in lines:
+                wrong.setdefault(line, []).append(words)
+            failed += bool(lines)
+            if failed == ENOUGH:
+                break
+        if wrong:
+            common = set.intersection(*map(set, points))
+            raise ConfigError(*(line + _where(found, len(points), common) for line, found in wrong.items()))
+        return configs
+
     def combinations(self, overrides: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
         """The overrides of each point, and those of them that tell it from the others."""
         every = self._expanded(overrides)
@@ -151,18 +172,29 @@ class Composer:
 
     def preset(self, group: str, choice: str) -> Tree:
         """The settings of a choice of a group, as plain values."""
-        settings: Tree = lookup(self._settings([f"{group}={choice}"]), group.replace("/", "."))
+        settings: Tree = lookup(self.settings([f"{group}={choice}"]), group.replace("/", "."))
         return settings
+
+    def settings(self, words: Sequence[str]) -> Tree:
+        """What the overrides make of the yaml files, resolved but not checked."""
+        choices, values = self._sorted(words)
+        node, tree = _once(self._merged, choices, self.files.merged)
+        try:
+            return with_plain_values(tree, values)
+        except NotPlain:
+            return self.files.applied(node, values)
 
     def _expanded(self, overrides: Sequence[str]) -> list[tuple[str, ...]]:
         """The overrides of each point. Where something is swept, the last override of a key counts, as in Hydra."""
         parsed = [self.files.parse(word) for word in overrides]
         if not any(override.is_sweep_override() for override in parsed):
             return [tuple(overrides)]
-        return list(itertools.product(*{override.get_key_element(): _values(override) for override in parsed}.values()))
+        return list(
+            itertools.product(*{override.get_key_element(): each_value(override) for override in parsed}.values())
+        )
 
     def _config(self, words: Sequence[str]) -> Config:
-        return self._checked(self._settings(words), words)
+        return self._checked(self.settings(words), words)
 
     def _frozen(self, settings: Tree) -> Tree:
         """The settings with the yaml files that conditions name written out, so that they can change no more.
@@ -189,7 +221,7 @@ class Composer:
             lines = self._with_origins(mistakes, words) or [one_line(error)]
         lines += mistakes_in_conditions(settings, self.files.complaints)
         if lines:
-            raise ConfigError(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} mistakes", *lines]))
+            raise ConfigError(*lines)
         return config
 
     def _with_origins(self, mistakes: Sequence[Mistake], words: Sequence[str]) -> list[str]:
@@ -216,14 +248,6 @@ class Composer:
                 origins.merge(override.key_or_group, override.value(), COMMAND_LINE)
         return origins
 
-    def _settings(self, words: Sequence[str]) -> Tree:
-        choices, values = self._sorted(words)
-        node, tree = _once(self._merged, choices, self.files.merged)
-        try:
-            return _with_plain_values(tree, values)
-        except _NotPlain:
-            return self.files.applied(node, values)
-
     def _unknown_overrides(self, words: Sequence[str]) -> list[Mistake]:
         """The overrides whose key stands nowhere: a better complaint than where they ended up."""
         complaints = self.files.complaints
@@ -247,7 +271,7 @@ def _once(known: dict[tuple[str, ...], T], choices: Sequence[Override], make: Ca
     return known[key]
 
 
-def _values(override: Override) -> list[str]:
+def each_value(override: Override) -> list[str]:
     """An override once per value that it sweeps over."""
     line = str(override.input_line)
     if not override.is_sweep_override():
@@ -263,34 +287,13 @@ def _values(override: Override) -> list[str]:
     return values
 
 
-class _NotPlain(Exception):
-    """These settings need all of Hydra's and OmegaConf's rules."""
-
-
-def _with_plain_values(merged: Tree, overrides: Sequence[Override]) -> Tree:
-    """The short way to what `ConfFiles.applied` does, for values that replace values and simple references."""
-    tree = copied(merged)
-    for override in overrides:
-        key, value = override.key_or_group, override.value()
-        current = lookup(tree, key)
-        if override.type is not OverrideType.CHANGE or current is ABSENT or isinstance(current, dict):
-            raise _NotPlain
-        if isinstance(value, dict):
-            raise _NotPlain
-        store(tree, key, value)
-    settings: Tree = _resolved(tree, tree)
-    return settings
-
-
-def _resolved(node: Any, root: Tree) -> Any:
-    if isinstance(node, dict):
-        return {name: _resolved(value, root) for name, value in node.items()}
-    if isinstance(node, list):
-        return [_resolved(value, root) for value in node]
-    if not isinstance(node, str) or not ("${" in node or node == "???"):
-        return node
-    reference = REFERENCE.fullmatch(node)
-    target = lookup(root, reference[1]) if reference else ABSENT
-    if isinstance(target, (str, dict, list)) or target is ABSENT:
-        raise _NotPlain
-    return target
+def _where(points: Sequence[tuple[str, ...]], total: int, common: set[str]) -> str:
+    """How many of all points are concerned; the first is told by the overrides that are not common to all."""
+    if total == 1:
+        return ""
+    label = ",".join(word for word in points[0] if word not in common)
+    if len(points) == 1:
+        return f" ({label})"
+    if len(points) == total:
+        return f" (all {total} points)"
+    return f" ({'at least ' * (len(points) == ENOUGH)}{len(points)} points, first {label})"

@@ -1,5 +1,7 @@
 """Mistakes that the user can mend. The command line prints their text and leaves with their exit code."""
 
+SHOWN = 20  # mistakes that one message lists
+
 
 class UserError(Exception):
     """A mistake that the user can mend; its text is one clear line."""
@@ -8,7 +10,12 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """A configuration that cannot be composed, or that the schema does not allow."""
+    """A configuration that cannot be composed, or that the schema does not allow; a line for each mistake."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines = lines
+        shown = list(lines[:SHOWN]) + [f"and {len(lines) - SHOWN} more"] * (len(lines) > SHOWN)
+        super().__init__(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} mistakes", *shown]))
 
 
 class RunFailed(UserError):

@@ -6,6 +6,7 @@ Only mistakes are looked up here, so none of it costs a sound configuration any 
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -20,6 +21,7 @@ NAMED = {"cluster.sbatch", "evaluation.conditions"}  # groups whose keys are nam
 BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
+@functools.cache
 def fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
     """The kind of each key of a group of settings, its tag included."""
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
@@ -27,6 +29,7 @@ def fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return kinds if tag is None else {tag_field(struct): Literal[str(tag)], **kinds}
 
 
+@functools.cache
 def optional(struct: type[msgspec.Struct]) -> set[str]:
     """The keys that need not be there."""
     return {field.encode_name for field in msgspec.structs.fields(struct) if not field.required}
@@ -69,6 +72,7 @@ def choices(kind: Any) -> list[Any]:
     return [value for option in alternatives(kind) if get_origin(option) is Literal for value in get_args(option)]
 
 
+@functools.cache
 def all_keys(root: type[msgspec.Struct] = Config) -> list[str]:
     """Every dotted key of the schema, groups before what they hold."""
     return list(dict.fromkeys(_keys_below(root, "")))
