@@ -77,6 +77,8 @@ def test_without_an_experiment_it_is_yin_yang() -> None:
             "training.bumping.silent_fraction=[0,0,0]",
         ],
         ["network.hidden.0=60"],
+        ["training.loss={xi:0.1}", "training.loss={alpha:0.2}", "training.loss={}"],
+        ["training={loss:{xi:0.1},epochs:3}", "seed={init:4,chip:'${seed.init}'}"],
         ["training.optimizer={learning_rate:0.1}"],
         ["++training.epochs=3"],
         ["~training.epochs", "+training.epochs=4"],
@@ -231,3 +233,56 @@ def test_points_of_one_composer_have_their_own_sources() -> None:
     paper, digits = composer.expand(["experiment=yin_yang,mnist_16x16"])
     assert composer.sources(paper)["training.epochs"] == "conf/training/yin_yang.yaml"
     assert composer.sources(digits)["training.epochs"] == "conf/training/mnist_16x16.yaml"
+
+
+def words_of(*overrides: str) -> list[tuple[str, ...]]:
+    return [words for words, _ in Composer(conf_dir()).combinations(overrides)]
+
+
+def complaints_about_all(*overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        Composer(conf_dir()).compose_all(words_of(*overrides))
+    return str(caught.value).split("\n  ")
+
+
+def test_all_points_at_once_are_what_each_is_alone() -> None:
+    points = words_of("experiment=yin_yang,mnist_16x16", "seed.init=range(3)", "training.loss={xi:0.1}")
+    assert Composer(conf_dir()).compose_all(points) == [compose(point) for point in points]
+
+
+def test_a_mistake_of_many_points_is_one_line_that_counts_them() -> None:
+    assert complaints_about_all("training.epochs=0,1,2", "seed.data=-1,1", "seed.init=1,2") == [
+        "2 mistakes",
+        "training.epochs=0: has to be an integer >= 1 (4 points, first training.epochs=0,seed.data=-1,seed.init=1)",
+        "seed.data=-1: has to be an integer >= 0 and <= 9223372036854775807 "
+        "(6 points, first training.epochs=0,seed.data=-1,seed.init=1)",
+    ]
+
+
+def test_a_mistake_of_one_point_names_it_and_one_of_all_says_so() -> None:
+    assert complaints_about_all("training.epochs=0,1") == [
+        "training.epochs=0: has to be an integer >= 1 (training.epochs=0)"
+    ]
+    assert complaints_about_all("training.epochs=0", "seed.init=1,2") == [
+        "training.epochs=0: has to be an integer >= 1 (all 2 points)"
+    ]
+    assert complaints_about_all("training.epochs=0") == ["training.epochs=0: has to be an integer >= 1"]
+
+
+def test_unknown_keys_are_told_together() -> None:
+    assert complaints_about_all("training.epoch=1", "seed.intit=1,2") == [
+        "3 mistakes",
+        "training.epoch=1: unknown key; did you mean training.epochs? (all 2 points)",
+        "seed.intit=1: unknown key; did you mean seed.init? (seed.intit=1)",
+        "seed.intit=2: unknown key; did you mean seed.init? (seed.intit=2)",
+    ]
+
+
+def test_a_long_list_of_mistakes_is_cut() -> None:
+    lines = complaints_about_all("training.epochs=range(-25,0)")
+    assert (len(lines), lines[0], lines[-1]) == (22, "25 mistakes", "and 5 more")
+
+
+def test_after_a_thousand_wrong_points_no_more_are_looked_at() -> None:
+    (line,) = complaints_about_all("training.epochs=0", "seed.init=range(5000)")
+    assert "(at least 1000 points, first seed.init=0)" in line
