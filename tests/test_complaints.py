@@ -58,6 +58,12 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("data@training=yin_yang", ["without @; write data=yin_yang"]),
     ("+experiment=mnist_16x16", ["+experiment=mnist_16x16: chosen already; leave the + away"]),
     ("++experiment=mnist_16x16", ["write experiment=mnist_16x16"]),
+    # a grid of points where one is wanted
+    ("sweep=weight_resolution", ["sweep=weight_resolution: describes a grid", "ttfsrun sweep sweep=weight_resolution"]),
+    ("+sweep=weight_resolution", ["sweep=weight_resolution: describes a grid"]),
+    ("sweep.seeds=3", ["sweep.seeds=3: describes a grid of points, for the verb sweep"]),
+    ("sweeps=3", ["sweeps=3: unknown key; did you mean seed?"]),
+    ("weight_resolution", ["weight_resolution: an override has the form key=value, for example seed.init=3"]),
     # a value of the wrong type
     ("training.epochs=abc", ["training.epochs=abc: has to be an integer >= 1"]),
     ("training.epochs=3.5", ["training.epochs=3.5: has to be an integer >= 1"]),

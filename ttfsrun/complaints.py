@@ -22,6 +22,7 @@ from ttfsrun.tree import ancestors
 
 SIMILAR = 0.6  # the least similarity (difflib's ratio) of a name that is worth suggesting
 LONGEST = 80  # characters of a value that a message quotes
+SWEEP = re.compile(r"sweep\b")
 NOT_TEXT = re.compile(r"[-+.\d][-+._\de]*|nan|inf|null|true|false", re.IGNORECASE)  # unless it is quoted
 
 
@@ -35,22 +36,25 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Complaints:
-    """Finds words for mistakes; `groups` are the groups in `conf/`, each with its choices."""
+    """Finds words for mistakes; `groups` are the groups in `conf/`, each with its choices, `root` is the schema."""
 
     groups: Mapping[str, Sequence[str]]
+    root: type[msgspec.Struct] = Config
 
     def mistakes(self, settings: dict[str, Any]) -> list[Mistake]:
         """What the schema does not allow in resolved settings."""
-        return list(self._in_group("", settings, [Config]))
+        return list(self._in_group("", settings, [self.root]))
 
     def unknown_key(self, key: str, value: Any = None) -> Mistake:
         """A key that stands nowhere in the schema."""
         subject = key if value is None else f"{key}={show(value)}"
+        known = set(schema.all_keys(self.root))
+        if SWEEP.match(key) and not known & {"sweep"}:
+            return Mistake(key, f"{subject}: describes a grid of points, for the verb sweep: ttfsrun sweep {subject}")
         near = self._nearest_key(key)
         if near is not None:
             return Mistake(key, f"{subject}: unknown key; did you mean {near}?")
-        known = set(schema.all_keys())
-        siblings, parent = list(schema.fields(Config)) + [g for g in self.groups if "/" not in g], "the top level"
+        siblings, parent = list(schema.fields(self.root)) + [g for g in self.groups if "/" not in g], "the top level"
         for prefix in ancestors(key.replace("/", ".")):
             if prefix in known:
                 siblings, parent = [k[len(prefix) + 1 :] for k in known if k.rpartition(".")[0] == prefix], prefix
@@ -60,7 +64,7 @@ class Complaints:
 
     def knows(self, key: str) -> bool:
         """Whether a dotted key stands in the schema; `network.hidden.0` is an entry of one that does."""
-        known = schema.all_keys()
+        known = schema.all_keys(self.root)
         return re.sub(r"(\.\d+)+$", "", key) in known or any(parent in schema.NAMED for parent in ancestors(key))
 
     def wrong_choice(self, group: str, choice: Any) -> str:
@@ -133,8 +137,11 @@ class Complaints:
         elif not schema.accepts(kind, value):
             entry = schema.entry_kind(kind)
             entries = enumerate(value) if entry is not None and isinstance(value, list) else ()
-            in_entries = [m for index, item in entries for m in self._in_value(f"{key}[{index}]", item, entry)]
-            yield from in_entries or [self._wrong_value(key, value, kind)]
+            found = [m for index, item in entries for m in self._in_value(f"{key}[{index}]", item, entry)]
+            named = schema.named_kind(kind)
+            if named is not None and isinstance(value, dict):
+                found += [m for name, item in value.items() for m in self._in_value(f"{key}.{name}", item, named)]
+            yield from found or [self._wrong_value(key, value, kind)]
 
     def _wrong_value(self, key: str, value: Any, kind: Any) -> Mistake:
         entry, group = schema.entry_kind(kind), key.replace(".", "/")
@@ -183,8 +190,8 @@ class Complaints:
 
     def _nearest_key(self, key: str) -> str | None:
         wanted = key.replace("/", ".").lower()
-        tops = [group for group in self.groups if "/" not in group]
-        scored = [(_similarity(wanted, known), -known.count("."), known) for known in [*schema.all_keys(), *tops]]
+        names = [*schema.all_keys(self.root), *(group for group in self.groups if "/" not in group)]
+        scored = [(_similarity(wanted, known), -known.count("."), known) for known in names]
         score, _, best = max(scored)
         if score < SIMILAR:
             return None

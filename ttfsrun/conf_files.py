@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -32,10 +33,12 @@ from yaml import YAMLError
 
 from ttfsrun.complaints import Complaints, show
 from ttfsrun.errors import ConfigError
+from ttfsrun.literals import literal
 from ttfsrun.schema import NAMED
 from ttfsrun.tree import ABSENT, Tree, leaves, lookup, store
 
 ROOT = "config"  # conf/config.yaml
+SWEEPS = "sweep"  # conf/sweep holds no settings but grids of points: see ttfsrun.sweep
 UNREADABLE = (HydraException, OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError, AssertionError)
 
 
@@ -68,12 +71,17 @@ class ConfFiles:
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
-        """Each folder below `conf/` with the names of its yaml files."""
+        """Each folder of settings below `conf/` with the names of its yaml files."""
         groups: dict[str, list[str]] = {}
         for path in sorted(self.folder.rglob("*.yaml")):
-            if path.parent != self.folder:
+            if path.parent not in (self.folder, self.folder / SWEEPS):
                 groups.setdefault(path.parent.relative_to(self.folder).as_posix(), []).append(path.stem)
         return groups
+
+    @cached_property
+    def sweeps(self) -> list[str]:
+        """The names of the grids of points."""
+        return sorted(path.stem for path in (self.folder / SWEEPS).glob("*.yaml"))
 
     @cached_property
     def complaints(self) -> Complaints:
@@ -91,6 +99,13 @@ class ConfFiles:
                 raise ConfigError(self.complaints.unreadable(word, ""))
             self._parsed[word] = override
         return self._parsed[word]
+
+    def word(self, key: str, value: Any) -> str:
+        """The override that gives a key this plain value; it need not be parsed."""
+        word = f"{key}={literal(value)}"
+        if word not in self._parsed:
+            self._parsed[word] = replace(self.parse(f"{key}=0"), _value=value, input_line=word)
+        return word
 
     def is_choice(self, override: Override) -> bool:
         """Whether an override picks a yaml file instead of setting a value."""

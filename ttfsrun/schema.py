@@ -67,6 +67,12 @@ def entry_kind(kind: Any) -> Any | None:
     return get_args(lists[0])[0] if lists else None
 
 
+def named_kind(kind: Any) -> Any | None:
+    """What a group of this kind holds under names that the user gives; None where there is no such group."""
+    groups = [option for option in alternatives(kind) if get_origin(option) is dict]
+    return get_args(groups[0])[1] if groups else None
+
+
 def choices(kind: Any) -> list[Any]:
     """The values that may stand here where they can be counted."""
     return [value for option in alternatives(kind) if get_origin(option) is Literal for value in get_args(option)]
@@ -105,18 +111,21 @@ def expected(kind: Any) -> str:
 def _in_words(kind: Any) -> str:
     if is_struct(kind):
         return f"settings with the keys {', '.join(fields(kind))}"
+    if get_origin(kind) is dict and get_origin(get_args(kind)[1]) is not dict:
+        return f"settings by key: {{key: value, ...}}, each {expected(get_args(kind)[1])}"
     if get_origin(kind) is dict:
         if get_origin(get_args(kind)[1]) is dict:
             return "groups of settings, each under a name of your own: {name: {key: value, ...}, ...}"
         return "values, each under its name: {name: value, ...}"
     if get_origin(kind) is list:
-        return f"a list, each entry {expected(get_args(kind)[0])}"
+        entry = get_args(kind)[0]
+        return "a list" if entry is Any else f"a list, each entry {expected(entry)}"
     info = msgspec.inspect.type_info(kind)
     if isinstance(info, msgspec.inspect.Metadata):
         info = info.type
     if isinstance(info, IntType | FloatType):
         return " ".join(["an integer" if isinstance(info, IntType) else "a finite number", _range(info)]).strip()
-    names = {"StrType": "text", "BoolType": "true or false", "NoneType": "null"}
+    names = {"StrType": "text", "BoolType": "true or false", "NoneType": "null", "AnyType": "any value"}
     return names.get(type(info).__name__, str(kind))
 
 
