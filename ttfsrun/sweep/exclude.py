@@ -1,0 +1,86 @@
+"""Points of a grid that are left out.
+
+    exclude:
+      - {substrate.weight.bits: [1, 2], network.hidden: [60]}
+
+A point is left out if it has, for every key of an entry, the value that stands there or one of those in a list.
+Where the point has no override of a key, its resolved configuration counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ttfsrun.complaints import show
+from ttfsrun.compose import Composer
+from ttfsrun.conf_files import ConfFiles
+from ttfsrun.errors import ConfigError
+from ttfsrun.sweep.spec import Spec
+from ttfsrun.tree import ABSENT, Tree, lookup
+
+Words = tuple[str, ...]
+
+
+def check_keys(spec: Spec, files: ConfFiles) -> None:
+    """An entry names settings that there are."""
+    for index, entry in enumerate(spec.sweep.exclude):
+        with spec.at(f"exclude[{index}]"):
+            if not entry:
+                raise ConfigError("{}: has to name at least one key")
+            unknown = [key for key in entry if key not in files.groups and not files.complaints.knows(key)]
+            if unknown:
+                raise ConfigError(*(files.complaints.unknown_key(key, entry[key]).line for key in unknown))
+
+
+def kept(points: list[Words], spec: Spec, composer: Composer, changed: bool) -> list[Words]:
+    """The points that no entry leaves out. An entry that concerns none is a mistake, unless the grid was changed."""
+    entries = spec.sweep.exclude
+    left, used = [], set[int]()
+    for words in points if entries else ():
+        point = _Point(words, composer)
+        found = {index for index, entry in enumerate(entries) if point.matches(entry)}
+        used |= found
+        if not found:
+            left.append(words)
+    for index, entry in enumerate(entries):
+        with spec.at(f"exclude[{index}]"):
+            if index not in used and not changed:
+                raise ConfigError(f"{show(entry)}: matches no point")
+    if entries and not left:
+        raise ConfigError(f"sweep.exclude: leaves out all {len(points)} points")
+    return left if entries else points
+
+
+@dataclass(frozen=True)
+class _Point:
+    words: Words
+    composer: Composer
+
+    def matches(self, entry: dict[str, Any]) -> bool:
+        return all(_is_one_of(self._value(key), wanted) for key, wanted in entry.items())
+
+    def _value(self, key: str) -> Any:
+        value = self._given.get(key, ABSENT)
+        if value is ABSENT or (isinstance(value, str) and "${" in value):
+            return lookup(self._settings, key)
+        return value
+
+    @cached_property
+    def _given(self) -> dict[str, Any]:
+        overrides = map(self.composer.files.parse, self.words)
+        return {override.key_or_group: override.value() for override in overrides}
+
+    @cached_property
+    def _settings(self) -> Tree:
+        return self.composer.settings(self.words)
+
+
+def _is_one_of(value: Any, wanted: Any) -> bool:
+    return _same(value, wanted) or (isinstance(wanted, list) and any(_same(value, each) for each in wanted))
+
+
+def _same(value: Any, wanted: Any) -> bool:
+    """Equal, 2 and 2.0 too, but not 1 and true."""
+    return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)

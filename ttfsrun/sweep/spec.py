@@ -1,0 +1,190 @@
+"""What a yaml file in `conf/sweep` may say, and `sweep.KEY=VALUE` on the command line over it.
+
+base: [experiment=yin_yang, training.epochs=100]   # overrides of all points
+grid:                                              # every combination
+  substrate.weight.bits: [2, 3, 4]
+  substrate.spike_time.jitter: range(0,0.1,0.02)   # or anything else that the command line could sweep over
+zip:                                               # move together; or a list of such groups
+  network.hidden: [[60], [120]]
+  training.epochs: [200, 300]
+random:                                            # drawn together, see `ttfsrun.sweep.sampling`; or a list
+  count: 50
+  seed: 0
+  values: {training.optimizer.learning_rate: {loguniform: [1e-4, 1e-2]}}
+sobol: {...}                                       # like random
+exclude: [{substrate.weight.bits: 2, network.hidden: [60]}]
+seeds: 20                                          # seed.init from 0 to 19; or a list
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from omegaconf import OmegaConf
+
+from ttfsrun.complaints import Complaints, did_you_mean, one_of
+from ttfsrun.compose import COMMAND_LINE, each_value
+from ttfsrun.conf_files import SWEEPS, UNREADABLE, ConfFiles, one_line
+from ttfsrun.errors import ConfigError
+from ttfsrun.files import expanded
+from ttfsrun.settings import Count, SeedNumber, Settings
+from ttfsrun.tree import ABSENT, Origins, Tree, lookup, store
+
+LARGEST = 1_000_000  # points of a grid: more are a slip of the hand
+ABOUT_SWEEP = re.compile(r"[+~]*sweep(?![\w/])")
+NAMES = re.compile(r"\+*sweep=(.*)", re.DOTALL)
+BY_SETTING = ("grid", "zip", "random.values", "sobol.values")  # groups whose keys are settings, dots and all
+
+Values = list[Any] | str
+Columns = dict[str, Values]
+
+
+class Draws(Settings):
+    """Points drawn at random; their keys move together."""
+
+    count: Annotated[int, Meta(ge=1, le=LARGEST)]
+    values: Annotated[dict[str, dict[str, Any]], Meta(description="the distribution of each setting")]
+    seed: SeedNumber = 0
+
+
+class Sweep(Settings):
+    """A grid of points."""
+
+    base: list[str] = msgspec.field(default_factory=list)
+    grid: Columns = msgspec.field(default_factory=dict)
+    zip: Columns | list[Columns] = msgspec.field(default_factory=list)
+    random: Draws | list[Draws] = msgspec.field(default_factory=list)
+    sobol: Draws | list[Draws] = msgspec.field(default_factory=list)
+    exclude: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    seeds: Count | list[SeedNumber] = msgspec.field(default_factory=list)
+
+
+class _Root(Settings):
+    """So that all complaints speak of `sweep.grid`, as the command line does."""
+
+    sweep: Sweep
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A sweep, the name of its file, and the mistakes that have been found in it."""
+
+    sweep: Sweep
+    name: str | None = None
+    origins: Origins = field(default_factory=Origins)
+    mistakes: list[str] = field(default_factory=list)
+
+    @property
+    def chooses_seeds(self) -> bool:
+        """Whether the seeds are given on the command line."""
+        return self.origins.find("seeds") == COMMAND_LINE
+
+    @contextmanager
+    def at(self, part: str, key: str = "") -> Iterator[None]:
+        """What is wrong with this part is kept, with the file that it comes from, to be told with all the rest."""
+        try:
+            yield
+        except ConfigError as error:
+            origin = _from(self.origins, f"{part}.{key}".partition("[")[0].rstrip("."))
+            self.mistakes.extend(f"sweep.{part}: {line}{origin}" for line in error.lines)
+
+    def check(self) -> None:
+        if self.mistakes:
+            raise ConfigError(*self.mistakes)
+
+
+def read(words: Sequence[str], files: ConfFiles) -> Spec:
+    """The sweep that is asked for by `sweep=NAME` or `sweep=PATH.yaml` and by `sweep.KEY=VALUE`."""
+    names = [named[1] for named in map(NAMES.fullmatch, words) if named]
+    if len(names) > 1:
+        raise ConfigError(f"sweep={names[1]}: there is a sweep already, {names[0]}; choose one")
+    tree, origins, name = Tree(), Origins(), None
+    for given in names:
+        path, shown = _file(given, files)
+        tree, name = _content(path, shown), path.stem
+        origins.merge("", tree, shown)
+    for word in words:
+        if not NAMES.fullmatch(word):
+            key, value = _edit(word, files)
+            _store(tree, key, value, word)
+            origins.merge(key, value, COMMAND_LINE)
+    sweep, mistakes = _checked({key: value for key, value in tree.items() if value is not None}, origins)
+    return Spec(sweep, name, origins, mistakes)
+
+
+def as_plain(sweep: Sweep) -> Tree:
+    """What the sweep says, without what it leaves open."""
+    said: Tree = {key: value for key, value in msgspec.to_builtins(sweep).items() if value not in ([], {})}
+    return said
+
+
+def _file(given: str, files: ConfFiles) -> tuple[Path, str]:
+    """The yaml file of a name or a path, and what to call it."""
+    if "/" in given or given.endswith((".yaml", ".yml")):
+        return expanded(given), given
+    if given not in files.sweeps:
+        hint = did_you_mean(given, files.sweeps)
+        known = one_of([*files.sweeps, "the path of a yaml file"])
+        raise ConfigError(f"sweep={given}: unknown choice; it has to be {known}{hint}")
+    return files.folder / SWEEPS / f"{given}.yaml", f"conf/{SWEEPS}/{given}.yaml"
+
+
+def _content(path: Path, shown: str) -> Tree:
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except FileNotFoundError:
+        raise ConfigError(f"sweep={shown}: there is no such file") from None
+    except UNREADABLE as error:
+        raise ConfigError(f"{shown}: {one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{shown}: has to hold keys: one of {', '.join(Sweep.__struct_fields__)}")
+    return {str(key): value for key, value in content.items() if value is not None}
+
+
+def _edit(word: str, files: ConfFiles) -> tuple[str, Any]:
+    """The key below `sweep` and the value of an override."""
+    override = files.parse(word)
+    key = override.key_or_group.partition(".")[2]
+    if override.is_delete() or not key:
+        raise ConfigError(f"{word}: cannot be read; write sweep=NAME, or sweep.{key or 'KEY'}=null for none")
+    if override.is_sweep_override():  # sweep.seeds=3,5,8
+        return key, [files.parse(each).value() for each in each_value(override)]
+    return key, override.value()
+
+
+def _store(tree: Tree, key: str, value: Any, word: str) -> None:
+    group = next((group for group in BY_SETTING if key.startswith(f"{group}.")), None)
+    if group is None:
+        placed = store(tree, key, value)
+    else:
+        columns = {} if lookup(tree, group) is ABSENT else lookup(tree, group)
+        placed = isinstance(columns, dict) and store(tree, group, columns)
+        if placed:
+            columns[key.removeprefix(f"{group}.")] = value
+    if not placed:
+        raise ConfigError(f"{word}: there are several groups in a list; change them in the file")
+
+
+def _checked(tree: Tree, origins: Origins) -> tuple[Sweep, list[str]]:
+    """The sweep as the schema has it, without the parts that are wrong, and what is wrong with those."""
+    try:
+        return msgspec.convert({"sweep": tree}, _Root).sweep, []
+    except msgspec.ValidationError:
+        mistakes = Complaints({}, _Root).mistakes({"sweep": tree})
+        keys = [re.sub(r"\[.*", "", mistake.key).partition(".")[2] for mistake in mistakes]
+        lines = [mistake.line + _from(origins, key) for key, mistake in zip(keys, mistakes, strict=True)]
+        wrong = {key.partition(".")[0] for key in keys}
+        return msgspec.convert({key: value for key, value in tree.items() if key not in wrong}, Sweep), lines
+
+
+def _from(origins: Origins, key: str) -> str:
+    """The file that a key comes from, for the end of a line about it."""
+    origin = (origins.find(key) or COMMAND_LINE).partition(": ")[0]
+    return "" if origin == COMMAND_LINE else f" (from {origin})"
