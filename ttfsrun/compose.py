@@ -140,7 +140,7 @@ class Composer:
         Where it once ran says nothing of where it runs now: `cluster` is always that of `conf/`.
         """
         choices, values = self._sorted(overrides)
-        tree = copied(settings) | {"cluster": copied(lookup(self._settings([]), "cluster"))}
+        tree = copied(settings) | {"cluster": copied(lookup(self.settings([]), "cluster"))}
         for choice in choices:
             self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides)
@@ -151,7 +151,7 @@ class Composer:
         if foreign:
             raise ConfigError(f"{foreign[0]}: a sweep keeps its points; only cluster= and cluster.KEY= can be set here")
         choices, values = self._sorted(overrides)
-        tree = copied(self._settings([])) | {"cluster": copied(stored)}
+        tree = copied(self.settings([])) | {"cluster": copied(stored)}
         for choice in choices:
             self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides).cluster

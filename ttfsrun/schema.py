@@ -114,9 +114,7 @@ def _in_words(kind: Any) -> str:
     if get_origin(kind) is dict and get_origin(get_args(kind)[1]) is not dict:
         return f"settings by key: {{key: value, ...}}, each {expected(get_args(kind)[1])}"
     if get_origin(kind) is dict:
-        if get_origin(get_args(kind)[1]) is dict:
-            return "groups of settings, each under a name of your own: {name: {key: value, ...}, ...}"
-        return "values, each under its name: {name: value, ...}"
+        return "groups of settings, each under a name of your own: {name: {key: value, ...}, ...}"
     if get_origin(kind) is list:
         entry = get_args(kind)[0]
         return "a list" if entry is Any else f"a list, each entry {expected(entry)}"

@@ -113,7 +113,7 @@ class Submission:
         return None
 
     def _submit(self, running: Sequence[str], *, throttled: bool) -> None:
-        """One array after the other. A limit on parallel tasks holds over all of them: each waits for the one before."""
+        """One array after the other. A limit on parallel tasks holds over all: each array waits for the one before."""
         from ttfsrun.sweep import slurm
 
         after = list(running)

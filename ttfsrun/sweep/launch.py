@@ -146,8 +146,8 @@ def _of_points(
     todo: Sequence[SweepPoint],
     found: States | None,
 ) -> str:
-    counts = dict(found.counts()) if found else {}
-    parts = [f"{len(points)} points", f"{counts.pop('done', 0)} done", f"{counts.pop('missing', len(points))} missing"]
+    counts = dict(found.counts()) if found else {"missing": len(points)}
+    parts = [f"{len(points)} points", f"{counts.pop('done', 0)} done", f"{counts.pop('missing', 0)} missing"]
     parts += [f"{count} {kind}" for kind, count in counts.items() if count]
     first = f" (of the first {len(wanted)})" if len(wanted) < len(points) else ""
     return f"{folder.path}: {', '.join(parts)}; {len(todo)} to run{first}"
