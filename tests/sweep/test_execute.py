@@ -154,7 +154,7 @@ def test_a_stopped_population_goes_on_from_its_checkpoint_in_parts(points, site,
     heard = Heard(at=4)
     with pytest.raises(KeyboardInterrupt):
         execute.execute(grid, site, heard)
-    assert [members for members in checkpoints.found(site.checkpoints).values()] == [
+    assert list(checkpoints.found(site.checkpoints).values()) == [
         dict.fromkeys([point.training for point in grid], "code")
     ]
     first, second = Heard(), Heard()

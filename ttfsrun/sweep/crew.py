@@ -172,6 +172,7 @@ class Crew:
         """A worker has died: its points are tried again by others, in smaller populations."""
         self._selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
         self._workers.remove(worker)
+        worker.hang_up()
         code, points = worker.process.wait(), list(worker.points.values())
         if not points or self._stopping:
             return

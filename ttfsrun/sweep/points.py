@@ -46,7 +46,7 @@ def varying(overrides: Sequence[Sequence[str]], settings: Sequence[Tree], keys: 
     A column that follows from one of these (seed.data from seed.init, all of substrate from its choice) is left out.
     """
     named = [dict(leaves({name: value for name, value in tree.items() if name != "cluster"})) for tree in settings]
-    choices = [dict(word.split("=", 1) for word in words) for words in overrides]
+    choices = [{key.lstrip("+"): value for key, _, value in (w.partition("=") for w in words)} for words in overrides]
     every = dict.fromkeys(key for row in named for key in row)
     asked = {
         key: [row[key] for row in named] if key in every else [row.get(key, ABSENT) for row in choices] for key in keys
