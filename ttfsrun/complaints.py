@@ -21,6 +21,7 @@ from ttfsrun.config import Config
 from ttfsrun.tree import ancestors
 
 SIMILAR = 0.6  # the least similarity (difflib's ratio) of a name that is worth suggesting
+SLIP = 0.85  # that of a name that can only have been mistyped
 LONGEST = 80  # characters of a value that a message quotes
 SWEEP = re.compile(r"sweep\b")
 NOT_TEXT = re.compile(r"[-+.\d][-+._\de]*|nan|inf|null|true|false", re.IGNORECASE)  # unless it is quoted
@@ -167,6 +168,9 @@ class Complaints:
         """An unknown key, or one that belongs to another alternative than the one that is chosen."""
         parent, _, name = key.rpartition(".")
         owners = _owners(name, schema.tags(structs))
+        near = difflib.get_close_matches(name, schema.fields(struct), n=1, cutoff=SLIP)
+        if not owners and near:
+            return Mistake(key, f"{key}={show(value)}: unknown key; did you mean {_join(parent, near[0])}?")
         if not owners:
             while isinstance(value, dict) and len(value) == 1:  # +hydra.job.name=x: name all of it
                 ((child, value),) = value.items()

@@ -72,6 +72,7 @@ def base_axes(spec: Spec, files: ConfFiles) -> list[Axis]:
     for index, word in enumerate(spec.sweep.base):
         with spec.at(f"base[{index}]", "base"):
             override = files.parse(word)
+            check_known(override.key_or_group, override.value(), files)
             if override.is_sweep_override():
                 raise ConfigError(f"{word}: is common to all points; what varies belongs to sweep.grid")
             axes.append(_axis(override))
@@ -139,10 +140,15 @@ def _name(key: str, files: ConfFiles) -> str:
     name = override.key_or_group
     if str(override.input_line) != f"{override.get_key_element()}=0":
         raise ConfigError(f"{show(key)}: cannot be read as the key of a setting")
-    if name not in files.groups and not files.complaints.knows(name):
-        raise ConfigError(files.complaints.unknown_key(name).line)
+    check_known(name, None, files)
     _refuse_fixed(name, key)
     return name
+
+
+def check_known(name: str, value: Any, files: ConfFiles) -> None:
+    """A setting or a group that there is."""
+    if name not in files.groups and not files.complaints.knows(name):
+        raise ConfigError(files.complaints.unknown_key(name, value).line)
 
 
 def _refuse_fixed(name: str, subject: str) -> None:

@@ -17,6 +17,7 @@ from ttfsrun.complaints import show
 from ttfsrun.compose import Composer
 from ttfsrun.conf_files import ConfFiles
 from ttfsrun.errors import ConfigError
+from ttfsrun.sweep.axes import check_known
 from ttfsrun.sweep.spec import Spec
 from ttfsrun.tree import ABSENT, Tree, lookup
 
@@ -29,9 +30,9 @@ def check_keys(spec: Spec, files: ConfFiles) -> None:
         with spec.at(f"exclude[{index}]"):
             if not entry:
                 raise ConfigError("{}: has to name at least one key")
-            unknown = [key for key in entry if key not in files.groups and not files.complaints.knows(key)]
-            if unknown:
-                raise ConfigError(*(files.complaints.unknown_key(key, entry[key]).line for key in unknown))
+        for key, value in entry.items():
+            with spec.at(f"exclude[{index}]"):
+                check_known(key, value, files)
 
 
 def kept(points: list[Words], spec: Spec, composer: Composer, changed: bool) -> list[Words]:

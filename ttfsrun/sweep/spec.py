@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,12 +30,12 @@ from msgspec import Meta
 from omegaconf import OmegaConf
 
 from ttfsrun.complaints import Complaints, did_you_mean, one_of
-from ttfsrun.compose import COMMAND_LINE, each_value
+from ttfsrun.compose import each_value
 from ttfsrun.conf_files import SWEEPS, UNREADABLE, ConfFiles, one_line
 from ttfsrun.errors import ConfigError
 from ttfsrun.files import expanded
 from ttfsrun.settings import Count, SeedNumber, Settings
-from ttfsrun.tree import ABSENT, Origins, Tree, lookup, store
+from ttfsrun.tree import ABSENT, Tree, lookup, store
 
 LARGEST = 1_000_000  # points of a grid: more are a slip of the hand
 ABOUT_SWEEP = re.compile(r"[+~]*sweep(?![\w/])")
@@ -73,26 +73,40 @@ class _Root(Settings):
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where a sweep comes from: a file, or none, and the keys that the command line sets over it."""
+
+    file: str | None
+    edited: frozenset[str]
+
+    def of(self, key: str) -> str:
+        """The file that a key comes from, for the end of a line about it."""
+        key = re.sub(r"\[.*", "", key)
+        told = any(f"{key}.".startswith(f"{edit}.") or edit.startswith(f"{key}.") for edit in self.edited)
+        return "" if told or self.file is None else f" (from {self.file})"
+
+
+@dataclass(frozen=True)
 class Spec:
     """A sweep, the name of its file, and the mistakes that have been found in it."""
 
     sweep: Sweep
-    name: str | None = None
-    origins: Origins = field(default_factory=Origins)
-    mistakes: list[str] = field(default_factory=list)
+    name: str | None
+    source: Source
+    mistakes: list[str]
 
     @property
     def chooses_seeds(self) -> bool:
         """Whether the seeds are given on the command line."""
-        return self.origins.find("seeds") == COMMAND_LINE
+        return "seeds" in self.source.edited
 
     @contextmanager
     def at(self, part: str, key: str = "") -> Iterator[None]:
-        """What is wrong with this part is kept, with the file that it comes from, to be told with all the rest."""
+        """What is wrong with this part is kept, to be told with all the rest."""
         try:
             yield
         except ConfigError as error:
-            origin = _from(self.origins, f"{part}.{key}".partition("[")[0].rstrip("."))
+            origin = self.source.of(f"{part}.{key}" if key else part)
             self.mistakes.extend(f"sweep.{part}: {line}{origin}" for line in error.lines)
 
     def check(self) -> None:
@@ -105,18 +119,14 @@ def read(words: Sequence[str], files: ConfFiles) -> Spec:
     names = [named[1] for named in map(NAMES.fullmatch, words) if named]
     if len(names) > 1:
         raise ConfigError(f"sweep={names[1]}: there is a sweep already, {names[0]}; choose one")
-    tree, origins, name = Tree(), Origins(), None
-    for given in names:
-        path, shown = _file(given, files)
-        tree, name = _content(path, shown), path.stem
-        origins.merge("", tree, shown)
-    for word in words:
-        if not NAMES.fullmatch(word):
-            key, value = _edit(word, files)
-            _store(tree, key, value, word)
-            origins.merge(key, value, COMMAND_LINE)
-    sweep, mistakes = _checked({key: value for key, value in tree.items() if value is not None}, origins)
-    return Spec(sweep, name, origins, mistakes)
+    path, shown = _file(names[0], files) if names else (None, None)
+    tree = _content(path, str(shown)) if path else {}
+    edits = {word: _edit(word, files) for word in words if not NAMES.fullmatch(word)}
+    for word, (key, value) in edits.items():
+        _store(tree, key, value, word)
+    source = Source(shown, frozenset(key for key, _ in edits.values()))
+    sweep, mistakes = _checked({key: value for key, value in tree.items() if value is not None}, source)
+    return Spec(sweep, path.stem if path else None, source, mistakes)
 
 
 def as_plain(sweep: Sweep) -> Tree:
@@ -172,19 +182,13 @@ def _store(tree: Tree, key: str, value: Any, word: str) -> None:
         raise ConfigError(f"{word}: there are several groups in a list; change them in the file")
 
 
-def _checked(tree: Tree, origins: Origins) -> tuple[Sweep, list[str]]:
+def _checked(tree: Tree, source: Source) -> tuple[Sweep, list[str]]:
     """The sweep as the schema has it, without the parts that are wrong, and what is wrong with those."""
     try:
         return msgspec.convert({"sweep": tree}, _Root).sweep, []
     except msgspec.ValidationError:
         mistakes = Complaints({}, _Root).mistakes({"sweep": tree})
-        keys = [re.sub(r"\[.*", "", mistake.key).partition(".")[2] for mistake in mistakes]
-        lines = [mistake.line + _from(origins, key) for key, mistake in zip(keys, mistakes, strict=True)]
-        wrong = {key.partition(".")[0] for key in keys}
+        keys = [mistake.key.removeprefix("sweep.") for mistake in mistakes]
+        lines = [mistake.line + source.of(key) for key, mistake in zip(keys, mistakes, strict=True)]
+        wrong = {re.split(r"[.\[]", key)[0] for key in keys}
         return msgspec.convert({key: value for key, value in tree.items() if key not in wrong}, Sweep), lines
-
-
-def _from(origins: Origins, key: str) -> str:
-    """The file that a key comes from, for the end of a line about it."""
-    origin = (origins.find(key) or COMMAND_LINE).partition(": ")[0]
-    return "" if origin == COMMAND_LINE else f" (from {origin})"
