@@ -288,7 +288,6 @@ def test_a_grid_without_points_is_a_mistake(ask: Ask) -> None:
 def test_points_are_found_without_torch_or_numpy() -> None:
     code = """if True:
         import sys
-import time
         from ttfsrun.compose import Composer, conf_dir
         from ttfsrun.sweep.grid import requested
         composer = Composer(conf_dir())
@@ -301,10 +300,7 @@ import time
 @pytest.mark.slow
 def test_ten_thousand_points_take_seconds() -> None:
     composer, started = Composer(conf_dir()), time.process_time()
-    request = requested(
-        ["experiment=yin_yang,mnist_16x16", f"{BITS}=range(1,6)", "seed.init=range(500)", "sweep.random.count=2"]
-        + [f"sweep.random.values.{RATE}={{loguniform:[1e-4,1e-2]}}"],
-        composer,
-    )
-    assert len(composer.compose_all(request.points)) == 10_000
+    draws = ["sweep.random.count=2", f"sweep.random.values.{RATE}={{loguniform:[1e-4,1e-2]}}"]
+    words = ["experiment=yin_yang,mnist_16x16", f"{BITS}=range(1,6)", "seed.init=range(500)", *draws]
+    assert len(composer.compose_all(requested(words, composer).points)) == 10_000
     assert time.process_time() - started < 10

@@ -70,7 +70,7 @@ def base_axes(spec: Spec, files: ConfFiles) -> list[Axis]:
     """What is common to all points, each override an axis of one row."""
     axes = []
     for index, word in enumerate(spec.sweep.base):
-        with spec.at(f"base[{index}]", "base"):
+        with spec.at(f"base[{index}]"):
             override = files.parse(word)
             check_known(override.key_or_group, override.value(), files)
             if override.is_sweep_override():
@@ -99,7 +99,8 @@ def _columns(columns: Columns, part: str, spec: Spec, files: ConfFiles) -> Itera
     """Each key with its overrides; a key that is wrong is left out."""
     for key, values in columns.items():
         with spec.at(part, key):
-            yield _name(key, files), _words(key, values, files)
+            _check_key(key, files)
+            yield key, _words(key, values, files)
 
 
 def _words(key: str, values: Values, files: ConfFiles) -> list[str]:
@@ -127,22 +128,20 @@ def _drawn(draws: Draws, draw: Draw, part: str, spec: Spec, files: ConfFiles) ->
     found: dict[str, Distribution] = {}
     for key, given in draws.values.items():
         with spec.at(f"{part}.values", key):
-            found[_name(key, files)] = distribution(key, given)
+            _check_key(key, files)
+            found[key] = distribution(key, given)
     if spec.mistakes or not found:
         return []
     rows = draw(found, draws.count, draws.seed)
-    return [Axis(tuple(found), [tuple(map(files.word, draws.values, row)) for row in rows])]
+    return [Axis(tuple(found), [tuple(map(files.word, found, row)) for row in rows])]
 
 
-def _name(key: str, files: ConfFiles) -> str:
-    """A key without what the grammar puts before it, if it may vary."""
-    override = files.parse(f"{key}=0")
-    name = override.key_or_group
-    if str(override.input_line) != f"{override.get_key_element()}=0":
+def _check_key(key: str, files: ConfFiles) -> None:
+    """A key that may vary, without the signs that the grammar puts before one."""
+    if files.parse(f"{key}=0").key_or_group != key:
         raise ConfigError(f"{show(key)}: cannot be read as the key of a setting")
-    check_known(name, None, files)
-    _refuse_fixed(name, key)
-    return name
+    check_known(key, None, files)
+    _refuse_fixed(key, key)
 
 
 def check_known(name: str, value: Any, files: ConfFiles) -> None:

@@ -1,19 +1,22 @@
 """What a yaml file in `conf/sweep` may say, and `sweep.KEY=VALUE` on the command line over it.
 
-base: [experiment=yin_yang, training.epochs=100]   # overrides of all points
-grid:                                              # every combination
-  substrate.weight.bits: [2, 3, 4]
-  substrate.spike_time.jitter: range(0,0.1,0.02)   # or anything else that the command line could sweep over
-zip:                                               # move together; or a list of such groups
-  network.hidden: [[60], [120]]
-  training.epochs: [200, 300]
-random:                                            # drawn together, see `ttfsrun.sweep.sampling`; or a list
-  count: 50
-  seed: 0
-  values: {training.optimizer.learning_rate: {loguniform: [1e-4, 1e-2]}}
-sobol: {...}                                       # like random
-exclude: [{substrate.weight.bits: 2, network.hidden: [60]}]
-seeds: 20                                          # seed.init from 0 to 19; or a list
+    base: [experiment=yin_yang, training.epochs=100]   # overrides of all points
+    grid:                                              # every combination
+      substrate.weight.bits: [2, 3, 4]
+      substrate.spike_time.jitter: range(0,0.1,0.02)   # or anything else that the command line could sweep over
+    zip:                                               # move together; or a list of such groups
+      network.hidden: [[60], [120]]
+      training.epochs: [200, 300]
+    random:                                            # drawn together, see `ttfsrun.sweep.sampling`; or a list
+      count: 50
+      seed: 0
+      values: {training.optimizer.learning_rate: {loguniform: [1e-4, 1e-2]}}
+    sobol: {...}                                       # like random
+    exclude: [{substrate.weight.bits: 2, network.hidden: [60]}]
+    seeds: 20                                          # seed.init from 0 to 19; or a list
+
+Everything is optional. On the command line, `sweep.seeds=3` or `sweep.random.count=10` replaces what the file says, and
+`sweep.exclude=null` leaves a part out.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from ttfsrun.compose import each_value
 from ttfsrun.conf_files import SWEEPS, UNREADABLE, ConfFiles, one_line
 from ttfsrun.errors import ConfigError
 from ttfsrun.files import expanded
-from ttfsrun.settings import Count, SeedNumber, Settings
+from ttfsrun.settings import SeedNumber, Settings
 from ttfsrun.tree import ABSENT, Tree, lookup, store
 
 LARGEST = 1_000_000  # points of a grid: more are a slip of the hand
@@ -63,7 +66,7 @@ class Sweep(Settings):
     random: Draws | list[Draws] = msgspec.field(default_factory=list)
     sobol: Draws | list[Draws] = msgspec.field(default_factory=list)
     exclude: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    seeds: Count | list[SeedNumber] = msgspec.field(default_factory=list)
+    seeds: Annotated[int, Meta(ge=1, le=LARGEST)] | list[SeedNumber] = msgspec.field(default_factory=list)
 
 
 class _Root(Settings):
