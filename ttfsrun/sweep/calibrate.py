@@ -24,7 +24,7 @@ ACTIVATIONS = 100  # bytes for each sample of a batch and each line or neuron
 
 
 def main() -> None:
-    """Costs of the shapes on standard input: a list of points for each, to be trained together."""
+    """Costs on standard output, of the shapes on standard input: a list of points each, to be trained together."""
     shapes = msgspec.json.decode(sys.stdin.buffer.read(), type=list[list[SweepPoint]])
     share_cores(1)
     costs = [cost([config_of(point) for point in points]) for points in shapes]
@@ -68,7 +68,3 @@ def _network_memory(config: Config) -> float:
     weights = sum(n * m for n, m in zip(config.layer_inputs, config.layer_sizes[1:], strict=True))
     lines = sum(config.layer_inputs) + sum(config.layer_sizes[1:])
     return 4.0 * COPIES * weights + ACTIVATIONS * config.training.batch_size * lines
-
-
-if __name__ == "__main__":
-    main()

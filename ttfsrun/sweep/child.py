@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,8 +64,11 @@ class _Line:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
-        for words in sys.stdin.buffer:
-            self._waiting.put(words)
+        heard = b""
+        while words := os.read(0, 1 << 20):
+            *lines, heard = (heard + words).split(b"\n")
+            for line in lines:
+                self._waiting.put(line)
         self._waiting.put(b"")
         if self._is_working:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -91,7 +93,3 @@ class _Line:
 
     def finished(self, record: Record, curves: Curves | None) -> None:
         self.tell(Finished(record=record, curves=curves))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

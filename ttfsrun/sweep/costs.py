@@ -6,7 +6,6 @@ import hashlib
 import logging
 import statistics
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ttfsrun.results.provenance import processor
 from ttfsrun.results.record import Record
 from ttfsrun.sweep.folder import SweepPoint
 from ttfsrun.sweep.plan import Cost
+from ttfsrun.sweep.python import python
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +54,9 @@ def _key(sample: Sequence[SweepPoint], package: str) -> str:
 
 
 def _calibrated(shapes: Sequence[Sequence[SweepPoint]]) -> list[Cost]:
-    command = [sys.executable, "-m", "ttfsrun.sweep.calibrate"]
-    result = subprocess.run(command, input=msgspec.json.encode(shapes), capture_output=True, check=False)
+    result = subprocess.run(
+        python("ttfsrun.sweep.calibrate"), input=msgspec.json.encode(shapes), capture_output=True, check=False
+    )
     if result.returncode != 0:
         lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {result.returncode}"]
         raise RunFailed(f"the first batches of a training failed: {lines[-1]}")

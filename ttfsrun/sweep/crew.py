@@ -11,7 +11,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ import msgspec
 from ttfsrun.results.record import Curves, Reason, Record
 from ttfsrun.sweep.folder import SweepPoint
 from ttfsrun.sweep.messages import Assignment, Epoch, Finished, Greeting, Message
+from ttfsrun.sweep.python import python
 
 Population = Sequence[SweepPoint]
 PAUSE = 0.5  # seconds between two looks at the memory
@@ -65,6 +65,7 @@ class Share:
 class _Worker:
     process: subprocess.Popen[bytes]
     points: dict[str, SweepPoint] = field(default_factory=dict)  # assigned, without a record yet
+    busy: bool = False
     heard: bytes = b""
     killed: str | None = None  # why the leader killed it
 
@@ -121,29 +122,30 @@ class Crew:
 
     def _work(self, queue: deque[list[SweepPoint]], size: int) -> None:
         self._threads = self._share.threads_of(size)
-        while not self._stopping and (queue or any(worker.points for worker in self._workers)):
+        while not self._stopping and (queue or any(worker.busy for worker in self._workers)):
             self._assign(queue, size)
             for key, _ in self._selector.select(PAUSE):
                 self._hear(key.data, last_chance=queue is self._alone)
             self._watch_memory()
-        while self._stopping and time.monotonic() < self._deadline and any(worker.points for worker in self._workers):
+        while self._stopping and time.monotonic() < self._deadline and any(worker.busy for worker in self._workers):
             self.stop()  # those, too, that have just been hired
             for key, _ in self._selector.select(PAUSE):
                 self._hear(key.data, last_chance=False)
 
     def _assign(self, queue: deque[list[SweepPoint]], size: int) -> None:
-        idle = [worker for worker in self._workers if not worker.points]
+        idle = [worker for worker in self._workers if not worker.busy]
         while queue and (idle or len(self._workers) < size):
             worker = idle.pop() if idle else self._hired()
             points = queue.popleft()
-            worker.points = {point.point: point for point in points}
+            worker.busy, worker.points = True, {point.point: point for point in points}
             worker.send(Assignment(points=points, threads=self._threads))
         while len(self._workers) > size and idle:
             self._dismiss([idle.pop()])
 
     def _hired(self) -> _Worker:
-        command = [sys.executable, "-m", "ttfsrun.sweep.child"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(
+            python("ttfsrun.sweep.child"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
         worker = _Worker(process)
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
@@ -166,7 +168,7 @@ class Crew:
                 worker.points.pop(message.record.point, None)
                 self._watcher.finished(message.record, message.curves)
             else:
-                worker.points.clear()
+                worker.busy = False
 
     def _bury(self, worker: _Worker, *, last_chance: bool) -> None:
         """A worker has died: its points are tried again by others, in smaller populations."""

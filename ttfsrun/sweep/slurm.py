@@ -10,7 +10,6 @@ import math
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from submitit.helpers import clean_env
 from ttfsrun.cluster import Slurm
 from ttfsrun.errors import UserError
 from ttfsrun.sweep.folder import SweepFolder
+from ttfsrun.sweep.python import python
 
 SIGNAL_SECONDS = 60  # between the signal and the time limit; Slurm's clock is that coarse
 MEMORY_MARGIN = 1.5  # on what is estimated
@@ -71,8 +71,7 @@ class Arrays:
         self._executor.parameters["map_count"] = size
 
     def _command(self, submission: str, first: int) -> str:
-        words = [sys.executable, "-u", "-m", "ttfsrun.sweep.worker"]
-        words += [str(self.folder.path.absolute()), submission, str(first)]
+        words = [*python("ttfsrun.sweep.worker"), str(self.folder.path.absolute()), submission, str(first)]
         return ("" if self.cluster.srun else "exec ") + shlex.join(words)
 
 

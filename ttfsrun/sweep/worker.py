@@ -1,8 +1,6 @@
-"""What an array task of Slurm runs: one task of a submission.
+"""What an array task of Slurm runs: one task of a submission. FIRST is the number of its array's first task.
 
-    python -m ttfsrun.sweep.worker SWEEP_DIR SUBMISSION FIRST
-
-FIRST is the number of the array's first task. Before its time limit the task is told (SIGUSR2): it saves what runs
+Before its time limit the task is told (SIGUSR2): it saves what runs
 and asks to be queued again. A preempted or requeued task is queued again by Slurm itself.
 """
 
@@ -33,10 +31,10 @@ MEMORY_IN_USE = 0.95  # share of the task's memory from which on a worker goes b
 NEWS_SECONDS = 60.0
 
 
-def main(argv: list[str]) -> int:
-    """Run the array task that the environment names."""
+def main() -> int:
+    """Run the array task that the environment names; arguments: SWEEP_DIR SUBMISSION FIRST."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    path, submission, first = argv
+    path, submission, first = sys.argv[1:]
     folder = SweepFolder(Path(path))
     number = int(first) + int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     try:
@@ -120,7 +118,3 @@ class _News:
         self._points += 1
         if record.status == "failed":
             log.error("point %s failed (%s): %s", record.point, record.reason, record.message)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
