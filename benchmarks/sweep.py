@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/sweep.py              # some ten minutes on two cores
     .venv/bin/python benchmarks/sweep.py 20           # fewer points
 
-The grid is yin-yang with 120 hidden neurons, 300 epochs, and so many seeds, by `ttfsrun sweep` with cluster=local. Against
-it: `ttfsrun train` once for each of a few of these points, one after the other with all cores, and as many at once as
-there are cores, with a thread each; half of them before the sweep and half after it. Kernels are compiled before.
+The grid is yin-yang with 120 hidden neurons, 300 epochs, and so many seeds, by `ttfsrun sweep` with cluster=local.
+Against it: `ttfsrun train` once for each of a few of these points, one after the other with all cores, and as many at
+once as there are cores, with a thread each; half of them before the sweep and half after it. Kernels are compiled
+before.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def main(points: int) -> None:
     for at_once, label in ways.items():
         alone = 3600 * 2 * SAMPLE / seconds[at_once]
         print(
-            f"{label}, {2 * SAMPLE} of them: {alone:.0f} points per hour; the sweep does {rate / alone:.1f} times as many"
+            f"{label}, {2 * SAMPLE} of them: {alone:.0f} points per hour; the sweep: {rate / alone:.1f} times as many"
         )
 
 

@@ -16,12 +16,13 @@ from ttfsrun.files import user_cache, write_whole
 from ttfsrun.results.provenance import processor
 from ttfsrun.results.record import Record
 from ttfsrun.sweep.folder import SweepPoint
-from ttfsrun.sweep.plan import Cost
+from ttfsrun.sweep.plan import OVERHEAD, Cost
 from ttfsrun.sweep.python import python
 
 log = logging.getLogger(__name__)
 
 COMPANY = 4  # networks of a calibration
+KEPT = 500  # calibrations
 
 
 def costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str) -> dict[str, Cost]:
@@ -40,6 +41,11 @@ def costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str)
         _keep(known)
     found = {shape: known[keys[shape]] for shape in shapes}
     return found | _experienced(found, shapes, records)
+
+
+def unmeasured(points: Sequence[SweepPoint]) -> dict[str, Cost]:
+    """For plans whose cost nobody asks for: populations as large as they may be."""
+    return dict.fromkeys({point.shape for point in points}, Cost(1.0, OVERHEAD, 0.0, 1.0))
 
 
 def _spread(points: Sequence[SweepPoint]) -> list[SweepPoint]:
@@ -94,8 +100,8 @@ def _kept() -> dict[str, Cost]:
 
 
 def _keep(known: Mapping[str, Cost]) -> None:
-    """For the next time; where there is no cache, it is measured again."""
+    """The last ones, for the next time; where there is no cache, they are measured again."""
     try:
-        write_whole(_file(), msgspec.json.encode(known))
+        write_whole(_file(), msgspec.json.encode(dict(list(known.items())[-KEPT:])))
     except OSError as error:
         log.debug("costs are not kept: %s", error)

@@ -13,14 +13,14 @@ from typing import Any
 
 import msgspec
 
-from ttfsrun.cluster import Slurm
+from ttfsrun.cluster import Debug, Slurm
 from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.config import Config
 from ttfsrun.errors import UserError
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.record import Reason
 from ttfsrun.sweep import checkpoints
-from ttfsrun.sweep.costs import costs
+from ttfsrun.sweep.costs import costs, unmeasured
 from ttfsrun.sweep.dispatch import Cluster, Submission, room
 from ttfsrun.sweep.folder import DEFAULT, Intent, SweepFolder, SweepPoint
 from ttfsrun.sweep.grid import Request, requested
@@ -81,7 +81,8 @@ def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster,
         return _outcome(folder, found)
     records = folder.latest().values() if exists else ()
     held = list(checkpoints.found(folder.checkpoints).values())
-    made = plan(todo, costs(todo, records, package), room(cluster), held)
+    estimates = unmeasured(todo) if isinstance(cluster, Debug) else costs(todo, records, package)
+    made = plan(todo, estimates, room(cluster), held)
     submission = Submission(folder, cluster, made, package)
     _say(_of_plan(made, submission))
     if options.dry_run:
@@ -155,9 +156,12 @@ def _of_points(
 
 def _of_plan(made: Plan, submission: Submission) -> str:
     tasks = f"{len(made.tasks)} tasks of {made.cores} cores" if len(made.tasks) > 1 else f"{made.cores} cores"
+    work = f"{made.networks} trainings in {made.populations} populations"
+    if isinstance(submission.cluster, Debug):
+        return f"{work}, in this process"
     arrays = f" in {len(submission.arrays)} array jobs" if isinstance(submission.cluster, Slurm) else ""
     return (
-        f"{made.networks} trainings in {made.populations} populations on {tasks}{arrays}: "
+        f"{work} on {tasks}{arrays}: "
         f"about {_duration(made.longest)}{' each' if len(made.tasks) > 1 else ''}, "
         f"{made.core_hours:.2g} core-hours, {made.memory / GIGABYTE:.1f} GB"
     )
