@@ -67,6 +67,12 @@ class Shard:
     def curves(self) -> Path:
         return self.folder.shards / f"{self.name}.curves.jsonl"
 
+    def remove_if_empty(self) -> None:
+        """A start that came to no result leaves no file."""
+        with suppress(OSError):
+            if self.results.stat().st_size == 0:
+                self.results.unlink()
+
     def write(self, record: Record, curves: Curves | None) -> None:
         """Put a result on disk; a CannotWrite where that fails."""
         try:
@@ -102,7 +108,10 @@ class Task:
         except OSError as error:
             raise CannotWrite(f"{error.filename}: {error.strerror}; nothing was computed") from None
         self._crew = Crew(share, greeting, self) if isinstance(share, Share) else InProcess(share, greeting, self)
-        self._crew.run(missing)
+        try:
+            self._crew.run(missing)
+        finally:
+            self._shard.remove_if_empty()
         checkpoints.remove_finished(self.folder.checkpoints, self._finished_trainings())
 
     def stop(self) -> None:
