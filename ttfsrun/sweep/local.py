@@ -52,7 +52,7 @@ def run(folder: SweepFolder, submission: str, populations: list[list[str]], clus
             with on_signals(stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 task.run(populations_of(folder, populations), share_of(cluster))
         except KeyboardInterrupt:
-            pass  # in the process itself, that is how it stops
+            told.append(signal.SIGINT)  # in the process itself, that is how it stops
         finally:
             folder.note(Ended(submission=submission, time=time.time(), why="interrupted" if told else "done"))
     return not told

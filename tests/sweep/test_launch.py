@@ -1,0 +1,203 @@
+"""The verbs sweep and retry, in the process of the test: what runs, what is refused, what is left alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ttfsrun.sweep import costs
+from ttfsrun.sweep.folder import SweepFolder
+
+Call = Callable[..., tuple[int, str, str]]
+
+#: A training with such a bias in its loss diverges where its inputs are late.
+EDGE = "training.loss.beta=0.05"
+LATE = "training.input_noise=0.0,100.0"
+
+
+@pytest.fixture
+def sweep(ttfsrun: Call, tiny_overrides: tuple[str, ...], tmp_path: Path) -> Call:
+    """`ttfsrun sweep` of tiny networks in this process, into a folder of the test's."""
+    common = [word for word in tiny_overrides if not word.startswith("cluster")]
+
+    def call(*words: object, out: str = "sweep") -> tuple[int, str, str]:
+        return ttfsrun("sweep", *common, "cluster=debug", "cluster.threads=1", *words, "--out", tmp_path / out)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SweepFolder:
+    return SweepFolder(tmp_path / "sweep")
+
+
+def files(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def results(folder: SweepFolder) -> dict[str, object]:
+    return {name: record.result for name, record in folder.latest().items() if record.status == "done"}
+
+
+def test_a_sweep_leaves_a_result_for_every_point_and_again_does_nothing(sweep, folder):
+    code, out, messages = sweep("seed.init=1,2", "substrate.v_th.chip_std=0.0,0.1")
+    assert (code, out) == (0, "")
+    assert "4 points, 0 done, 4 missing; 4 to run" in messages
+    assert list(results(folder)) == list(folder.points) or results(folder).keys() == folder.points.keys()
+    before = files(folder.path)
+    code, _, messages = sweep("seed.init=1,2", "substrate.v_th.chip_std=0.0,0.1")
+    assert code == 0
+    assert "4 done, 0 missing; 0 to run" in messages
+    assert files(folder.path) == before
+
+
+def test_the_folder_tells_what_was_asked_for(sweep, folder):
+    sweep("seed.init=1,2")
+    about = folder.about
+    assert about["command"][:2] == ["ttfsrun", "sweep"]
+    assert "seed.init=1,2" in about["command"]
+    assert (about["points"], about["trainings"], about["keys"]) == (2, 2, ["seed.init"])
+    assert about["made_by"]["ttfsrun"]
+    assert [point.settings for point in folder.points.values()] == [{"seed.init": 1}, {"seed.init": 2}]
+    assert all("cluster" not in point.config for point in folder.points.values())
+
+
+def test_the_first_points_are_a_canary_and_the_rest_follows(sweep, folder):
+    assert sweep("seed.init=range(4)", "--limit", 1)[0] == 4
+    assert list(results(folder)) == list(folder.points)[:1]
+    assert sweep("seed.init=range(4)")[0] == 0
+    assert len(results(folder)) == 4
+
+
+def test_equal_points_appear_once(sweep, folder):
+    assert sweep("seed.init=1,1,2", "training.optimizer.learning_rate=0.005,5e-3")[0] == 0
+    assert len(folder.points) == 2
+
+
+def test_a_dry_run_shows_and_writes_nothing(sweep, folder):
+    code, _, messages = sweep("seed.init=1,2", "--dry-run")
+    assert code == 0
+    assert "2 trainings in 1 populations" in messages
+    assert not folder.path.exists()
+
+
+def test_another_grid_is_refused_and_nothing_is_touched(sweep, folder):
+    sweep("seed.init=1,2")
+    before = files(folder.path)
+    code, _, messages = sweep("seed.init=2,3")
+    assert code == 2
+    assert "holds another grid: 2 points, of which 1 are among these 2" in messages
+    assert "--reuse" in messages
+    assert files(folder.path) == before
+
+
+def test_a_folder_with_something_else_in_it_is_refused(sweep, folder):
+    folder.path.mkdir()
+    (folder.path / "thesis.tex").write_text("all of it")
+    code, _, messages = sweep("seed.init=1,2")
+    assert code == 2
+    assert "is not empty, and no sweep" in messages
+    assert files(folder.path) == {"thesis.tex": b"all of it"}
+
+
+def test_a_mistake_in_one_point_stops_all_before_anything_is_written(sweep, folder):
+    code, _, messages = sweep("substrate.weight.bits=2,4,0.5", "training.epochs=1,-3")
+    assert code == 2
+    assert "substrate.weight.bits=0.5" in messages
+    assert "training.epochs=-3" in messages
+    assert not folder.path.exists()
+
+
+def test_results_of_another_sweep_are_taken_over(sweep, folder, tmp_path):
+    sweep("seed.init=1,2,3")
+    first = results(folder)
+    code, _, messages = sweep("seed.init=2,3,4", "--reuse", folder.path, out="more")
+    assert code == 0
+    assert "2 points taken over" in messages
+    assert "1 to run" in messages
+    more = SweepFolder(tmp_path / "more")
+    assert len(results(more)) == 3
+    assert {name: result for name, result in results(more).items() if name in first} == {
+        name: result for name, result in first.items() if name in more.points
+    }
+    assert {curves.point for curves in more.learning_curves()} == set(more.points)
+
+
+def test_results_of_something_that_is_no_sweep_are_not_taken_over(sweep, tmp_path):
+    code, _, messages = sweep("seed.init=1", "--reuse", tmp_path / "nothing")
+    assert code == 2
+    assert "is not the folder of a sweep" in messages
+
+
+def test_failed_points_are_told_and_only_a_retry_runs_them_again(sweep, folder, ttfsrun):
+    code, _, messages = sweep("seed.init=1,2", EDGE, LATE)
+    assert code == 3
+    assert "2 points failed" in messages
+    assert "(error): the loss is inf" in messages
+    assert len(results(folder)) == 2
+    attempts = len(list(folder.records()))
+    code, _, messages = sweep("seed.init=1,2", EDGE, LATE)
+    assert (code, len(list(folder.records()))) == (3, attempts)
+    assert "2 failed; 0 to run" in messages
+    assert ttfsrun("retry", folder.path, "--only", "time-out,cancelled")[0] == 3
+    assert len(list(folder.records())) == attempts
+    assert ttfsrun("retry", folder.path)[0] == 3
+    assert len(list(folder.records())) == attempts + 2
+
+
+def test_a_retry_takes_settings_of_the_cluster_and_no_others(sweep, folder, ttfsrun):
+    sweep("seed.init=1,2", EDGE, LATE)
+    assert ttfsrun("retry", folder.path, "cluster.threads=2", "--dry-run")[0] == 0
+    code, _, messages = ttfsrun("retry", folder.path, "training.epochs=2")
+    assert code == 2
+    assert "training.epochs=2: a sweep keeps its points" in messages
+    code, _, messages = ttfsrun("retry", folder.path, "--only", "timeout")
+    assert code == 2
+    assert "did you mean time-out" in messages
+
+
+def test_each_interrupted_sweep_goes_on(sweep, folder, monkeypatch):
+    from ttfsrun.sweep.local import _Show
+
+    expected = sweep("seed.init=1,2", "training.epochs=8", out="expected")[0]
+    assert expected == 0
+
+    def interrupt(self: object, worker: int, done: int, epochs: int, networks: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Show, "epoch", interrupt)
+    assert sweep("seed.init=1,2", "training.epochs=8")[0] == 130
+    assert not results(folder)
+    monkeypatch.undo()
+    assert sweep("seed.init=1,2", "training.epochs=8")[0] == 0
+    assert results(folder) == results(SweepFolder(folder.path.parent / "expected"))
+
+
+def test_the_name_of_a_sweep_without_one_follows_from_its_points(ttfsrun, tiny_overrides, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [*tiny_overrides, "cluster=debug", "training.epochs=1"]
+    assert ttfsrun("sweep", *words, "seed.init=1,2")[0] == 0
+    assert ttfsrun("sweep", *words, "seed.init=2,1")[0] == 0
+    (path,) = (tmp_path / "results" / "sweeps").iterdir()
+    assert path.name.startswith("yin_yang-")
+
+
+def test_costs_are_measured_once(tmp_path, monkeypatch, tiny_overrides):
+    from ttfsrun.compose import Composer, conf_dir
+    from ttfsrun.sweep.points import frozen
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    points = frozen(
+        [(p.overrides, p.config) for p in Composer(conf_dir()).expand([*tiny_overrides, "seed.init=1,2"])], []
+    )
+    first = costs.costs(points, [], "code")
+    monkeypatch.setattr(costs, "_calibrated", lambda shapes: pytest.fail("measured again"))
+    assert costs.costs(points, [], "code") == first
+    (cost,) = first.values()
+    assert cost.network > 0
+    assert cost.memory > 1e8
+    assert json.loads((tmp_path / "ttfsrun" / "costs.json").read_text())
