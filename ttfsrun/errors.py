@@ -1,5 +1,6 @@
 """Mistakes that the user can mend. The command line prints their text and leaves with their exit code."""
 
+COMPLETE, WITH_FAILURES, INCOMPLETE = 0, 3, 4  # exit codes that tell how a sweep stands
 SHOWN = 20  # mistakes that one message lists
 
 

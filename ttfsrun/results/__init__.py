@@ -1,1 +1,22 @@
 """What runs leave behind: folders, tables, provenance. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(folder: str | PathLike[str], *, every_setting: bool = False, bare: bool = False) -> pd.DataFrame:
+    """The results of a sweep, finished or not: one row per point and condition, as `ttfsrun gather` writes them.
+
+    every_setting: of the configuration, not only those that vary. bare: without what tells of the execution.
+    """
+    from pathlib import Path
+
+    from ttfsrun.results.table import read
+    from ttfsrun.sweep.folder import SweepFolder
+
+    return read(SweepFolder(Path(folder)), every_setting=every_setting, bare=bare).frame()

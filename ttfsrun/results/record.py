@@ -23,17 +23,22 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     made_by: dict[str, Any]  # see `results.provenance`
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a record that says which attempt at a point counts."""
+
+    point: str
+    status: Literal["done", "failed"]
+    time: float  # at which it was written, in seconds since 1970
+
+
+class Record(Attempt, frozen=True, kw_only=True):
     """One attempt at one point.
 
     result, of a point that is done: epoch and network (which is reported), train, valid, test (metrics of its own
     condition), perturbed, chip, conditions (records of the others, as in a run's metrics.json), data (its source).
     """
 
-    point: str
     training: str
-    status: Literal["done", "failed"]
-    time: float  # at which it was written, in seconds since 1970
     result: dict[str, Any] | None = None
     reason: Reason | None = None  # of a failure, with its message and a short traceback
     message: str | None = None

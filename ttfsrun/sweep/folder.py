@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -21,15 +21,24 @@ from ttfsrun.config import Config
 from ttfsrun.errors import UserError
 from ttfsrun.files import write_whole
 from ttfsrun.results import lines
-from ttfsrun.results.record import Curves, Record
+from ttfsrun.results.record import Attempt, Curves, Record
+
+P = TypeVar("P", bound="PointId")
+A = TypeVar("A", bound=Attempt)
+T = TypeVar("T")
 
 DEFAULT = Path("results/sweeps")
 
 
-class SweepPoint(msgspec.Struct, frozen=True, kw_only=True):
+class PointId(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a point that all its readers want; others of its fields cost nothing to leave unread."""
+
+    point: str  # a hash of all settings that can change the numbers
+
+
+class SweepPoint(PointId, frozen=True, kw_only=True):
     """One point as it was frozen when the sweep was made."""
 
-    point: str  # id: a hash of all settings that can change the numbers
     training: str  # id of what its weights depend on; points that share it are trained once
     shape: str  # points of one shape can be trained as one population
     settings: dict[str, Any]  # those that vary within the sweep, by dotted key
@@ -140,7 +149,11 @@ class SweepFolder:
     @cached_property
     def points(self) -> dict[str, SweepPoint]:
         """All points by id, in their order."""
-        found = {point.point: point for point in lines.entries(self.points_file, SweepPoint)}
+        return self.points_as(SweepPoint)
+
+    def points_as(self, kind: type[P]) -> dict[str, P]:
+        """All points by id, in their order, with no more of their fields than `kind` has."""
+        found = {point.point: point for point in lines.entries(self.points_file, kind)}
         if len(found) != self.about["points"]:
             raise UserError(f"{self.points_file} holds {len(found)} points of {self.about['points']}: it is damaged")
         return found
@@ -155,24 +168,37 @@ class SweepFolder:
 
     def records(self) -> Iterator[Record]:
         """Every attempt at every point that left a whole line, shard by shard."""
+        return self.records_as(Record)
+
+    def records_as(self, kind: type[A]) -> Iterator[A]:
+        """The same, with no more of their fields than `kind` has."""
         for shard in sorted(self.shards.glob("*.results.jsonl")):
-            yield from lines.entries(shard, Record)
+            yield from lines.entries(shard, kind)
 
     def learning_curves(self) -> Iterator[Curves]:
+        return self.learning_curves_as(Curves)
+
+    def learning_curves_as(self, kind: type[T]) -> Iterator[T]:
+        """The same, read as another kind of struct."""
         for shard in sorted(self.shards.glob("*.curves.jsonl")):
-            yield from lines.entries(shard, Curves)
+            yield from lines.entries(shard, kind)
 
     def latest(self) -> dict[str, Record]:
         """What counts of each point, by id: that it is done, else its last failure. Points without either lack."""
-        found: dict[str, Record] = {}
-        for record in self.records():
-            known = found.get(record.point)
-            if known is None or _rank(record) > _rank(known):
-                found[record.point] = record
-        return found
+        return latest(self.records())
 
 
-def _rank(record: Record) -> tuple[bool, float]:
+def latest(attempts: Iterable[A]) -> dict[str, A]:
+    """What counts of each point, by id: its first success, else its last failure."""
+    found: dict[str, A] = {}
+    for attempt in attempts:
+        known = found.get(attempt.point)
+        if known is None or _rank(attempt) > _rank(known):
+            found[attempt.point] = attempt
+    return found
+
+
+def _rank(record: Attempt) -> tuple[bool, float]:
     """The first success counts, else the last failure."""
     done = record.status == "done"
     return done, -record.time if done else record.time

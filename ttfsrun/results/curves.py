@@ -1,0 +1,51 @@
+"""The learning curves of a sweep as one long table; it can be far larger than the table of results."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ttfsrun.files import appears_whole
+from ttfsrun.results.table import Table
+from ttfsrun.sweep.folder import SweepFolder
+
+
+def write(folder: SweepFolder, table: Table, path: Path) -> int:
+    """Those of all points that are done, in the order of the table; returns the number of rows."""
+    known = {curves.point: curves.curves for curves in folder.learning_curves_as(StoredCurves)}
+    place = {name: number for number, name in enumerate(table.columns)}
+    head = ["sweep", "point", *table.varying]
+    done = {row[place["point"]]: row for row in table.rows if row[place["status"]] == "done"}
+    rows = 0
+    with appears_whole(path) as stream:
+        stream.write(_lines([[*head, "split", "metric", "epoch", "value"]]))
+        for point, row in done.items():
+            if point in known:
+                told = list(_rows([row[place[name]] for name in head], msgspec.json.decode(known[point])))
+                stream.write(_lines(told))
+                rows += len(told)
+    return rows
+
+
+class StoredCurves(msgspec.Struct, frozen=True):
+    """See `record.Curves`; decoded when they are written."""
+
+    point: str
+    curves: msgspec.Raw
+
+
+def _rows(head: list[object], curves: dict[str, dict[str, list[float | None]]]) -> Iterator[list[object]]:
+    for split, metrics in curves.items():
+        for metric, values in metrics.items():
+            for epoch, value in enumerate(values, start=1):
+                yield [*head, split, metric, epoch, value]
+
+
+def _lines(rows: list[list[object]]) -> bytes:
+    stream = io.StringIO(newline="")
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue().encode()

@@ -1,0 +1,74 @@
+"""What `gather` makes of a sweep's shards: files, each whole, and what to say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES, UserError
+from ttfsrun.files import appears_whole, write_whole
+from ttfsrun.results.table import Table, read
+from ttfsrun.sweep.folder import SweepFolder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of a sweep, and where: beside its table, which is `table.csv` in its folder unless `out` is."""
+
+    every_setting: bool = False
+    bare: bool = False
+    over: Sequence[str] = ()  # settings to aggregate over
+    parquet: bool = False
+    curves: bool = False
+    out: Path | None = None
+
+
+def gather(folder: SweepFolder, request: Request) -> tuple[list[str], int]:
+    """Write the files; returns what to say of them and the exit code."""
+    if request.parquet and find_spec("pyarrow") is None:
+        raise UserError("--parquet needs pyarrow, which is not installed: pip install 'ttfsrun[parquet]'")
+    table = read(folder, every_setting=request.every_setting, bare=request.bare)
+    path = request.out or folder.table
+    try:
+        return _written(folder, table, path, request), _exit_code(table)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); name another file with --out") from None
+
+
+def _written(folder: SweepFolder, table: Table, path: Path, request: Request) -> list[str]:
+    write_whole(path, table.csv())
+    lines = [f"{path}: {_count(len(table.rows), 'row')}"]
+    if request.parquet:
+        lines.append(_parquet(table, path.with_suffix(".parquet")))
+    if request.over:
+        from ttfsrun.results.aggregate import aggregate
+
+        beside, statistics = path.with_name("aggregate.csv"), aggregate(table, request.over)
+        write_whole(beside, statistics.to_csv(index=False, lineterminator="\n").encode())
+        lines.append(f"{beside}: {_count(len(statistics), 'row')}, over {', '.join(request.over)}")
+    if request.curves:
+        from ttfsrun.results.curves import write
+
+        beside = path.with_name(folder.curves.name)
+        lines.append(f"{beside}: {_count(write(folder, table, beside), 'row')}")
+    counts = table.counts()
+    told = ", ".join(f"{counts[status]} {status}" for status in ("done", "failed", "missing") if counts[status])
+    return [*lines, f"{_count(counts.total(), 'point')}: {told}"]
+
+
+def _parquet(table: Table, path: Path) -> str:
+    frame = table.frame()
+    with appears_whole(path) as stream:
+        frame.to_parquet(stream, engine="pyarrow", index=False)
+    return f"{path}: {_count(len(frame), 'row')}"
+
+
+def _exit_code(table: Table) -> int:
+    counts = table.counts()
+    return INCOMPLETE if counts["missing"] else WITH_FAILURES if counts["failed"] else COMPLETE
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
