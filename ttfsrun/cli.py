@@ -11,12 +11,13 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ttfsrun import __version__
 from ttfsrun.errors import UserError
+from ttfsrun.sweep import verbs as of_sweeps
 
 if TYPE_CHECKING:
     from ttfsrun.results.record import Reason
@@ -147,7 +148,15 @@ def _launch_options(args: argparse.Namespace, again: Sequence[Reason]) -> Option
     return Options(args.dry_run, args.yes, args.limit, again, args.reuse)
 
 
-VERBS = {"train": train, "evaluate": evaluate, "chip": chip, "config": config, "sweep": sweep, "retry": retry}
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "chip": chip,
+    "config": config,
+    "sweep": sweep,
+    "retry": retry,
+    **{name: verb.run for name, verb in of_sweeps.VERBS.items()},
+}
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -200,6 +209,8 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     add("chip", "draw the fixed pattern of one chip and show it", "ttfsrun chip substrate=brainscales2 --out chip")
     add("sweep", "run a grid of points here or on a cluster", "ttfsrun sweep sweep=weight_resolution cluster=slurm")
     add("retry", "run the failed and lost points of a sweep again", "ttfsrun retry results/sweeps/bits")
+    for name, about in of_sweeps.VERBS.items():
+        add(name, about.summary, about.example)
     add("config", "print a configuration and where each value comes from", "ttfsrun config training.epochs=10")
     return parser, dict(verbs.choices)
 
@@ -274,6 +285,7 @@ ARGUMENTS = {
     "config": _config_arguments,
     "sweep": _sweep_arguments,
     "retry": _retry_arguments,
+    **{name: verb.arguments for name, verb in of_sweeps.VERBS.items()},
 }
 
 

@@ -1,0 +1,149 @@
+"""The verbs that look after a sweep: status, logs, cancel, gather. Their modules are imported when they are called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ttfsrun.errors import UserError
+
+WATCH_SECONDS = 5.0
+TAIL = 20
+
+
+class Verb(NamedTuple):
+    """Its summary, an example, its arguments, and what it does; the exit code comes back."""
+
+    summary: str
+    example: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def status(args: argparse.Namespace) -> int:
+    import json
+
+    from ttfsrun.sweep.folder import SweepFolder
+    from ttfsrun.sweep.overview import Status, watch
+    from ttfsrun.sweep.status import states
+
+    folder = SweepFolder(args.sweep)
+    if args.watch is not None:
+        if args.json:
+            raise UserError("--json tells once, --watch again and again: take one of them")
+        return watch(folder, args.watch)
+    now = states(folder)
+    print(json.dumps(Status(now).as_json()) if args.json else "\n".join(Status(now).as_lines()))
+    return now.exit_code
+
+
+def logs(args: argparse.Namespace) -> int:
+    from ttfsrun.sweep import logs
+    from ttfsrun.sweep.folder import SweepFolder
+    from ttfsrun.sweep.status import states
+
+    now = states(SweepFolder(args.sweep))
+    points = logs.chosen(now, args.points, args.failed)
+    if not points:
+        sys.stderr.write("ttfsrun: no point failed\n" if args.failed else "ttfsrun: no point failed, and none runs\n")
+    for number, text in enumerate(logs.texts(now, points, args.tail, each=bool(args.points))):
+        print("\n" * (number > 0) + text)
+    return 0
+
+
+def cancel(args: argparse.Namespace) -> int:
+    from ttfsrun.sweep.cancel import cancel, plan
+    from ttfsrun.sweep.folder import SweepFolder
+    from ttfsrun.sweep.status import states
+
+    folder = SweepFolder(args.sweep)
+    if not args.yes:
+        lines = plan(states(folder))
+        if lines and not _confirmed(lines):
+            sys.stderr.write("ttfsrun: nothing was cancelled\n")
+            return 0
+    for line in cancel(folder):
+        print(line, flush=True)
+    return 0
+
+
+def _confirmed(lines: list[str]) -> bool:
+    if not sys.stdin.isatty():
+        raise UserError(f"{'; '.join(lines)}: add --yes to cancel")
+    sys.stderr.write("\n".join([*lines, "Cancel? [y/N] "]))
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def gather(args: argparse.Namespace) -> int:
+    from ttfsrun.results.gather import Request, gather
+    from ttfsrun.sweep.folder import SweepFolder
+
+    over = [key for key in (args.agg or "").split(",") if key]
+    request = Request(args.all, args.bare, over, args.parquet, args.curves, args.out)
+    lines, code = gather(SweepFolder(args.sweep), request)
+    print(*lines, sep="\n")
+    return code
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    _sweep_argument(parser)
+    about = "again and again, until nothing is left to wait for"
+    parser.add_argument("--watch", nargs="?", type=_seconds, const=WATCH_SECONDS, metavar="SECONDS", help=about)
+    parser.add_argument("--json", action="store_true", help="print one object of JSON")
+
+
+def _logs_arguments(parser: argparse.ArgumentParser) -> None:
+    _sweep_argument(parser)
+    about = "ids of points, or how they begin; without: those that failed, else those that run"
+    parser.add_argument("points", nargs="*", metavar="POINT", help=about)
+    parser.add_argument("--failed", action="store_true", help="only points that failed")
+    parser.add_argument("--tail", type=_lines, default=TAIL, metavar="N", help=f"lines of each log (default: {TAIL})")
+
+
+def _cancel_arguments(parser: argparse.ArgumentParser) -> None:
+    _sweep_argument(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask first")
+
+
+def _gather_arguments(parser: argparse.ArgumentParser) -> None:
+    _sweep_argument(parser)
+    parser.add_argument("--all", action="store_true", help="every setting, not only those that vary")
+    parser.add_argument("--bare", action="store_true", help="without what tells of the execution")
+    about = "statistics over settings that vary, or groups of them: seed, or seed.init,seed.chip"
+    parser.add_argument("--agg", metavar="KEY,...", help=about)
+    parser.add_argument("--curves", action="store_true", help="the learning curves, too")
+    parser.add_argument("--parquet", action="store_true", help="the table as Parquet, too")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the table, others beside it; default: in SWEEP_DIR")
+
+
+def _sweep_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("sweep", type=Path, metavar="SWEEP_DIR", help="the folder of a sweep")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text}: a number of seconds, at least 0.1")
+    return seconds
+
+
+def _lines(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: a number of lines")
+    return int(text)
+
+
+SWEEP = "results/sweeps/bits"
+VERBS = {
+    "status": Verb("show how a sweep stands", f"ttfsrun status {SWEEP} --watch", _status_arguments, status),
+    "logs": Verb("show why points failed, or what they print", f"ttfsrun logs {SWEEP} --failed", _logs_arguments, logs),
+    "cancel": Verb("end what runs or waits for a sweep", f"ttfsrun cancel {SWEEP}", _cancel_arguments, cancel),
+    "gather": Verb("make the table of a sweep", f"ttfsrun gather {SWEEP} --agg seed", _gather_arguments, gather),
+}
