@@ -13,24 +13,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from ttfsrun import __version__
 from ttfsrun.errors import UserError
 from ttfsrun.sweep import verbs as of_sweeps
-
-if TYPE_CHECKING:
-    from ttfsrun.results.record import Reason
-    from ttfsrun.sweep.launch import Options
 
 USAGE = 2
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 OVERRIDES = "settings as key=value, e.g. seed.init=3; key=a,b or key=range(10) makes a point of each"
-GRID = "the points: sweep=NAME of conf/sweep, and settings as for train"
-REUSE = "take over results of the same points from another sweep"
-REASONS = ("error", "out of memory", "time-out", "node failure", "cancelled")  # as in results/record.py, not imported
 EXIT_CODES = """exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed points, 4 incomplete,
   5 the scheduler refused, 130 interrupted"""
 
@@ -128,33 +121,11 @@ def config(args: argparse.Namespace) -> int:
     return 0
 
 
-def sweep(args: argparse.Namespace) -> int:
-    from ttfsrun.sweep.launch import sweep as run
-
-    return run(args.overrides, args.out, args.name, _launch_options(args, again=()))
-
-
-def retry(args: argparse.Namespace) -> int:
-    from ttfsrun.results.record import REASONS
-    from ttfsrun.sweep.launch import retry as run
-
-    again = tuple(reason for reason in REASONS if args.only is None or reason in args.only)
-    return run(args.sweep, args.overrides, _launch_options(args, again=again))
-
-
-def _launch_options(args: argparse.Namespace, again: Sequence[Reason]) -> Options:
-    from ttfsrun.sweep.launch import Options
-
-    return Options(args.dry_run, args.yes, args.limit, again, args.reuse)
-
-
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": train,
     "evaluate": evaluate,
     "chip": chip,
     "config": config,
-    "sweep": sweep,
-    "retry": retry,
     **{name: verb.run for name, verb in of_sweeps.VERBS.items()},
 }
 
@@ -207,8 +178,6 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     add("train", "train networks and evaluate them", "ttfsrun train experiment=yin_yang seed.init=0,1")
     add("evaluate", "evaluate a trained run again", "ttfsrun evaluate runs/3f2a9c seed.chip=7")
     add("chip", "draw the fixed pattern of one chip and show it", "ttfsrun chip substrate=brainscales2 --out chip")
-    add("sweep", "run a grid of points here or on a cluster", "ttfsrun sweep sweep=weight_resolution cluster=slurm")
-    add("retry", "run the failed and lost points of a sweep again", "ttfsrun retry results/sweeps/bits")
     for name, about in of_sweeps.VERBS.items():
         add(name, about.summary, about.example)
     add("config", "print a configuration and where each value comes from", "ttfsrun config training.epochs=10")
@@ -240,51 +209,11 @@ def _config_arguments(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="one line of JSON for each point")
 
 
-def _sweep_arguments(parser: Parser) -> None:
-    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=GRID)
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--name", help="the sweep's folder is results/sweeps/NAME")
-    place.add_argument("--out", type=Path, metavar="DIR", help="the sweep's folder")
-    parser.add_argument("--reuse", type=Path, action="append", default=[], metavar="DIR", help=REUSE)
-    _launch_arguments(parser)
-
-
-def _retry_arguments(parser: Parser) -> None:
-    parser.add_argument("sweep", type=Path, metavar="SWEEP_DIR", help="the folder of a sweep")
-    parser.add_argument("overrides", nargs="*", default=[], metavar="cluster.KEY=VALUE", help="other cluster settings")
-    parser.add_argument("--only", type=_reasons, metavar="REASON,...", help=f"of failures: {', '.join(REASONS)}")
-    parser.set_defaults(reuse=[])
-    _launch_arguments(parser)
-
-
-def _launch_arguments(parser: Parser) -> None:
-    parser.add_argument("--dry-run", action="store_true", help="show points, tasks and cost, and submit nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask before it starts")
-    parser.add_argument("--limit", type=_count, metavar="N", help="only the first N points")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a number of points, at least 1")
-    return int(text)
-
-
-def _reasons(text: str) -> list[str]:
-    reasons = [word.strip().replace("_", " ") for word in text.split(",")]
-    for reason in reasons:
-        if reason not in REASONS:
-            hint = _did_you_mean(reason, list(REASONS))
-            raise argparse.ArgumentTypeError(f"{reason}: no class of failures; choose from {', '.join(REASONS)}{hint}")
-    return reasons
-
-
 ARGUMENTS = {
     "train": _train_arguments,
     "evaluate": _evaluate_arguments,
     "chip": _chip_arguments,
     "config": _config_arguments,
-    "sweep": _sweep_arguments,
-    "retry": _retry_arguments,
     **{name: verb.arguments for name, verb in of_sweeps.VERBS.items()},
 }
 

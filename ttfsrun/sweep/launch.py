@@ -16,7 +16,7 @@ import msgspec
 from ttfsrun.cluster import Debug, Slurm
 from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.config import Config
-from ttfsrun.errors import UserError
+from ttfsrun.errors import COMPLETE, UserError
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.record import Reason
 from ttfsrun.sweep import checkpoints
@@ -31,7 +31,7 @@ from ttfsrun.sweep.status import States, states
 
 log = logging.getLogger(__name__)
 
-FAILED, INCOMPLETE, INTERRUPTED = 3, 4, 130
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,11 @@ def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster,
     wanted = points[: options.limit]
     todo = [point for point in wanted if found is None or found.may_run(point.point, options.again)]
     _say(_of_points(folder, points, wanted, todo, found))
+    if found is not None:
+        for note in found.notes:
+            _say(note)
     if not todo:
-        return _outcome(folder, found)
+        return 0 if found is None else _outcome(found)
     records = folder.latest().values() if exists else ()
     held = list(checkpoints.found(folder.checkpoints).values())
     estimates = unmeasured(todo) if isinstance(cluster, Debug) else costs(todo, records, package)
@@ -96,7 +99,7 @@ def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster,
     if isinstance(cluster, Slurm):
         _say(f"submitted; ttfsrun status {where} shows how it goes")
         return 0
-    return _outcome(folder, states(folder)) if ended else _interrupted(where)
+    return _outcome(states(folder)) if ended else _interrupted(where)
 
 
 def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:
@@ -182,17 +185,14 @@ def _confirmed() -> bool:
     return sys.stdin.readline().strip().lower() in ("", "y", "yes")
 
 
-def _outcome(folder: SweepFolder, found: States | None) -> int:
+def _outcome(found: States) -> int:
     """Say how the sweep stands; the exit code."""
-    counts = found.counts() if found else {}
-    where = quote(str(folder.path))
-    if counts.get("failed"):
-        _say(f"{counts['failed']} points failed: ttfsrun logs {where} --failed shows why, ttfsrun retry {where}")
-    if counts.get("done", 0) + counts.get("failed", 0) < len(folder.points):
-        return INCOMPLETE
-    if not counts.get("failed"):
+    failed, where = found.counts()["failed"], quote(str(found.folder.path))
+    if failed:
+        _say(f"{failed} points failed: ttfsrun logs {where} --failed shows why, ttfsrun retry {where} runs them again")
+    elif found.exit_code == COMPLETE:
         _say(f"complete; ttfsrun gather {where} makes the table")
-    return FAILED if counts.get("failed") else 0
+    return found.exit_code
 
 
 def _interrupted(where: str) -> int:

@@ -32,6 +32,11 @@ class State(msgspec.Struct, frozen=True):
     job: str | None = None
     submission: str | None = None  # its token, where one is concerned
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether its task ended before the point could: it left no record."""
+        return self.kind == "failed" and self.submission is not None
+
 
 class Time(msgspec.Struct, frozen=True):
     """What of an execution tells how long others will take."""
@@ -96,12 +101,14 @@ class States:
         return list(dict.fromkeys(job.partition("_")[0] for job in found))
 
     def may_run(self, point: str, again: Collection[Reason] = ()) -> bool:
-        """Whether a submission may take a point: it is missing, or failed for one of these reasons.
+        """Whether a submission may take a point: it is missing, was lost with its task, or failed for such a reason.
 
         One whose state is unknown may not: it could be running.
         """
         state = self.points[point]
-        return state.kind == "missing" or (state.kind == "failed" and state.reason in again)
+        if state.kind == "failed":
+            return state.is_lost or state.reason in again
+        return state.kind == "missing"
 
     @property
     def exit_code(self) -> int:

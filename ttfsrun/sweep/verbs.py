@@ -1,8 +1,9 @@
-"""The verbs that look after a sweep: status, logs, cancel, gather. Their modules are imported when they are called."""
+"""The verbs of sweeps. Their modules are imported when they are called."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from ttfsrun.errors import UserError
 
+REASONS = ("error", "out of memory", "time-out", "node failure", "cancelled")  # as in results/record.py
 WATCH_SECONDS = 5.0
 TAIL = 20
 
@@ -21,6 +23,21 @@ class Verb(NamedTuple):
     example: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+
+
+def sweep(args: argparse.Namespace) -> int:
+    from ttfsrun.sweep.launch import Options, sweep
+
+    options = Options(args.dry_run, args.yes, args.limit, reuse=args.reuse)
+    return sweep(args.overrides, args.out, args.name, options)
+
+
+def retry(args: argparse.Namespace) -> int:
+    from ttfsrun.results.record import REASONS
+    from ttfsrun.sweep.launch import Options, retry
+
+    again = [reason for reason in REASONS if args.only is None or reason in args.only]
+    return retry(args.sweep, args.overrides, Options(args.dry_run, args.yes, args.limit, again))
 
 
 def status(args: argparse.Namespace) -> int:
@@ -89,6 +106,32 @@ def gather(args: argparse.Namespace) -> int:
     return code
 
 
+def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
+    about = "the points: sweep=NAME of conf/sweep or sweep=FILE, and settings; key=a,b or key=range(10) for each value"
+    parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=about)
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--name", type=_plain_name, help="the sweep's folder is results/sweeps/NAME")
+    place.add_argument("--out", type=Path, metavar="DIR", help="the sweep's folder")
+    about = "take over results of the same points from another sweep"
+    parser.add_argument("--reuse", type=Path, action="append", default=[], metavar="DIR", help=about)
+    _launch_arguments(parser)
+
+
+def _retry_arguments(parser: argparse.ArgumentParser) -> None:
+    _sweep_argument(parser)
+    about = "other settings of the cluster"
+    parser.add_argument("overrides", nargs="*", default=[], metavar="cluster.KEY=VALUE", help=about)
+    about = f"only failures of these classes: {', '.join(REASONS)}"
+    parser.add_argument("--only", type=_reasons, metavar="CLASS,...", help=about)
+    _launch_arguments(parser)
+
+
+def _launch_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="show points, tasks, cost and script; start nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask before it starts")
+    parser.add_argument("--limit", type=_count, metavar="N", help="only the first N points")
+
+
 def _status_arguments(parser: argparse.ArgumentParser) -> None:
     _sweep_argument(parser)
     about = "again and again, until nothing is left to wait for"
@@ -134,6 +177,28 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a number of points, at least 1")
+    return int(text)
+
+
+def _plain_name(text: str) -> str:
+    if text != Path(text).name or text in ("", ".", ".."):
+        raise argparse.ArgumentTypeError(f"{text}: the name of a folder; --out takes a path")
+    return text
+
+
+def _reasons(text: str) -> list[str]:
+    reasons = [word.strip().replace("_", " ") for word in text.split(",")]
+    for reason in reasons:
+        if reason not in REASONS:
+            near = difflib.get_close_matches(reason, REASONS, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise argparse.ArgumentTypeError(f"{reason}: no class of failures; choose from {', '.join(REASONS)}{hint}")
+    return reasons
+
+
 def _lines(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text}: a number of lines")
@@ -142,6 +207,13 @@ def _lines(text: str) -> int:
 
 SWEEP = "results/sweeps/bits"
 VERBS = {
+    "sweep": Verb(
+        "run a grid of points, here or on a cluster",
+        "ttfsrun sweep sweep=weight_resolution cluster=slurm --name bits",
+        _sweep_arguments,
+        sweep,
+    ),
+    "retry": Verb("run failed and lost points of a sweep again", f"ttfsrun retry {SWEEP}", _retry_arguments, retry),
     "status": Verb("show how a sweep stands", f"ttfsrun status {SWEEP} --watch", _status_arguments, status),
     "logs": Verb("show why points failed, or what they print", f"ttfsrun logs {SWEEP} --failed", _logs_arguments, logs),
     "cancel": Verb("end what runs or waits for a sweep", f"ttfsrun cancel {SWEEP}", _cancel_arguments, cancel),
