@@ -11,21 +11,22 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from ttfsrun import __version__
 from ttfsrun.errors import UserError
-from ttfsrun.sweep import verbs as of_sweeps
+from ttfsrun.sweep.verbs import VERBS as VERBS_OF_SWEEPS
+from ttfsrun.sweep.verbs import Verb
 
 USAGE = 2
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 OVERRIDES = "settings as key=value, e.g. seed.init=3; key=a,b or key=range(10) makes a point of each"
-EXIT_CODES = """exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed points, 4 incomplete,
-  5 the scheduler refused, 130 interrupted"""
+EXIT_CODES = """exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed points,
+  4 incomplete, 5 the scheduler refused, 130 interrupted"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("ttfsrun").setLevel(logging.INFO)
     try:
         args = _parse(list(sys.argv[1:] if argv is None else argv))
-        code = VERBS[args.verb](args)
+        code = VERBS[args.verb].run(args)
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -121,15 +122,6 @@ def config(args: argparse.Namespace) -> int:
     return 0
 
 
-VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "train": train,
-    "evaluate": evaluate,
-    "chip": chip,
-    "config": config,
-    **{name: verb.run for name, verb in of_sweeps.VERBS.items()},
-}
-
-
 def _parse(argv: list[str]) -> argparse.Namespace:
     """The verb's own parser reads what follows it: only alone can it take flags between settings."""
     parser, verbs = _parsers()
@@ -152,69 +144,71 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     parser = Parser(
         prog="ttfsrun",
         description="Train and compare networks of neurons that each spike at most once.",
-        epilog=f"""examples:
-  ttfsrun train experiment=mnist_16x16 seed.init=3
-  ttfsrun evaluate runs/3f2a9c
-  ttfsrun config experiment=yin_yang training.epochs=10
-
-{EXIT_CODES}""",
+        epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"ttfsrun {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
 
-    def add(name: str, summary: str, example: str) -> None:
+    for name, about in VERBS.items():
         verb = verbs.add_parser(
             name,
-            help=summary,
-            description=f"{summary[0].upper()}{summary[1:]}.",
-            epilog=f"example:\n  {example}\n\n{EXIT_CODES}",
+            help=about.summary,
+            description=f"{about.summary[0].upper()}{about.summary[1:]}.",
+            epilog=f"example:\n  {about.example}\n\n{EXIT_CODES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        ARGUMENTS[name](verb)
-
-    add("train", "train networks and evaluate them", "ttfsrun train experiment=yin_yang seed.init=0,1")
-    add("evaluate", "evaluate a trained run again", "ttfsrun evaluate runs/3f2a9c seed.chip=7")
-    add("chip", "draw the fixed pattern of one chip and show it", "ttfsrun chip substrate=brainscales2 --out chip")
-    for name, about in of_sweeps.VERBS.items():
-        add(name, about.summary, about.example)
-    add("config", "print a configuration and where each value comes from", "ttfsrun config training.epochs=10")
+        about.arguments(verb)
     return parser, dict(verbs.choices)
 
 
-def _train_arguments(parser: Parser) -> None:
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=OVERRIDES)
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder for the results")
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there already")
     parser.add_argument("--resume", type=Path, metavar="RUN_DIR", help="go on with an interrupted run")
 
 
-def _evaluate_arguments(parser: Parser) -> None:
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a trained run")
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings to evaluate it under")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
-def _chip_arguments(parser: Parser) -> None:
+def _chip_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the one chip")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the folder for its file, table and picture")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--overwrite", action="store_true", help="replace a chip that is there already")
 
 
-def _config_arguments(parser: Parser) -> None:
+def _config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=OVERRIDES)
     parser.add_argument("--json", action="store_true", help="one line of JSON for each point")
 
 
-ARGUMENTS = {
-    "train": _train_arguments,
-    "evaluate": _evaluate_arguments,
-    "chip": _chip_arguments,
-    "config": _config_arguments,
-    **{name: verb.arguments for name, verb in of_sweeps.VERBS.items()},
+VERBS = {
+    "train": Verb(
+        "train networks and evaluate them", "ttfsrun train experiment=yin_yang seed.init=0,1", _train_arguments, train
+    ),
+    "evaluate": Verb(
+        "evaluate a trained run again", "ttfsrun evaluate runs/3f2a9c seed.chip=7", _evaluate_arguments, evaluate
+    ),
+    "chip": Verb(
+        "draw the fixed pattern of one chip and show it",
+        "ttfsrun chip substrate=brainscales2 --out chip",
+        _chip_arguments,
+        chip,
+    ),
+    "config": Verb(
+        "print a configuration and where each value comes from",
+        "ttfsrun config experiment=yin_yang training.epochs=10",
+        _config_arguments,
+        config,
+    ),
+    **VERBS_OF_SWEEPS,
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ttfsrun import checkpoint, data
+from ttfsrun.cluster import Slurm
 from ttfsrun.compose import Point, revise, revisions
 from ttfsrun.conditions import conditions_of
 from ttfsrun.config import Config, Mnist, YinYang
@@ -133,6 +134,8 @@ def encoded(settings: YinYang | Mnist) -> tuple[dict[str, Samples], dict[str, st
 
 def _new(points: Sequence[Point], out: Path | None) -> Population:
     configs = [point.config for point in points]
+    if isinstance(configs[0].cluster, Slurm):
+        raise UserError("cluster=slurm: train runs here and now; ttfsrun sweep submits jobs, of a single point as well")
     common = [shared(config) for config in configs]
     for point, settings in zip(points, common, strict=True):
         for key, value in settings.items():

@@ -80,7 +80,7 @@ def test_equal_points_appear_once(sweep, folder):
 def test_a_dry_run_shows_and_writes_nothing(sweep, folder):
     code, _, messages = sweep("seed.init=1,2", "--dry-run")
     assert code == 0
-    assert "2 trainings in 1 populations" in messages
+    assert "2 trainings in 1 population" in messages
     assert not folder.path.exists()
 
 

@@ -158,16 +158,20 @@ def _of_points(
 
 
 def _of_plan(made: Plan, submission: Submission) -> str:
-    tasks = f"{len(made.tasks)} tasks of {made.cores} cores" if len(made.tasks) > 1 else f"{made.cores} cores"
-    work = f"{made.networks} trainings in {made.populations} populations"
+    work = f"{_count(made.networks, 'training')} in {_count(made.populations, 'population')}"
     if isinstance(submission.cluster, Debug):
         return f"{work}, in this process"
-    arrays = f" in {len(submission.arrays)} array jobs" if isinstance(submission.cluster, Slurm) else ""
+    several = len(made.tasks) > 1
+    tasks = f"{len(made.tasks)} tasks of {_count(made.cores, 'core')}" if several else _count(made.cores, "core")
+    arrays = f" in {_count(len(submission.arrays), 'array job')}" if isinstance(submission.cluster, Slurm) else ""
     return (
-        f"{work} on {tasks}{arrays}: "
-        f"about {_duration(made.longest)}{' each' if len(made.tasks) > 1 else ''}, "
+        f"{work} on {tasks}{arrays}: about {_duration(made.longest)}{' each' if several else ''}, "
         f"{made.core_hours:.2g} core-hours, {made.memory / GIGABYTE:.1f} GB"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _duration(seconds: float) -> str:
