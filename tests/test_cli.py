@@ -153,8 +153,8 @@ def test_flags_may_stand_anywhere_between_settings(capsys: pytest.CaptureFixture
         ([], "no verb; choose from train, evaluate, chip, config, sweep, retry, "),
         (
             ["confg"],
-            "confg: unknown verb; choose from train, evaluate, chip, config, sweep, retry, status, logs, cancel, gather; "
-            "did you mean config?",
+            "confg: unknown verb; choose from train, evaluate, chip, config, sweep, retry, status, logs, cancel, "
+            "gather; did you mean config?",
         ),
         (["--jsn"], "--jsn: unknown flag; a verb comes first"),
         (["config", "--jsn"], "--jsn: unknown flag"),

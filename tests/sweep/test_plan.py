@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ttfsrun.sweep.folder import SweepPoint
 from ttfsrun.sweep.plan import LARGEST, Cost, Plan, Room, plan
 
-COST = Cost(epoch=0.03, network=0.04, memory=4e8, network_memory=1e6)
+COST = Cost(epoch=0.03, network=0.04, point=0.1, memory=4e8, network_memory=1e6)
 
 
 def points(trainings: int, *, shape: str = "a", conditions: int = 1, epochs: int = 100) -> list[SweepPoint]:
@@ -64,6 +64,13 @@ def test_a_task_lasts_about_as_long_as_wanted():
     assert sorted(durations)[len(durations) // 2] > 0.7 * 600
 
 
+def test_a_task_whose_points_are_mostly_evaluated_lasts_as_long_as_wanted_too():
+    found = plan(points(40, conditions=50, epochs=1), {"a": COST}, room(cores=1, minutes=1))
+    durations = [found.seconds(task) for task in found.tasks]
+    assert max(durations) < 1.3 * 60
+    assert sorted(durations)[len(durations) // 2] > 0.7 * 60
+
+
 def test_the_workers_of_a_task_have_equal_loads():
     found = plan(points(100), {"a": COST}, room(cores=2, minutes=None))
     assert [len(task) for task in found.tasks] == [len(found.tasks[0])]
@@ -94,5 +101,5 @@ def test_networks_of_one_checkpoint_stay_together():
 
 @pytest.mark.parametrize("network", [1e-9, 10.0])
 def test_a_population_is_not_larger_than_is_worthwhile(network):
-    cost = Cost(epoch=0.01, network=network, memory=1e8, network_memory=1e6)
+    cost = Cost(epoch=0.01, network=network, point=0.0, memory=1e8, network_memory=1e6)
     assert 1 <= cost.worthwhile <= LARGEST

@@ -8,17 +8,21 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from ttfsrun.conditions import conditions_of
 from ttfsrun.config import Config
 from ttfsrun.experiment import load_samples, share_cores
+from ttfsrun.network import build
+from ttfsrun.records import SPLITS, Subject
 from ttfsrun.sweep.folder import SweepPoint, config_of
 from ttfsrun.sweep.plan import Cost
 from ttfsrun.training import Samples, Trainer
 
 BATCHES = 6
+EVALUATED = 500  # samples
 COPIES = 12  # of a float32 weight: itself, moments, gradient, best, the last whole state, the next one
 ACTIVATIONS = 100  # bytes for each sample of a batch and each line or neuron
 
@@ -34,6 +38,7 @@ def main() -> None:
 def cost(configs: Sequence[Config]) -> Cost:
     """Of one shape, from a population of these networks and one of its last alone."""
     samples, _ = load_samples(configs[0])
+    _evaluation(configs[:1], samples)  # compiles
     size = BATCHES * configs[0].training.batch_size
     train, valid = samples["train"], samples["valid"]
     part = min(1.0, size / len(train.labels))
@@ -44,6 +49,7 @@ def cost(configs: Sequence[Config]) -> Cost:
     return Cost(
         epoch=max(alone - network, 0.0) / part,
         network=network / part,
+        point=_evaluation(configs, samples),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
         network_memory=_network_memory(configs[0]),
     )
@@ -62,6 +68,23 @@ def _seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> float:
         trainer.run_epoch()
         durations.append(time.perf_counter() - start)
     return min(durations[1:])
+
+
+def _evaluation(configs: Sequence[Config], samples: Mapping[str, Samples]) -> float:
+    """Mean seconds of evaluating one network under all conditions, from a few samples of each."""
+    few = _first(samples["valid"], EVALUATED)
+    seconds = 0.0
+    for config in configs:
+        own, *others = conditions_of(config)
+        sizes = [sum(len(split.labels) for split in samples.values())]
+        sizes += [sum(len(samples[split].labels) for split in SPLITS)] * len(others)
+        weights = build([config]).weights
+        for condition, size in zip((own, *others), sizes, strict=True):
+            subject = Subject(condition.config, weights)
+            start = time.perf_counter()
+            subject.measured("valid", few)
+            seconds += (time.perf_counter() - start) * size / len(few.labels)
+    return seconds / len(configs)
 
 
 def _network_memory(config: Config) -> float:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import statistics
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str)
 
 def unmeasured(points: Sequence[SweepPoint]) -> dict[str, Cost]:
     """For plans whose cost nobody asks for: populations as large as they may be."""
-    return dict.fromkeys({point.shape for point in points}, Cost(1.0, OVERHEAD, 0.0, 1.0))
+    return dict.fromkeys({point.shape for point in points}, Cost(1.0, OVERHEAD, 0.0, 0.0, 1.0))
 
 
 def _spread(points: Sequence[SweepPoint]) -> list[SweepPoint]:
@@ -74,18 +75,21 @@ def _experienced(
 ) -> dict[str, Cost]:
     """Costs corrected by how long points of the same shape have really taken, core by core."""
     home = {point.point: point for group in shapes.values() for point in group}
+    sharing = Counter(point.training for point in home.values())
     ratios: dict[str, list[float]] = {}
     for record in records:
         point = home.get(record.point)
         if point is not None and record.status == "done" and record.execution.seconds > 0:
             cost, execution = found[point.shape], record.execution
-            expected = cost.seconds(execution.population, point.config["training"]["epochs"]) / execution.population
+            networks, epochs = execution.population, point.config["training"]["epochs"]
+            expected = cost.training(networks, epochs) / networks / sharing[point.training] + cost.point
             ratios.setdefault(point.shape, []).append(execution.seconds * execution.threads / expected)
     return {shape: _scaled(found[shape], statistics.median(values)) for shape, values in ratios.items()}
 
 
 def _scaled(cost: Cost, factor: float) -> Cost:
-    return Cost(cost.epoch * factor, cost.network * factor, cost.memory, cost.network_memory)
+    seconds = (cost.epoch * factor, cost.network * factor, cost.point * factor)
+    return Cost(*seconds, cost.memory, cost.network_memory)
 
 
 def _file() -> Path:

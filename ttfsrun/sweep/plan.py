@@ -25,10 +25,12 @@ class Cost:
 
     epoch: float  # seconds of an epoch, whatever the size of the population
     network: float  # seconds of an epoch for each network
+    point: float  # seconds of evaluating a point under all its conditions
     memory: float  # bytes of a process
     network_memory: float  # bytes for each network
 
-    def seconds(self, networks: int, epochs: int) -> float:
+    def training(self, networks: int, epochs: int) -> float:
+        """Seconds of training a population."""
         return epochs * (self.epoch + self.network * networks)
 
     def bytes(self, networks: int) -> float:
@@ -142,13 +144,15 @@ def _largest(group: Group, cost: Cost, room: Room) -> int:
     if room.memory is not None:
         sizes.append(int((room.memory / room.workers - cost.memory) / cost.network_memory))
     if room.task_seconds is not None:
-        sizes.append(int((room.task_seconds / _epochs(group) - cost.epoch) / cost.network))
+        points = sum(map(len, group)) / len(group)  # of a training
+        each = _epochs(group) * cost.network + points * cost.point
+        sizes.append(int((room.task_seconds - _epochs(group) * cost.epoch) / each))
     return max(1, min(sizes))
 
 
 def _load(group: Group, cost: Cost, size: int) -> float:
     """Core-seconds of a group."""
-    return cost.seconds(size, _epochs(group)) * len(group) / size
+    return cost.training(size, _epochs(group)) * len(group) / size + cost.point * sum(map(len, group))
 
 
 def _epochs(group: Group) -> int:
@@ -166,7 +170,8 @@ def _parts(group: Group, size: int, lanes: int) -> list[Group]:
 
 def _population(group: Group, cost: Cost) -> Population:
     points = tuple(point.point for shared in group for point in shared)
-    return Population(points, len(group), cost.seconds(len(group), _epochs(group)), cost.bytes(len(group)))
+    seconds = cost.training(len(group), _epochs(group)) + cost.point * len(points)
+    return Population(points, len(group), seconds, cost.bytes(len(group)))
 
 
 def _packed(populations: Sequence[Population], n_tasks: int, workers: int) -> list[list[Population]]:
