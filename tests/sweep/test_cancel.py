@@ -90,6 +90,8 @@ def test_what_runs_elsewhere_is_left_alone_and_told(tmp_path: Path) -> None:
     made_up.submit(folder, made_up.intent([points], cluster=made_up.LOCAL, host="elsewhere", pid=7))
     assert list(cancel(folder, Fake())) == ["not cancelled: process 7 on elsewhere, which cannot be reached from here"]
     assert len(folder.jobs()) == 1
+    assert next(cancel(folder, Fake(), lost=True)).endswith("cannot be reached from here; given up as lost")
+    assert set(states(folder, Fake()).counts()) == {"missing"}
 
 
 def test_where_the_scheduler_refuses_nothing_is_noted(tmp_path: Path) -> None:

@@ -87,7 +87,6 @@ def test_how_a_task_ended_is_a_class_of_failure(row: str, reason: str, message: 
         ("PREEMPTED|0:0|node1", "PENDING|BeginTime|", "queued"),
         (None, "RUNNING|None|node1", "running"),
         ("RUNNING|0:0|node1", None, "unknown"),  # forgotten by the controller, or just ended
-        (None, None, "unknown"),
     ],
 )
 def test_the_queue_knows_what_lives_and_the_accounting_what_ended(
@@ -100,6 +99,20 @@ def test_the_queue_knows_what_lives_and_the_accounting_what_ended(
     assert seen("12").task("12", 3, alone=False).phase == phase
 
 
+def test_a_task_that_its_known_job_has_no_more_was_cancelled_while_it_waited(commands: Commands) -> None:
+    commands(sacct=printing("12_[0,2%1]|bits.12|PENDING|0:0|None"), squeue="true")
+    task = seen("12").task("12", 1, alone=False)
+    assert (task.phase, task.reason, task.message) == ("ended", "cancelled", "Slurm: CANCELLED (while it waited)")
+    commands(squeue="exit 1")
+    assert seen("12").task("12", 1, alone=False).phase == "unknown"
+
+
+def test_a_job_that_neither_knows_is_unknown(commands: Commands) -> None:
+    commands(sacct="true", squeue="true")
+    task = seen("12").task("12", 0, alone=False)
+    assert (task.phase, task.about) == ("unknown", "neither sacct nor squeue knows job 12")
+
+
 def test_a_job_of_the_same_id_but_another_name_is_not_ours(commands: Commands) -> None:
     commands(sacct=printing("12_0|somebody else's|FAILED|1:0|node1"), squeue="true")
     assert seen("12").task("12", 0, alone=False).phase == "unknown"
@@ -107,8 +120,7 @@ def test_a_job_of_the_same_id_but_another_name_is_not_ours(commands: Commands) -
 
 def test_a_job_without_an_array_is_its_only_task(commands: Commands) -> None:
     commands(sacct=printing("12|bits.12|FAILED|1:0|node1"), squeue="true")
-    assert seen("12").task("12", 0, alone=True).phase == "ended"
-    assert seen("12").task("12", 0, alone=False).phase == "unknown"
+    assert seen("12").task("12", 0, alone=True).message == "Slurm: FAILED (exit code 1)"
 
 
 def test_a_command_that_hangs_costs_its_time_limit_and_is_told(commands: Commands) -> None:

@@ -21,8 +21,11 @@ def plan(now: States) -> list[str]:
     return [_described(now, each) for each in now.live()]
 
 
-def cancel(folder: SweepFolder, scheduler: Scheduler | None = None) -> Iterator[str]:
-    """End everything that lives, telling what is done; again is safe."""
+def cancel(folder: SweepFolder, scheduler: Scheduler | None = None, *, lost: bool = False) -> Iterator[str]:
+    """End everything that lives, telling what is done; again is safe.
+
+    lost: the user knows that what cannot be reached has ended; its points are free again.
+    """
     scheduler = scheduler or Slurm()
     live = states(folder, scheduler).live()
     if not live:
@@ -32,9 +35,9 @@ def cancel(folder: SweepFolder, scheduler: Scheduler | None = None) -> Iterator[
         yield _stop_process(submission)[1]  # it would go on to submit what is still to come
     for submission in states(folder, scheduler).live() if submitting else live:
         ended, told = _end(submission, scheduler)
-        if ended:
+        if ended or lost:
             folder.note(Ended(submission=submission.token, time=time.time(), why="cancelled"))
-        yield told
+        yield told + ("" if ended or not lost else "; given up as lost")
 
 
 def _end(submission: Submission, scheduler: Scheduler) -> tuple[bool, str]:

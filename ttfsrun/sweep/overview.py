@@ -78,9 +78,9 @@ class Status:
 
     @property
     def next_command(self) -> str | None:
-        """What to do about it; None: wait."""
+        """What to do about it; None: wait, or look into what is unknown."""
         folder, counts = shlex.quote(str(self.states.folder.path)), self.states.counts()
-        if any(counts[kind] for kind in ALIVE):
+        if any(counts[kind] for kind in (*ALIVE, "unknown")):
             return None
         return f"ttfsrun {'retry' if counts['missing'] or counts['failed'] else 'gather'} {folder}"
 
@@ -119,6 +119,9 @@ class Status:
         if self.seconds_left is not None:
             yield f"time left: about {duration(self.seconds_left)}"
         yield from (f"not found out: {note}" for note in [*self.states.notes, *self._unknown()])
+        if self.states.counts()["unknown"]:
+            where = shlex.quote(str(self.states.folder.path))
+            yield f"if you know that what is unknown does not run: ttfsrun cancel {where} --lost"
         if self.next_command:
             yield f"next: {self.next_command}"
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Literal, Protocol
 
 from ttfsrun.errors import UserError
@@ -72,7 +73,18 @@ class Look:
     def task(self, job: str, index: int, alone: bool) -> Task:
         """One task of an array; alone: it may have been submitted without an array."""
         known = self.tasks.get(f"{job}_{index}") or (self.tasks.get(job) if alone else None)
-        return known or Task("unknown", "UNKNOWN", "; ".join(self.notes) or "neither sacct nor squeue knows it")
+        if known is not None:
+            return known
+        if self.notes:
+            return Task("unknown", "UNKNOWN", "; ".join(self.notes))
+        if job in self.jobs:  # Slurm keeps nothing of a task that is cancelled before it was looked at
+            return Task("ended", "CANCELLED", "while it waited")
+        return Task("unknown", "UNKNOWN", f"neither sacct nor squeue knows job {job}")
+
+    @cached_property
+    def jobs(self) -> set[str]:
+        """Those of which a task is known."""
+        return {_base(task) for task in self.tasks}
 
 
 class Scheduler(Protocol):
@@ -219,8 +231,7 @@ def _together(accounting: Sequence[str] | None, queue: Sequence[str] | None, que
     if queue is not None and not (ended and _state(queue) == "COMPLETING"):
         state = _state(queue)
         return Task("queued" if state in QUEUED else "running", state, queue[2] if state in QUEUED else queue[3])
-    if accounting is None:
-        return Task("unknown", "UNKNOWN", "neither sacct nor squeue knows it")
+    assert accounting is not None  # one of both has it
     state = _state(accounting)
     if ended:
         return Task("ended", state, _how(accounting))

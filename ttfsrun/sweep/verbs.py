@@ -82,7 +82,7 @@ def cancel(args: argparse.Namespace) -> int:
         if lines and not _confirmed(lines):
             sys.stderr.write("ttfsrun: nothing was cancelled\n")
             return 0
-    for line in cancel(folder):
+    for line in cancel(folder, lost=args.lost):
         print(line, flush=True)
     return 0
 
@@ -150,6 +150,8 @@ def _logs_arguments(parser: argparse.ArgumentParser) -> None:
 def _cancel_arguments(parser: argparse.ArgumentParser) -> None:
     _sweep_argument(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask first")
+    about = "give up what cannot be reached, too: you know that it has ended"
+    parser.add_argument("--lost", action="store_true", help=about)
 
 
 def _gather_arguments(parser: argparse.ArgumentParser) -> None:
