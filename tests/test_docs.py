@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -13,13 +14,17 @@ import msgspec
 import pytest
 import yaml
 
-from ttfsrun.compose import compose
+from ttfsrun.cluster import Slurm
+from ttfsrun.compose import Composer, compose, conf_dir
 from ttfsrun.conditions import conditions_of
+from ttfsrun.sweep.grid import requested
+from ttfsrun.sweep.verbs import VERBS
 from ttfsrun.tree import leaves
 
 TOP = Path(__file__).parents[1]
 PAGE = (TOP / "docs" / "solver.md").read_text()
 SUBSTRATE = (TOP / "docs" / "substrate.md").read_text()
+SWEEPS = (TOP / "docs" / "sweeps.md").read_text()
 MEASURED = TOP / "results" / "reference" / "solver"
 
 
@@ -112,3 +117,35 @@ def test_the_conditions_of_the_page_are_conditions() -> None:
     conditions = yaml.safe_load(block)["evaluation"]["conditions"]
     config = compose([f"evaluation.conditions={json.dumps(conditions)}".replace('"', "")])
     assert len(conditions_of(config)) == 1 + 1 + 3 + 3 + 1
+
+
+# Sweeps
+
+
+def test_every_setting_of_a_cluster_is_explained() -> None:
+    table = SWEEPS.partition("| `cluster.` | |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert explained == {field.name for field in msgspec.structs.fields(Slurm)}
+
+
+def test_the_grid_of_the_page_is_one(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", SWEEPS, re.DOTALL | re.MULTILINE)
+    file = tmp_path / "mine.yaml"
+    file.write_text(block)
+    composer = Composer(conf_dir())
+    request = requested([f"sweep={file}"], composer)
+    bits, jitters, cvs, drawn, seeds = 4, 5, 3, 16, 20
+    assert len(request.points) == (bits * jitters - 1) * cvs * drawn * seeds
+    assert len(composer.compose_all(request.points[:: len(request.points) // 50])) >= 50
+
+
+def test_every_flag_of_the_page_exists_and_every_verb_is_explained() -> None:
+    for name, verb in VERBS.items():
+        parser = argparse.ArgumentParser()
+        verb.arguments(parser)
+        lines = [line for line in SWEEPS.splitlines() if f"ttfsrun {name} DIR" in line]
+        own = [line.partition(f"ttfsrun {name}")[2].partition("ttfsrun")[0] for line in lines]
+        told = {flag for line in own for flag in re.findall(r"--[a-z-]+", line)}
+        assert lines or f"`ttfsrun {name}" in SWEEPS
+        assert told <= set(parser._option_string_actions), name
