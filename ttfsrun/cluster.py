@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from ttfsrun.settings import Count, Positive, Settings
 
+TAKEN = ("array", "output", "error", "job-name", "open-mode", "signal", "requeue", "no-requeue", "wrap", "dependency")
 Threads = Annotated[Count | None, Meta(description="of one process; null: the cores are shared out")]
 
 
@@ -50,6 +51,11 @@ class Slurm(Settings, tag_field="name", tag="slurm"):
     srun: Annotated[bool, Meta(description="start each task by srun")]
     setup: Annotated[list[str], Meta(description="lines of shell before each task")]
     sbatch: Annotated[dict[str, str | int | bool], Meta(description="further parameters of sbatch, without the dashes")]
+
+    def __post_init__(self) -> None:
+        taken = sorted(key for key in self.sbatch if key.replace("_", "-") in TAKEN)
+        if taken:
+            raise ValueError(f"sbatch={{{taken[0]}: ...}}: is needed by the sweep itself; leave it out")
 
     @property
     def limit_minutes(self) -> int:

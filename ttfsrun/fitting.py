@@ -10,7 +10,8 @@ from typing import Protocol
 from ttfsrun import checkpoint
 from ttfsrun.training import Trainer
 
-CHECKPOINT_SECONDS = 30.0  # an unforeseen end loses no more than this, and the running epoch
+CHECKPOINT_SECONDS = 30.0  # an unforeseen end loses no more than this, and the running epoch ...
+SAVING_SECONDS = 1.0  # ... unless saving takes longer than this: then it happens less often by as much
 
 
 class Audience(Protocol):
@@ -28,7 +29,7 @@ def fit(trainer: Trainer, path: Path, members: Mapping[str, str], audience: Audi
 
     members: as `checkpoint.save_state` has them.
     """
-    saved = time.monotonic()
+    saved, pause = time.monotonic(), CHECKPOINT_SECONDS
     whole = trainer.state.copy()
     try:
         while trainer.state.epoch < trainer.settings.epochs:
@@ -37,9 +38,11 @@ def fit(trainer: Trainer, path: Path, members: Mapping[str, str], audience: Audi
             trainer.state.seconds += time.perf_counter() - start
             whole = trainer.state.copy()
             audience.after_epoch()
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            now = time.monotonic()
+            if now - saved > pause:
                 checkpoint.save_state(path, whole, members)
                 saved = time.monotonic()
+                pause = CHECKPOINT_SECONDS * max(1.0, (saved - now) / SAVING_SECONDS)
     finally:
         trainer.state = whole
         checkpoint.save_state(path, whole, members)

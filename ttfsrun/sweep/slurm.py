@@ -92,7 +92,7 @@ def _parameters(cluster: Slurm, memory: float) -> dict[str, Any]:
         "ntasks_per_node": 1,
         "cpus_per_task": cluster.cores,
         "exclusive": cluster.exclusive or None,
-        "mem": None if cluster.exclusive and cluster.memory_gb is None else f"{_megabytes(cluster, memory)}M",
+        "mem": _memory(cluster, memory),
         "signal_delay_s": SIGNAL_SECONDS,
         "setup": cluster.setup or None,
         "use_srun": cluster.srun,
@@ -103,9 +103,13 @@ def _parameters(cluster: Slurm, memory: float) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if value is not None or key == "wckey"}
 
 
-def _megabytes(cluster: Slurm, memory: float) -> int:
-    asked = MEMORY_MARGIN * memory if cluster.memory_gb is None else cluster.memory_gb * 1e9
-    return math.ceil(asked / MEGABYTE)
+def _memory(cluster: Slurm, memory: float) -> str | None:
+    """What is set, else what is estimated; nothing for whole nodes, and where the user asks in another way."""
+    if cluster.memory_gb is not None:
+        return f"{math.ceil(cluster.memory_gb * 1e9 / MEGABYTE)}M"
+    if cluster.exclusive or any(key.startswith("mem") for key in cluster.sbatch):
+        return None
+    return f"{math.ceil(MEMORY_MARGIN * memory / MEGABYTE)}M"
 
 
 def largest_array() -> int:

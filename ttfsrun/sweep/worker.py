@@ -70,8 +70,9 @@ def _run(folder: SweepFolder, submission: str, number: int) -> int:
 
 def share_of(cluster: Slurm) -> Share:
     """The part of the node that Slurm gave to this task."""
-    megabytes = os.environ.get("SLURM_MEM_PER_NODE")
-    given = float(megabytes) * 2**20 if megabytes else (cluster.memory_gb or 0) * 1e9
+    megabytes = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
+    megabytes = megabytes or int(os.environ.get("SLURM_MEM_PER_CPU") or 0) * cluster.cores
+    given = megabytes * 2**20 or (cluster.memory_gb or 0) * 1e9
     return Share(
         cores=cluster.cores,
         processes=None,
