@@ -41,10 +41,9 @@ def cluster(*words: str) -> Slurm:
     return config.cluster
 
 
-def script(
-    *words: str, path: Path = Path("/sweeps/bits"), size: int = 7, memory: float = 2e9, after: tuple = ()
-) -> str:
-    return slurm.Arrays(SweepFolder(path), cluster(*words), memory).script("token", "name.0", 3, size, after)
+def script(*words: str, path: Path = Path("/sweeps/bits"), after: Sequence[str] = ()) -> str:
+    """Of an array of seven tasks from the third on, each estimated at 2 GB."""
+    return slurm.Arrays(SweepFolder(path), cluster(*words), 2e9).script("token", "name.0", 3, 7, after)
 
 
 def directives(text: str) -> dict[str, str]:
