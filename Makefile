@@ -25,7 +25,7 @@ train: setup ## train a yin-yang network (ARGS="seed.init=3 training.epochs=20" 
 	$(BIN)/ttfsrun train experiment=yin_yang $(ARGS)
 
 test: setup ## run the tests (PYTEST_ARGS="-k neuron" selects)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup $(PYTEST_ARGS)
 
 lint: setup ## check style, format and types
 	$(BIN)/ruff check

@@ -22,7 +22,7 @@ def append(path: Path, entry: Any) -> None:
     An OSError (a full disk, a folder that may not be written) leaves the file without the entry.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = msgspec.json.encode(entry) + b"\n"
+    line = encoded(entry)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         size = os.fstat(handle).st_size
@@ -31,6 +31,11 @@ def append(path: Path, entry: Any) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def encoded(entry: Any) -> bytes:
+    """An entry as a line."""
+    return msgspec.json.encode(entry) + b"\n"
 
 
 def _write(handle: int, content: bytes) -> None:
