@@ -111,6 +111,29 @@ def test_a_mistake_in_one_point_stops_all_before_anything_is_written(sweep, fold
     assert not folder.path.exists()
 
 
+def test_a_chip_that_does_not_fit_stops_all_before_anything_is_written(sweep, folder, ttfsrun, tmp_path):
+    chip = ["substrate.v_th.chip_std=0.1", "network.hidden=[7]"]
+    assert ttfsrun("chip", *chip, "--out", tmp_path / "chip")[0] == 0
+    file = tmp_path / "chip" / "chip.safetensors"
+    code, _, messages = sweep("seed.init=1,2", chip[0], f"substrate.chip.file={file}")
+    assert code == 2
+    assert str(file) in messages
+    code, _, messages = sweep("seed.init=1,2", "substrate.chip.file=nowhere")
+    assert code == 2
+    assert "substrate.chip.file=nowhere: cannot be read (No such file or directory)" in messages
+    assert not folder.path.exists()
+
+
+def test_data_that_are_broken_are_told_before_anything_is_submitted(ttfsrun, tmp_path):
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{name}-ubyte").write_bytes(b"torn")
+    words = ["experiment=mnist_16x16", f"data.folder={tmp_path}", "seed.init=1,2", "cluster=debug"]
+    code, _, messages = ttfsrun("sweep", *words, "--out", tmp_path / "sweep")
+    assert code == 2
+    assert "ubyte" in messages
+    assert not (tmp_path / "sweep" / "jobs.jsonl").exists()
+
+
 def test_results_of_another_sweep_are_taken_over(sweep, folder, tmp_path):
     sweep("seed.init=1,2,3")
     first = results(folder)

@@ -134,6 +134,16 @@ def test_arrays_are_as_large_as_the_cluster_takes(commands):
     assert slurm.largest_array() == 1001
 
 
+def test_no_more_tasks_are_made_than_the_user_may_submit(commands):
+    commands("sacctmgr", "echo 'lab|100'; echo 'other|7'; echo 'open|'")
+    commands("squeue", "echo 5_1; echo 5_2; echo 6")
+    assert slurm.free_tasks(cluster("cluster.account=lab")) == 97
+    assert slurm.free_tasks(cluster()) == 4
+    assert slurm.free_tasks(cluster("cluster.account=open")) is None
+    commands("sacctmgr", "exit 1")
+    assert slurm.free_tasks(cluster()) is None
+
+
 def test_a_refusal_is_told_in_the_scheduler_s_words(tmp_path, commands):
     commands("sbatch", "echo 'sbatch: error: Batch job submission failed: Invalid account specified' >&2; exit 1")
     arrays = slurm.Arrays(SweepFolder(tmp_path / "sweep"), cluster(), 1e9)

@@ -28,10 +28,13 @@ MEMORY_FIT = 0.9  # share of a task's memory that is planned with
 def room(cluster: Cluster) -> Room:
     """What a plan has to fit into."""
     if isinstance(cluster, Slurm):
+        from ttfsrun.sweep import slurm
+
+        limits = [limit for limit in (cluster.max_tasks, slurm.free_tasks(cluster)) if limit is not None]
         return Room(
             cores=cluster.cores,
             workers=max(1, cluster.cores // (cluster.threads or 1)),
-            tasks=cluster.max_tasks,
+            tasks=min(limits, default=None),
             task_seconds=60 * cluster.task_minutes,
             memory=None if cluster.memory_gb is None else MEMORY_FIT * GIGABYTE * cluster.memory_gb,
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ttfsrun import data
 from ttfsrun.cluster import Debug, Slurm
 from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.config import Config
@@ -22,7 +23,7 @@ from ttfsrun.results.record import Reason
 from ttfsrun.sweep import checkpoints
 from ttfsrun.sweep.costs import costs, unmeasured
 from ttfsrun.sweep.dispatch import Cluster, Submission, room
-from ttfsrun.sweep.folder import DEFAULT, Intent, SweepFolder, SweepPoint
+from ttfsrun.sweep.folder import DEFAULT, Intent, SweepFolder, SweepPoint, config_of
 from ttfsrun.sweep.grid import Request, requested
 from ttfsrun.sweep.plan import GIGABYTE, Plan, plan
 from ttfsrun.sweep.points import frozen
@@ -82,6 +83,7 @@ def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster,
             _say(note)
     if not todo:
         return 0 if found is None else _outcome(found)
+    _require_data(todo)
     records = folder.latest().values() if exists else ()
     held = list(checkpoints.found(folder.checkpoints).values())
     estimates = unmeasured(todo) if isinstance(cluster, Debug) else costs(todo, records, package)
@@ -100,6 +102,12 @@ def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster,
         _say(f"submitted; ttfsrun status {where} shows how it goes")
         return 0
     return _outcome(states(folder)) if ended else _interrupted(where)
+
+
+def _require_data(points: Sequence[SweepPoint]) -> None:
+    """Load each dataset once, here: what is missing is downloaded, or told, before anything is submitted."""
+    for settings in {config_of(point).data for point in {point.shape: point for point in points}.values()}:
+        data.load(settings)
 
 
 def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:

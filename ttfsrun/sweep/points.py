@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ttfsrun.conditions import conditions_of
 from ttfsrun.config import Config
 from ttfsrun.errors import ConfigError
 from ttfsrun.files import expanded, sha256
@@ -24,6 +25,8 @@ def frozen(requested: Sequence[tuple[Sequence[str], Config]], keys: Sequence[str
     plain = [msgspec.to_builtins(config) for _, config in requested]
     columns = varying([words for words, _ in requested], plain, keys)
     checksums = _checksums([config for _, config in requested])
+    if checksums:
+        _require_fitting_chips([config for _, config in requested])
     points: dict[str, SweepPoint] = {}
     for row, ((_, config), settings) in enumerate(zip(requested, plain, strict=True)):
         files = {file: checksums[file] for file in chip_files(config)} if checksums else {}
@@ -80,8 +83,22 @@ def _checksums(configs: Sequence[Config]) -> Mapping[str, str]:
         except OSError as error:
             lines.append(f"substrate.chip.file={file}: cannot be read ({error.strerror})")
     if lines:
-        raise ConfigError("\n  ".join(lines))
+        raise ConfigError(*lines)
     return found
+
+
+def _require_fitting_chips(configs: Sequence[Config]) -> None:
+    """A UserError where a chip file does not fit the network that it is for; each pair of them is looked at once."""
+    from ttfsrun.substrate.chip import Chip
+
+    seen: set[tuple[str, ...]] = set()
+    for config in configs:
+        about = (shape_id(config), *chip_files(config))
+        if len(about) > 1 and about not in seen:
+            seen.add(about)
+            for condition in conditions_of(config):
+                if condition.config.substrate.chip.file is not None:
+                    Chip.of(condition.config)
 
 
 def _settled(plain: Tree) -> Tree:

@@ -6,6 +6,7 @@ sweep's folder, so no job can outrun the file that it waits for, and nothing is 
 
 from __future__ import annotations
 
+import getpass
 import math
 import re
 import shlex
@@ -114,13 +115,32 @@ def _memory(cluster: Slurm, memory: float) -> str | None:
 
 def largest_array() -> int:
     """Tasks that an array of this cluster may have."""
+    told = [re.match(r"MaxArraySize\s*=\s*(\d+)", row[0]) for row in _rows("scontrol", "show", "config")]
+    return next((max(1, int(found[1])) for found in told if found), DEFAULT_ARRAY)
+
+
+def free_tasks(cluster: Slurm) -> int | None:
+    """Array tasks that the user may still submit, as far as the accounting knows; None: no limit."""
+    user = getpass.getuser()
+    account, qos = cluster.account or "", cluster.qos or ""
+    of_user = _rows("sacctmgr", "-nP", "show", "associations", f"user={user}", "format=Account,MaxSubmitJobs")
+    limits = [row[1] for row in of_user if len(row) == 2 and account in ("", row[0])]
+    if qos:
+        limits += [row[1] for row in _rows("sacctmgr", "-nP", "show", "qos", qos, "format=Name,MaxSubmitJobsPerUser")]
+    known = [int(limit) for limit in limits if limit.isdecimal()]
+    if not known:
+        return None
+    queued = len(_rows("squeue", "-h", "-r", "-u", user, "-o", "%i"))
+    return max(1, min(known) - queued)
+
+
+def _rows(*command: str) -> list[list[str]]:
+    """What a command of the scheduler prints; nothing where it does not answer."""
     try:
-        command = ["scontrol", "show", "config"]
         text = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
-        return DEFAULT_ARRAY
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", text, re.MULTILINE)
-    return max(1, int(found[1])) if found else DEFAULT_ARRAY
+        return []
+    return [line.split("|") for line in text.splitlines()]
 
 
 def arrays(tasks: int, largest: int) -> list[int]:
