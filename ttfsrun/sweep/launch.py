@@ -53,11 +53,11 @@ def sweep(words: Sequence[str], out: Path | None, name: str | None, options: Opt
     configs = composer.compose_all(request.points)
     points = frozen(list(zip(request.points, configs, strict=True)), request.keys)
     folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
-    exists = _is_sweep_of(folder, points)
-    if not exists and not options.dry_run:
-        folder.create(_about(folder, request, points, configs[0], words), points)
-        exists = True
-    return _launch(folder, points, configs[0].cluster, options, exists)
+    about = None if _is_sweep_of(folder, points) else _about(folder, request, points, configs[0], words)
+    if about is not None and options.reuse and not options.dry_run:
+        folder.create(about, points)
+        about = None
+    return _launch(folder, points, configs[0].cluster, options, about)
 
 
 def retry(path: Path, words: Sequence[str], options: Options) -> int:
@@ -66,15 +66,22 @@ def retry(path: Path, words: Sequence[str], options: Options) -> int:
     points = list(folder.points.values())
     submitted = [job.cluster for job in folder.jobs() if isinstance(job, Intent)]
     cluster = Composer(conf_dir()).cluster((submitted or [folder.about["cluster"]])[-1], words)
-    return _launch(folder, points, cluster, options, exists=True)
+    return _launch(folder, points, cluster, options, None)
 
 
-def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster, options: Options, exists: bool) -> int:
-    package = package_checksum()
-    if exists and options.reuse:
+def _launch(
+    folder: SweepFolder,
+    points: Sequence[SweepPoint],
+    cluster: Cluster,
+    options: Options,
+    about: dict[str, Any] | None,
+) -> int:
+    """about: of a sweep that is still to be made, which happens once it is started."""
+    package, is_new = package_checksum(), about is not None
+    if not is_new:
         reuse(folder, options.reuse, package)
-    known = len(folder.jobs()) if exists else 0
-    found = states(folder) if exists else None
+    known = 0 if is_new else len(folder.jobs())
+    found = None if is_new else states(folder)
     wanted = points[: options.limit]
     todo = [point for point in wanted if found is None or found.may_run(point.point, options.again)]
     _say(_of_points(folder, points, wanted, todo, found))
@@ -84,7 +91,7 @@ def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster,
     if not todo:
         return 0 if found is None else _outcome(found)
     _require_data(todo)
-    records = folder.latest().values() if exists else ()
+    records = () if is_new else folder.latest().values()
     held = list(checkpoints.found(folder.checkpoints).values())
     estimates = unmeasured(todo) if isinstance(cluster, Debug) else costs(todo, records, package)
     made = plan(todo, estimates, room(cluster), held)
@@ -96,6 +103,8 @@ def _launch(folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster,
     if not (options.yes or _confirmed()):
         _say("nothing was started")
         return 0
+    if about is not None:
+        folder.create(about, points)
     ended = submission.start(known, found.running_jobs() if found else [])
     where = quote(str(folder.path))
     if isinstance(cluster, Slurm):

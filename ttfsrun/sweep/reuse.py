@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 def reuse(folder: SweepFolder, others: Sequence[Path], package: str) -> None:
     """Copy what is done elsewhere and missing here. package: checksum of the code that would compute it now."""
+    if not others:
+        return
     missing = {point for point in folder.points if not _is_done(folder.latest().get(point))}
     for path in others:
         other = SweepFolder(path)
