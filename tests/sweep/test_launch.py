@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ttfsrun.sweep import costs
-from ttfsrun.sweep.folder import SweepFolder
+from ttfsrun.compose import Composer, conf_dir
+from ttfsrun.errors import RunFailed
+from ttfsrun.sweep import calibrate, costs
+from ttfsrun.sweep.folder import SweepFolder, SweepPoint, config_of
+from ttfsrun.sweep.points import frozen
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -209,14 +212,8 @@ def test_the_name_of_a_sweep_without_one_follows_from_its_points(ttfsrun, tiny_o
     assert path.name.startswith("yin_yang-")
 
 
-def test_costs_are_measured_once(tmp_path, monkeypatch, tiny_overrides):
-    from ttfsrun.compose import Composer, conf_dir
-    from ttfsrun.sweep.points import frozen
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    points = frozen(
-        [(p.overrides, p.config) for p in Composer(conf_dir()).expand([*tiny_overrides, "seed.init=1,2"])], []
-    )
+def test_costs_are_measured_once(asked, tmp_path, monkeypatch):
+    points = asked("seed.init=1,2")
     first = costs.costs(points, [], "code")
     monkeypatch.setattr(costs, "_calibrated", lambda shapes: pytest.fail("measured again"))
     assert costs.costs(points, [], "code") == first
@@ -224,3 +221,44 @@ def test_costs_are_measured_once(tmp_path, monkeypatch, tiny_overrides):
     assert cost.network > 0
     assert cost.memory > 1e8
     assert json.loads((tmp_path / "ttfsrun" / "costs.json").read_text())
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch, tiny_overrides):
+    """The points of a command line, and a user who has measured nothing yet."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def points(*words: str) -> list[SweepPoint]:
+        found = Composer(conf_dir()).expand([*tiny_overrides, *words])
+        return frozen([(point.overrides, point.config) for point in found], [])
+
+    return points
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Measured in this process, whose kernels are compiled."""
+
+    def calibrated(shapes):
+        return [calibrate.measured([config_of(point) for point in points]) for points in shapes]
+
+    monkeypatch.setattr(costs, "_calibrated", calibrated)
+
+
+@pytest.mark.usefixtures("here")
+def test_points_that_cannot_be_trained_do_not_keep_the_others_from_being_measured(asked):
+    (cost,) = costs.costs(asked("seed.init=1,2", EDGE, LATE), [], "code").values()
+    assert cost.network > 0
+
+
+@pytest.mark.usefixtures("here")
+def test_a_shape_that_cannot_be_trained_is_taken_for_the_dearest_of_the_others(asked):
+    late = LATE.replace("0.0,", "")
+    sound, broken = costs.costs(asked("training.loss.beta=1.0,0.05", late), [], "code").values()
+    assert broken == sound
+
+
+@pytest.mark.usefixtures("here")
+def test_where_no_point_can_be_trained_it_is_said_why(asked):
+    with pytest.raises(RunFailed, match="first batches of a training failed: the loss is inf"):
+        costs.costs(asked(EDGE, LATE.replace("0.0,", "")), [], "code")

@@ -14,6 +14,7 @@ import msgspec
 
 from ttfsrun.conditions import conditions_of
 from ttfsrun.config import Config
+from ttfsrun.errors import UserError
 from ttfsrun.experiment import load_samples, share_cores
 from ttfsrun.network import build
 from ttfsrun.records import SPLITS, Subject
@@ -28,11 +29,29 @@ ACTIVATIONS = 100  # bytes for each sample of a batch and each line or neuron
 
 
 def main() -> None:
-    """Costs on standard output, of the shapes on standard input: a list of points each, to be trained together."""
+    """Costs, or why there are none, on standard output; shapes on standard input: points to be trained together."""
     shapes = msgspec.json.decode(sys.stdin.buffer.read(), type=list[list[SweepPoint]])
     share_cores(1)
-    costs = [cost([config_of(point) for point in points]) for points in shapes]
+    costs = [measured([config_of(point) for point in points]) for points in shapes]
     sys.stdout.buffer.write(msgspec.json.encode(costs))
+
+
+def measured(configs: Sequence[Config]) -> Cost | str:
+    """The cost of one shape, by those of the networks that can be trained; where none can, why."""
+    try:
+        return cost(configs)
+    except Exception as error:  # noqa: BLE001  # it will be in the record of whatever point it concerns
+        sound = [config for config in configs if _runs(config)]
+        told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return cost(sound) if sound else told
+
+
+def _runs(config: Config) -> bool:
+    try:
+        cost([config])
+    except Exception:  # noqa: BLE001
+        return False
+    return True
 
 
 def cost(configs: Sequence[Config]) -> Cost:

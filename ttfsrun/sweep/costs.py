@@ -37,10 +37,12 @@ def costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str)
     unknown = [shape for shape in shapes if keys[shape] not in known]
     if unknown:
         log.info("measuring what %s", "a training costs" if len(unknown) == 1 else f"{len(unknown)} trainings cost")
-        for shape, cost in zip(unknown, _calibrated([samples[shape] for shape in unknown]), strict=True):
-            known[keys[shape]] = cost
+        answers = dict(zip(unknown, _calibrated([samples[shape] for shape in unknown]), strict=True))
+        known |= {keys[shape]: answer for shape, answer in answers.items() if isinstance(answer, Cost)}
         _keep(known)
-    found = {shape: known[keys[shape]] for shape in shapes}
+        if not any(key in known for key in keys.values()):
+            raise RunFailed(f"the first batches of a training failed: {answers[unknown[0]]}")
+    found = _with_guesses({shape: known.get(keys[shape]) for shape in shapes})
     return found | _experienced(found, shapes, records)
 
 
@@ -60,14 +62,21 @@ def _key(sample: Sequence[SweepPoint], package: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _calibrated(shapes: Sequence[Sequence[SweepPoint]]) -> list[Cost]:
+def _with_guesses(found: Mapping[str, Cost | None]) -> dict[str, Cost]:
+    """A shape whose points cannot be trained is taken for the dearest of the others: their records will say why."""
+    dearest = max((cost for cost in found.values() if cost is not None), key=lambda cost: cost.network)
+    return {shape: cost or dearest for shape, cost in found.items()}
+
+
+def _calibrated(shapes: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
+    """The cost of each shape; where none of these points can be trained, why."""
     result = subprocess.run(
         python("ttfsrun.sweep.calibrate"), input=msgspec.json.encode(shapes), capture_output=True, check=False
     )
     if result.returncode != 0:
         lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {result.returncode}"]
         raise RunFailed(f"the first batches of a training failed: {lines[-1]}")
-    return msgspec.json.decode(result.stdout, type=list[Cost])
+    return msgspec.json.decode(result.stdout, type=list[Cost | str])
 
 
 def _experienced(
