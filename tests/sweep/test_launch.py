@@ -12,6 +12,7 @@ from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.errors import RunFailed
 from ttfsrun.sweep import calibrate, costs
 from ttfsrun.sweep.folder import SweepFolder, SweepPoint, config_of
+from ttfsrun.sweep.plan import Cost
 from ttfsrun.sweep.points import frozen
 
 Call = Callable[..., tuple[int, str, str]]
@@ -252,13 +253,32 @@ def test_points_that_cannot_be_trained_do_not_keep_the_others_from_being_measure
 
 
 @pytest.mark.usefixtures("here")
-def test_a_shape_that_cannot_be_trained_is_taken_for_the_dearest_of_the_others(asked):
+def test_what_cannot_be_trained_is_taken_for_the_dearest_of_the_others(asked):
     late = LATE.replace("0.0,", "")
-    sound, broken = costs.costs(asked("training.loss.beta=1.0,0.05", late), [], "code").values()
-    assert broken == sound
+    broken, sound = asked(EDGE, late, "network.hidden=[30]"), asked(late)
+    assert len(set(costs.costs([*broken, *sound], [], "code").values())) == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_a_size_is_measured_by_any_of_its_shapes(asked):
+    shapes = costs.costs(asked("training.loss.beta=0.05,1.0", LATE.replace("0.0,", "")), [], "code")
+    assert len(shapes) == 2
 
 
 @pytest.mark.usefixtures("here")
 def test_where_no_point_can_be_trained_it_is_said_why(asked):
     with pytest.raises(RunFailed, match="first batches of a training failed: the loss is inf"):
         costs.costs(asked(EDGE, LATE.replace("0.0,", "")), [], "code")
+
+
+def test_shapes_of_one_size_are_measured_once(asked, monkeypatch):
+    counts = []
+
+    def calibrated(samples):
+        counts.append(len(samples))
+        return [Cost(1.0, 0.1, 0.1, 1e8, 1e6)] * len(samples)
+
+    monkeypatch.setattr(costs, "_calibrated", calibrated)
+    points = asked("training.loss.xi=0.1,0.2,0.3", "training.epochs=1,2", "network.hidden=[20],[30]")
+    assert len(costs.costs(points, [], "code")) == 12
+    assert counts == [2]

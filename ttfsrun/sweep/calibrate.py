@@ -1,6 +1,6 @@
-"""What training costs on this machine: a few batches of each shape of network, in a process of their own.
+"""What training costs on this machine: a few batches of each size of network, in a process of their own.
 
-python -m ttfsrun.sweep.calibrate < shapes.json > costs.json
+python -m ttfsrun.sweep.calibrate < samples.json > costs.json
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ ACTIVATIONS = 100  # bytes for each sample of a batch and each line or neuron
 
 
 def main() -> None:
-    """Costs, or why there are none, on standard output; shapes on standard input: points to be trained together."""
-    shapes = msgspec.json.decode(sys.stdin.buffer.read(), type=list[list[SweepPoint]])
+    """Costs, or why there are none, on standard output; samples of points of one size on standard input."""
+    samples = msgspec.json.decode(sys.stdin.buffer.read(), type=list[list[SweepPoint]])
     share_cores(1)
-    costs = [measured([config_of(point) for point in points]) for points in shapes]
+    costs = [measured([config_of(point) for point in points]) for points in samples]
     sys.stdout.buffer.write(msgspec.json.encode(costs))
 
 
 def measured(configs: Sequence[Config]) -> Cost | str:
-    """The cost of one shape, by those of the networks that can be trained; where none can, why."""
+    """The cost of a size, by those of the networks that can be trained; where none can, why."""
     try:
         return cost(configs)
     except Exception as error:  # noqa: BLE001  # it will be in the record of whatever point it concerns
@@ -55,7 +55,7 @@ def _runs(config: Config) -> bool:
 
 
 def cost(configs: Sequence[Config]) -> Cost:
-    """Of one shape, from a population of these networks and one of its last alone."""
+    """Of one size, from a population of these networks, by the rules of the first, and from its last alone."""
     samples, _ = load_samples(configs[0])
     _evaluation(configs[:1], samples)  # compiles
     size = BATCHES * configs[0].training.batch_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import statistics
 import subprocess
@@ -31,24 +32,36 @@ def costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str)
     shapes: dict[str, list[SweepPoint]] = {}
     for point in points:
         shapes.setdefault(point.shape, []).append(point)
-    samples = {shape: _spread(group) for shape, group in shapes.items()}
+    sizes: dict[str, list[SweepPoint]] = {}
+    for point in points:
+        sizes.setdefault(_size(point), []).append(point)
+    samples = {size: _spread(group) for size, group in sizes.items()}
     known = _kept()
-    keys = {shape: _key(sample, package) for shape, sample in samples.items()}
-    unknown = [shape for shape in shapes if keys[shape] not in known]
+    keys = {size: _key(sample, package) for size, sample in samples.items()}
+    unknown = [size for size in keys if keys[size] not in known]
     if unknown:
         log.info("measuring what %s", "a training costs" if len(unknown) == 1 else f"{len(unknown)} trainings cost")
-        answers = dict(zip(unknown, _calibrated([samples[shape] for shape in unknown]), strict=True))
-        known |= {keys[shape]: answer for shape, answer in answers.items() if isinstance(answer, Cost)}
+        answers = dict(zip(unknown, _calibrated([samples[size] for size in unknown]), strict=True))
+        known |= {keys[size]: answer for size, answer in answers.items() if isinstance(answer, Cost)}
         _keep(known)
         if not any(key in known for key in keys.values()):
             raise RunFailed(f"the first batches of a training failed: {answers[unknown[0]]}")
-    found = _with_guesses({shape: known.get(keys[shape]) for shape in shapes})
+    found = _with_guesses({shape: known.get(keys[_size(group[0])]) for shape, group in shapes.items()})
     return found | _experienced(found, shapes, records)
 
 
 def unmeasured(points: Sequence[SweepPoint]) -> dict[str, Cost]:
     """For plans whose cost nobody asks for: populations as large as they may be."""
     return dict.fromkeys({point.shape for point in points}, Cost(1.0, OVERHEAD, 0.0, 0.0, 1.0))
+
+
+def _size(point: SweepPoint) -> str:
+    """What points that cost alike have in common: networks and batches of one size, whatever their numbers."""
+    data, network, training = (point.config[part] for part in ("data", "network", "training"))
+    samples = [data["name"], data.get("samples"), data.get("size")]
+    return json.dumps(
+        [samples, network["hidden"], network["bias_time"] is None, network["input_repeats"], training["batch_size"]]
+    )
 
 
 def _spread(points: Sequence[SweepPoint]) -> list[SweepPoint]:
@@ -63,15 +76,15 @@ def _key(sample: Sequence[SweepPoint], package: str) -> str:
 
 
 def _with_guesses(found: Mapping[str, Cost | None]) -> dict[str, Cost]:
-    """A shape whose points cannot be trained is taken for the dearest of the others: their records will say why."""
+    """Where no point can be trained, the cost is that of the dearest of the others: records will say why."""
     dearest = max((cost for cost in found.values() if cost is not None), key=lambda cost: cost.network)
     return {shape: cost or dearest for shape, cost in found.items()}
 
 
-def _calibrated(shapes: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
-    """The cost of each shape; where none of these points can be trained, why."""
+def _calibrated(samples: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
+    """The cost of each sample; where none of its points can be trained, why."""
     result = subprocess.run(
-        python("ttfsrun.sweep.calibrate"), input=msgspec.json.encode(shapes), capture_output=True, check=False
+        python("ttfsrun.sweep.calibrate"), input=msgspec.json.encode(samples), capture_output=True, check=False
     )
     if result.returncode != 0:
         lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {result.returncode}"]
