@@ -59,6 +59,11 @@ class Shard:
                 return shard
             start += 1
 
+    @staticmethod
+    def of_task(folder: SweepFolder, submission: str, task: int) -> list[Path]:
+        """The results of all starts of a task so far."""
+        return sorted(folder.shards.glob(f"{submission}-{task:05d}-*.results.jsonl"))
+
     @property
     def results(self) -> Path:
         return self.folder.shards / f"{self.name}.results.jsonl"
@@ -97,7 +102,7 @@ class Task:
         self._shard: Shard | None = None
 
     def run(self, populations: Sequence[Population], share: Share | int) -> None:
-        """Compute the points that are not done yet; with nothing but threads, in this very process."""
+        """Compute the points that have not come to their end yet; with nothing but threads, in this very process."""
         missing = self._missing(populations)
         greeting = Greeting(
             checkpoints=str(self.folder.checkpoints), job=self.job, package=self.package, made_by=self.made_by
@@ -156,9 +161,17 @@ class Task:
         )
 
     def _missing(self, populations: Sequence[Population]) -> list[list[SweepPoint]]:
+        """Points without a result. Those that failed in an earlier start of this task would fail again: it is queued
+        again for the others, and as long as something is achieved for them."""
         done = {point for point, record in self.folder.latest().items() if record.status == "done"}
-        left = [[point for point in population if point.point not in done] for population in populations]
+        failed = self._failed_before() - done
+        self.failed = len(failed)
+        left = [[point for point in population if point.point not in done | failed] for population in populations]
         return [population for population in left if population]
+
+    def _failed_before(self) -> set[str]:
+        earlier = Shard.of_task(self.folder, self.submission, self.number)
+        return {record.point for path in earlier for record in lines.entries(path, Record) if record.status == "failed"}
 
     def _finished_trainings(self) -> set[str]:
         """The trainings all of whose points have a record."""
