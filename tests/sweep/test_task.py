@@ -56,3 +56,10 @@ def test_another_submission_tries_again_what_failed(folder, points):
     started(folder, points, "one")
     assert started(folder, points, "two").progress
     assert len(list(folder.records())) == 3
+
+
+def test_a_task_that_is_told_to_stop_before_it_works_does_not_begin(folder, points):
+    task = Task(folder, "one", 0, Silent())
+    task.stop()
+    task.run([points], 1)
+    assert not list(folder.records())

@@ -99,6 +99,7 @@ class Task:
         self.made_by = provenance()
         self.job: str | None = None
         self._crew: Crew | InProcess | None = None
+        self._told_to_stop = False  # perhaps before there is a crew
         self._shard: Shard | None = None
 
     def run(self, populations: Sequence[Population], share: Share | int) -> None:
@@ -114,13 +115,15 @@ class Task:
             raise CannotWrite(f"{error.filename}: {error.strerror}; nothing was computed") from None
         self._crew = Crew(share, greeting, self) if isinstance(share, Share) else InProcess(share, greeting, self)
         try:
-            self._crew.run(missing)
+            if not self._told_to_stop:
+                self._crew.run(missing)
         finally:
             self._shard.remove_if_empty()
         checkpoints.remove_finished(self.folder.checkpoints, self._finished_trainings())
 
     def stop(self) -> None:
         """Save what runs, and leave `run`. To be called from a signal handler."""
+        self._told_to_stop = True
         if self._crew is not None:
             self._crew.stop()
 
