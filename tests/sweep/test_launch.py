@@ -282,3 +282,12 @@ def test_shapes_of_one_size_are_measured_once(asked, monkeypatch):
     points = asked("training.loss.xi=0.1,0.2,0.3", "training.epochs=1,2", "network.hidden=[20],[30]")
     assert len(costs.costs(points, [], "code")) == 12
     assert counts == [2]
+
+
+@pytest.mark.usefixtures("here")
+def test_more_to_evaluate_is_measured_anew(asked):
+    def point(*words: str) -> float:
+        (cost,) = costs.costs(asked("substrate.spike_time.jitter=0.1", *words), [], "code").values()
+        return cost.point
+
+    assert point("evaluation.trials=30") > 5 * point("evaluation.trials=1")

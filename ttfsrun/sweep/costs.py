@@ -71,7 +71,7 @@ def _spread(points: Sequence[SweepPoint]) -> list[SweepPoint]:
 
 
 def _key(sample: Sequence[SweepPoint], package: str) -> str:
-    text = " ".join([package, processor(), *(point.training for point in sample)])
+    text = " ".join([package, processor(), *(point.point for point in sample)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
