@@ -102,4 +102,4 @@ def test_networks_of_one_checkpoint_stay_together():
 @pytest.mark.parametrize("network", [1e-9, 10.0])
 def test_a_population_is_not_larger_than_is_worthwhile(network):
     cost = Cost(epoch=0.01, network=network, point=0.0, memory=1e8, network_memory=1e6)
-    assert 1 <= cost.worthwhile <= LARGEST
+    assert 8 <= cost.worthwhile <= LARGEST

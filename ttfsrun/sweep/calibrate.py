@@ -24,6 +24,7 @@ from ttfsrun.training import Samples, Trainer
 
 BATCHES = 6
 EVALUATED = 500  # samples
+ROUNDS = 5
 COPIES = 12  # of a float32 weight: itself, moments, gradient, best, the last whole state, the next one
 ACTIVATIONS = 100  # bytes for each sample of a batch and each line or neuron
 
@@ -62,9 +63,9 @@ def cost(configs: Sequence[Config]) -> Cost:
     train, valid = samples["train"], samples["valid"]
     part = min(1.0, size / len(train.labels))
     few = [_first(split, max(1, round(part * len(split.labels)))) for split in (train, valid)]
-    alone = _seconds(configs[-1:], few)
-    together = _seconds(configs, few) if len(configs) > 1 else alone
-    network = max((together - alone) / (len(configs) - 1), 0.1 * alone) if len(configs) > 1 else 0.9 * alone
+    rounds = [(_seconds(configs[-1:], few), _seconds(configs, few)) for _ in range(ROUNDS)]  # in turns: others compute
+    alone, together = (min(seconds) for seconds in zip(*rounds[1:], strict=True))  # the first one compiles
+    network = max((together - alone) / max(1, len(configs) - 1), 0.1 * alone)
     return Cost(
         epoch=max(alone - network, 0.0) / part,
         network=network / part,
@@ -79,14 +80,11 @@ def _first(samples: Samples, count: int) -> Samples:
 
 
 def _seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> float:
-    """The faster of two epochs, after one that compiles what it needs."""
-    durations = []
-    for _ in range(3):
-        trainer = Trainer(configs, samples[0], samples[1])
-        start = time.perf_counter()
-        trainer.run_epoch()
-        durations.append(time.perf_counter() - start)
-    return min(durations[1:])
+    """Of an epoch."""
+    trainer = Trainer(configs, samples[0], samples[1])
+    start = time.perf_counter()
+    trainer.run_epoch()
+    return time.perf_counter() - start
 
 
 def _evaluation(configs: Sequence[Config], samples: Mapping[str, Samples]) -> float:

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from ttfsrun.sweep.folder import SweepPoint
 
+SMALLEST = 8  # networks of a population, where there are as many
 LARGEST = 32  # networks of a population: what more of them save is not worth what a dead process loses
 OVERHEAD = 0.05  # share of a population's time that may be spent on what does not depend on its size
 START_SECONDS = 5.0  # of a worker process, before it computes
@@ -38,8 +39,8 @@ class Cost:
 
     @property
     def worthwhile(self) -> int:
-        """Networks from which on a larger population is hardly faster."""
-        return min(LARGEST, max(1, math.ceil(self.epoch / (OVERHEAD * self.network))))
+        """Networks from which on a larger population is hardly faster, as far as a short measurement can tell."""
+        return min(LARGEST, max(SMALLEST, math.ceil(self.epoch / (OVERHEAD * self.network))))
 
 
 @dataclass(frozen=True)
