@@ -22,7 +22,7 @@ from statistics import median
 import msgspec
 
 from ttfsrun.results import lines
-from ttfsrun.sweep.folder import SweepFolder
+from ttfsrun.results.sweep_folder import SweepFolder
 
 REPEATS = 3
 GRID = ["substrate.weight.bits=2,3,4,5,null", "substrate.v_th.chip_std=0.0,0.01,0.02,0.05,0.1"]

@@ -17,7 +17,7 @@ import yaml
 from ttfsrun.cluster import Slurm
 from ttfsrun.compose import Composer, compose, conf_dir
 from ttfsrun.conditions import conditions_of
-from ttfsrun.sweep.grid import requested
+from ttfsrun.sweep.grid.request import requested
 from ttfsrun.sweep.verbs import VERBS
 from ttfsrun.tree import leaves
 

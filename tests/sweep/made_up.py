@@ -15,9 +15,9 @@ import msgspec
 from ttfsrun.compose import compose
 from ttfsrun.results import lines
 from ttfsrun.results.record import Curves, Execution, Reason, Record
-from ttfsrun.sweep.folder import Ended, Intent, Job, Refused, Submitted, SweepFolder, SweepPoint
-from ttfsrun.sweep.processes import started
-from ttfsrun.sweep.scheduler import Look, Task
+from ttfsrun.results.sweep_folder import Ended, Intent, Job, Refused, Submitted, SweepFolder, SweepPoint
+from ttfsrun.sweep.watch.processes import started
+from ttfsrun.sweep.watch.scheduler import Look, Task
 from ttfsrun.tree import copied, store
 
 PACKAGE = "c0de"

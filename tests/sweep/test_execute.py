@@ -11,10 +11,10 @@ import pytest
 from ttfsrun import fitting
 from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.results.record import Curves, Record
-from ttfsrun.sweep import checkpoints, execute
-from ttfsrun.sweep.execute import Site
-from ttfsrun.sweep.folder import SweepPoint
+from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.points import frozen
+from ttfsrun.sweep.work import checkpoints, execute
+from ttfsrun.sweep.work.execute import Site
 
 Run = Callable[..., dict[str, Record]]
 

@@ -14,7 +14,7 @@ import yaml
 
 from ttfsrun.compose import Composer, compose, conf_dir
 from ttfsrun.errors import ConfigError
-from ttfsrun.sweep.grid import Request, requested
+from ttfsrun.sweep.grid.request import Request, requested
 
 SWEEPS = sorted(path.stem for path in (conf_dir() / "sweep").glob("*.yaml"))
 COMPOSER = Composer(conf_dir())
@@ -289,7 +289,7 @@ def test_points_are_found_without_torch_or_numpy() -> None:
     code = """if True:
         import sys
         from ttfsrun.compose import Composer, conf_dir
-        from ttfsrun.sweep.grid import requested
+        from ttfsrun.sweep.grid.request import requested
         composer = Composer(conf_dir())
         assert composer.compose_all(requested(["sweep=weight_resolution"], composer).points)
         assert not {"torch", "numba", "numpy", "scipy", "pandas", "matplotlib", "submitit"} & sys.modules.keys()

@@ -10,10 +10,11 @@ import pytest
 
 from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.errors import RunFailed
-from ttfsrun.sweep import calibrate, costs
-from ttfsrun.sweep.folder import SweepFolder, SweepPoint, config_of
+from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, config_of
+from ttfsrun.sweep import costs
 from ttfsrun.sweep.plan import Cost
 from ttfsrun.sweep.points import frozen
+from ttfsrun.sweep.work import calibrate
 
 Call = Callable[..., tuple[int, str, str]]
 

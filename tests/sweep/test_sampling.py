@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ttfsrun.errors import ConfigError
-from ttfsrun.sweep.sampling import distribution, random_rows, sobol_rows
+from ttfsrun.sweep.grid.sampling import distribution, random_rows, sobol_rows
 
 EXACT: list[tuple[dict[str, Any], Callable[[Any], Any]]] = [
     ({"uniform": [-1, 3]}, stats.uniform(-1, 4).cdf),
@@ -121,7 +121,7 @@ def test_a_mistake_says_what_is_allowed(given: dict[str, Any], complaint: str) -
 def test_scipy_is_imported_for_sobol_only() -> None:
     code = """if True:
         import sys
-        from ttfsrun.sweep.sampling import distribution, random_rows, sobol_rows
+        from ttfsrun.sweep.grid.sampling import distribution, random_rows, sobol_rows
         assert "numpy" not in sys.modules
         random_rows({"a": distribution("a", {"normal": [0, 1]})}, 3, 0)
         assert "scipy" not in sys.modules

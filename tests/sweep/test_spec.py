@@ -8,7 +8,7 @@ import pytest
 
 from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.errors import ConfigError
-from ttfsrun.sweep.grid import requested
+from ttfsrun.sweep.grid.request import requested
 
 COMPOSER = Composer(conf_dir())
 RATE = "training.optimizer.learning_rate"

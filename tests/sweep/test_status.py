@@ -15,9 +15,9 @@ import pytest
 from made_up import START, Fake
 
 from ttfsrun.results.record import REASONS
-from ttfsrun.sweep.processes import lives, started
-from ttfsrun.sweep.scheduler import Look, Task
-from ttfsrun.sweep.status import State, States, states
+from ttfsrun.sweep.watch.processes import lives, started
+from ttfsrun.sweep.watch.scheduler import Look, Task
+from ttfsrun.sweep.watch.status import State, States, states
 
 RUNNING, PENDING = Task("running", "RUNNING", "node1"), Task("queued", "PENDING", "Priority")
 FAILED, KILLED = Task("ended", "FAILED", "exit code 1"), Task("ended", "OUT_OF_MEMORY")

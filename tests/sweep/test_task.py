@@ -8,9 +8,9 @@ import pytest
 
 from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.results.record import Record
-from ttfsrun.sweep.folder import SweepFolder, SweepPoint
+from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint
 from ttfsrun.sweep.points import frozen
-from ttfsrun.sweep.task import Task
+from ttfsrun.sweep.work.task import Task
 
 
 class Silent:

@@ -16,7 +16,7 @@ def load(folder: str | PathLike[str], *, every_setting: bool = False, bare: bool
     """
     from pathlib import Path
 
+    from ttfsrun.results.sweep_folder import SweepFolder
     from ttfsrun.results.table import read
-    from ttfsrun.sweep.folder import SweepFolder
 
     return read(SweepFolder(Path(folder)), every_setting=every_setting, bare=bare).frame()

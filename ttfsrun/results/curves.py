@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from ttfsrun.files import appears_whole
+from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table
-from ttfsrun.sweep.folder import SweepFolder
 
 
 def write(folder: SweepFolder, table: Table, path: Path) -> int:

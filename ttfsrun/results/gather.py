@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES, UserError
 from ttfsrun.files import appears_whole, write_whole
+from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table, read
-from ttfsrun.sweep.folder import SweepFolder
 
 
 @dataclass(frozen=True)

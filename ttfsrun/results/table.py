@@ -18,7 +18,7 @@ import msgspec
 
 from ttfsrun.errors import UserError
 from ttfsrun.results.measured import EXECUTION, SPLITS, Evaluated, Outcome, Result, Row, metric_names
-from ttfsrun.sweep.folder import PointId, SweepFolder, latest
+from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
 from ttfsrun.tree import ABSENT, leaves, lookup
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from ttfsrun.errors import RunFailed
 from ttfsrun.files import user_cache, write_whole
 from ttfsrun.results.provenance import processor
 from ttfsrun.results.record import Record
-from ttfsrun.sweep.folder import SweepPoint
+from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.plan import OVERHEAD, Cost
-from ttfsrun.sweep.python import python
+from ttfsrun.sweep.work.python import python
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def _with_guesses(found: Mapping[str, Cost | None]) -> dict[str, Cost]:
 def _calibrated(samples: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
     """The cost of each sample; where none of its points can be trained, why."""
     result = subprocess.run(
-        python("ttfsrun.sweep.calibrate"), input=msgspec.json.encode(samples), capture_output=True, check=False
+        python("ttfsrun.sweep.work.calibrate"), input=msgspec.json.encode(samples), capture_output=True, check=False
     )
     if result.returncode != 0:
         lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {result.returncode}"]

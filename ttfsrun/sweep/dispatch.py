@@ -14,10 +14,10 @@ import msgspec
 
 from ttfsrun.cluster import Debug, Local, Slurm
 from ttfsrun.errors import UserError
+from ttfsrun.results.sweep_folder import Intent, Refused, Submitted, SweepFolder
 from ttfsrun.sweep import local
-from ttfsrun.sweep.folder import Intent, Refused, Submitted, SweepFolder
 from ttfsrun.sweep.plan import GIGABYTE, Plan, Room
-from ttfsrun.sweep.processes import started
+from ttfsrun.sweep.watch.processes import started
 
 log = logging.getLogger(__name__)
 

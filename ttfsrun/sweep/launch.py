@@ -20,15 +20,15 @@ from ttfsrun.config import Config
 from ttfsrun.errors import COMPLETE, UserError
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.record import Reason
-from ttfsrun.sweep import checkpoints
+from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint, config_of
 from ttfsrun.sweep.costs import costs, unmeasured
 from ttfsrun.sweep.dispatch import Cluster, Submission, room
-from ttfsrun.sweep.folder import DEFAULT, Intent, SweepFolder, SweepPoint, config_of
-from ttfsrun.sweep.grid import Request, requested
+from ttfsrun.sweep.grid.request import Request, requested
 from ttfsrun.sweep.plan import GIGABYTE, Plan, plan
 from ttfsrun.sweep.points import frozen
 from ttfsrun.sweep.reuse import reuse
-from ttfsrun.sweep.status import States, states
+from ttfsrun.sweep.watch.status import States, states
+from ttfsrun.sweep.work import checkpoints
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ttfsrun.cluster import Debug, Local
 from ttfsrun.results.record import Record
-from ttfsrun.sweep.crew import Share
-from ttfsrun.sweep.folder import Ended, SweepFolder
-from ttfsrun.sweep.signals import on_signals
-from ttfsrun.sweep.task import Task, populations_of
+from ttfsrun.results.sweep_folder import Ended, SweepFolder
+from ttfsrun.sweep.work.crew import Share
+from ttfsrun.sweep.work.signals import on_signals
+from ttfsrun.sweep.work.task import Task, populations_of
 
 log = logging.getLogger(__name__)
 

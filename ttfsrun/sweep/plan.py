@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ttfsrun.sweep.folder import SweepPoint
+from ttfsrun.results.sweep_folder import SweepPoint
 
 SMALLEST = 8  # networks of a population, where there are as many
 LARGEST = 32  # networks of a population: what more of them save is not worth what a dead process loses

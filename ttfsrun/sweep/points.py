@@ -13,7 +13,7 @@ from ttfsrun.config import Config
 from ttfsrun.errors import ConfigError
 from ttfsrun.files import expanded, sha256
 from ttfsrun.identity import chip_files, point_id, shape_id, training_id, with_chip_files
-from ttfsrun.sweep.folder import SweepPoint
+from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.tree import ABSENT, Tree, leaves
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from ttfsrun import data
 from ttfsrun.config import Config
 from ttfsrun.results.record import Curves, Record
-from ttfsrun.sweep.folder import SweepFolder, config_of
-from ttfsrun.sweep.task import Shard
+from ttfsrun.results.sweep_folder import SweepFolder, config_of
+from ttfsrun.sweep.work.task import Shard
 
 log = logging.getLogger(__name__)
 

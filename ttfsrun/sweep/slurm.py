@@ -19,8 +19,8 @@ from submitit.helpers import clean_env
 
 from ttfsrun.cluster import Slurm
 from ttfsrun.errors import UserError
-from ttfsrun.sweep.folder import SweepFolder
-from ttfsrun.sweep.python import python
+from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.sweep.work.python import python
 
 SIGNAL_SECONDS = 60  # between the signal and the time limit; Slurm's clock is that coarse
 MEMORY_MARGIN = 1.5  # on what is estimated
@@ -72,7 +72,7 @@ class Arrays:
         self._executor.parameters["map_count"] = size
 
     def _command(self, submission: str, first: int) -> str:
-        words = [*python("ttfsrun.sweep.worker"), str(self.folder.path.absolute()), submission, str(first)]
+        words = [*python("ttfsrun.sweep.work.worker"), str(self.folder.path.absolute()), submission, str(first)]
         return ("" if self.cluster.srun else "exec ") + shlex.join(words)
 
 

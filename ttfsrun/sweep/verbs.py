@@ -43,9 +43,9 @@ def retry(args: argparse.Namespace) -> int:
 def status(args: argparse.Namespace) -> int:
     import json
 
-    from ttfsrun.sweep.folder import SweepFolder
-    from ttfsrun.sweep.overview import Status, watch
-    from ttfsrun.sweep.status import states
+    from ttfsrun.results.sweep_folder import SweepFolder
+    from ttfsrun.sweep.watch.overview import Status, watch
+    from ttfsrun.sweep.watch.status import states
 
     folder = SweepFolder(args.sweep)
     if args.watch is not None:
@@ -58,9 +58,9 @@ def status(args: argparse.Namespace) -> int:
 
 
 def logs(args: argparse.Namespace) -> int:
-    from ttfsrun.sweep import logs
-    from ttfsrun.sweep.folder import SweepFolder
-    from ttfsrun.sweep.status import states
+    from ttfsrun.results.sweep_folder import SweepFolder
+    from ttfsrun.sweep.watch import logs
+    from ttfsrun.sweep.watch.status import states
 
     now = states(SweepFolder(args.sweep))
     points = logs.chosen(now, args.points, args.failed)
@@ -72,9 +72,9 @@ def logs(args: argparse.Namespace) -> int:
 
 
 def cancel(args: argparse.Namespace) -> int:
-    from ttfsrun.sweep.cancel import cancel, plan
-    from ttfsrun.sweep.folder import SweepFolder
-    from ttfsrun.sweep.status import states
+    from ttfsrun.results.sweep_folder import SweepFolder
+    from ttfsrun.sweep.watch.cancel import cancel, plan
+    from ttfsrun.sweep.watch.status import states
 
     folder = SweepFolder(args.sweep)
     if not args.yes:
@@ -97,7 +97,7 @@ def _confirmed(lines: list[str]) -> bool:
 
 def gather(args: argparse.Namespace) -> int:
     from ttfsrun.results.gather import Request, gather
-    from ttfsrun.sweep.folder import SweepFolder
+    from ttfsrun.results.sweep_folder import SweepFolder
 
     over = [key for key in (args.agg or "").split(",") if key]
     request = Request(args.all, args.bare, over, args.parquet, args.curves, args.out)

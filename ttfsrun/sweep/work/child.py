@@ -18,8 +18,8 @@ import msgspec
 
 from ttfsrun.experiment import share_cores
 from ttfsrun.results.record import Curves, Record
-from ttfsrun.sweep.execute import Site, execute
-from ttfsrun.sweep.messages import Assignment, Epoch, Finished, Greeting, Message, Ready
+from ttfsrun.sweep.work.execute import Site, execute
+from ttfsrun.sweep.work.messages import Assignment, Epoch, Finished, Greeting, Message, Ready
 
 STOPPED = 128 + signal.SIGTERM
 

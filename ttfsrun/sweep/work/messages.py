@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ttfsrun.results.record import Curves, Record
-from ttfsrun.sweep.folder import SweepPoint
+from ttfsrun.results.sweep_folder import SweepPoint
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ttfsrun.results.record import Curves, Record
-from ttfsrun.sweep.folder import SweepPoint
-from ttfsrun.sweep.messages import Greeting
+from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.sweep.work.messages import Greeting
 
 if TYPE_CHECKING:
-    from ttfsrun.sweep.crew import Watcher
+    from ttfsrun.sweep.work.crew import Watcher
 
 
 class InProcess:
@@ -22,7 +22,7 @@ class InProcess:
 
     def run(self, populations: Sequence[Sequence[SweepPoint]]) -> None:
         from ttfsrun.experiment import share_cores
-        from ttfsrun.sweep.execute import Site, execute
+        from ttfsrun.sweep.work.execute import Site, execute
 
         share_cores(self._threads)
         site = Site.of(self._greeting, self._threads)

@@ -7,7 +7,7 @@
     zip:                                               # move together; or a list of such groups
       network.hidden: [[60], [120]]
       training.epochs: [200, 300]
-    random:                                            # drawn together, see `ttfsrun.sweep.sampling`; or a list
+    random:                                            # drawn together, see `ttfsrun.sweep.grid.sampling`; or a list
       count: 50
       seed: 0
       values: {training.optimizer.learning_rate: {loguniform: [1e-4, 1e-2]}}

@@ -22,9 +22,9 @@ from typing import Protocol
 import msgspec
 
 from ttfsrun.results.record import Curves, Reason, Record
-from ttfsrun.sweep.folder import SweepPoint
-from ttfsrun.sweep.messages import Assignment, Epoch, Finished, Greeting, Message
-from ttfsrun.sweep.python import python
+from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.sweep.work.messages import Assignment, Epoch, Finished, Greeting, Message
+from ttfsrun.sweep.work.python import python
 
 Population = Sequence[SweepPoint]
 PAUSE = 0.5  # seconds between two looks at the memory
@@ -144,7 +144,7 @@ class Crew:
 
     def _hired(self) -> _Worker:
         process = subprocess.Popen(
-            python("ttfsrun.sweep.child"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            python("ttfsrun.sweep.work.child"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         worker = _Worker(process)
         assert process.stdout is not None

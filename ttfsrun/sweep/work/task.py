@@ -17,11 +17,11 @@ from ttfsrun.errors import RunFailed
 from ttfsrun.results import lines
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.record import Curves, Execution, Reason, Record
-from ttfsrun.sweep import checkpoints
-from ttfsrun.sweep.crew import Crew, Population, Share
-from ttfsrun.sweep.debug import InProcess
-from ttfsrun.sweep.folder import SweepFolder, SweepPoint
-from ttfsrun.sweep.messages import Greeting
+from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint
+from ttfsrun.sweep.work import checkpoints
+from ttfsrun.sweep.work.crew import Crew, Population, Share
+from ttfsrun.sweep.work.debug import InProcess
+from ttfsrun.sweep.work.messages import Greeting
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """What training costs on this machine: a few batches of each size of network, in a process of their own.
 
-python -m ttfsrun.sweep.calibrate < samples.json > costs.json
+python -m ttfsrun.sweep.work.calibrate < samples.json > costs.json
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.experiment import load_samples, share_cores
 from ttfsrun.network import build
 from ttfsrun.records import SPLITS, Subject
-from ttfsrun.sweep.folder import SweepPoint, config_of
+from ttfsrun.results.sweep_folder import SweepPoint, config_of
 from ttfsrun.sweep.plan import Cost
 from ttfsrun.training import Samples, Trainer
 

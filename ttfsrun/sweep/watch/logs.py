@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ttfsrun.errors import UserError
-from ttfsrun.sweep.folder import SweepFolder
-from ttfsrun.sweep.status import States
+from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.sweep.watch.status import States
 
 CHUNK = 64 * 1024  # bytes read at once, from the end
 

@@ -12,8 +12,8 @@ from ttfsrun.complaints import show
 from ttfsrun.compose import each_value
 from ttfsrun.conf_files import ConfFiles
 from ttfsrun.errors import ConfigError
-from ttfsrun.sweep.sampling import Distribution, distribution, random_rows, sobol_rows
-from ttfsrun.sweep.spec import Columns, Draws, Spec, Values
+from ttfsrun.sweep.grid.sampling import Distribution, distribution, random_rows, sobol_rows
+from ttfsrun.sweep.grid.spec import Columns, Draws, Spec, Values
 
 T = TypeVar("T")
 Draw = Callable[[dict[str, Distribution], int, int], list[tuple[Any, ...]]]

@@ -28,9 +28,9 @@ from ttfsrun.files import sha256
 from ttfsrun.fitting import fit
 from ttfsrun.records import Subject, record
 from ttfsrun.results.record import Curves, Execution, Reason, Record
-from ttfsrun.sweep import checkpoints
-from ttfsrun.sweep.folder import SweepPoint, config_of
-from ttfsrun.sweep.messages import Greeting
+from ttfsrun.results.sweep_folder import SweepPoint, config_of
+from ttfsrun.sweep.work import checkpoints
+from ttfsrun.sweep.work.messages import Greeting
 from ttfsrun.training import SPLITS, Diverged, Samples, State, Trainer, curve_metrics
 
 FRAMES = 3  # of a traceback that a record keeps

@@ -15,9 +15,9 @@ import msgspec
 
 from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES
 from ttfsrun.results.record import Attempt, Reason
-from ttfsrun.sweep.claims import Fate, Fates, Kind, Submission, fates, submissions
-from ttfsrun.sweep.folder import PointId, SweepFolder, latest
-from ttfsrun.sweep.scheduler import Scheduler, Slurm
+from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
+from ttfsrun.sweep.watch.claims import Fate, Fates, Kind, Submission, fates, submissions
+from ttfsrun.sweep.watch.scheduler import Scheduler, Slurm
 
 ALIVE: tuple[Kind, ...] = ("running", "queued", "submitting")
 KINDS: tuple[Kind, ...] = ("done", "failed", *ALIVE, "missing", "unknown")

@@ -19,9 +19,9 @@ from typing import Any
 from ttfsrun.compose import Composer
 from ttfsrun.conf_files import ConfFiles
 from ttfsrun.errors import ConfigError
-from ttfsrun.sweep.axes import SEED, Axis, axes_of, base_axes, command_line_axes, seed_axes
-from ttfsrun.sweep.exclude import check_keys, kept
-from ttfsrun.sweep.spec import ABOUT_SWEEP, LARGEST, NAMES, Spec, as_plain, read
+from ttfsrun.sweep.grid.axes import SEED, Axis, axes_of, base_axes, command_line_axes, seed_axes
+from ttfsrun.sweep.grid.exclude import check_keys, kept
+from ttfsrun.sweep.grid.spec import ABOUT_SWEEP, LARGEST, NAMES, Spec, as_plain, read
 
 PLACES = ("base", "grid", "zip", "random", "sobol", "seeds")
 

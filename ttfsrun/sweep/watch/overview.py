@@ -14,11 +14,11 @@ import msgspec
 
 from ttfsrun.errors import INCOMPLETE
 from ttfsrun.results.record import Reason
-from ttfsrun.sweep.claims import share
-from ttfsrun.sweep.folder import SweepFolder
-from ttfsrun.sweep.logs import log_of
-from ttfsrun.sweep.scheduler import Scheduler
-from ttfsrun.sweep.status import ALIVE, KINDS, States, states
+from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.sweep.watch.claims import share
+from ttfsrun.sweep.watch.logs import log_of
+from ttfsrun.sweep.watch.scheduler import Scheduler
+from ttfsrun.sweep.watch.status import ALIVE, KINDS, States, states
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -7,11 +7,11 @@ import signal
 import time
 from collections.abc import Iterator
 
-from ttfsrun.sweep.claims import Submission
-from ttfsrun.sweep.folder import Ended, SweepFolder
-from ttfsrun.sweep.processes import is_here
-from ttfsrun.sweep.scheduler import Scheduler, Slurm
-from ttfsrun.sweep.status import ALIVE, States, states
+from ttfsrun.results.sweep_folder import Ended, SweepFolder
+from ttfsrun.sweep.watch.claims import Submission
+from ttfsrun.sweep.watch.processes import is_here
+from ttfsrun.sweep.watch.scheduler import Scheduler, Slurm
+from ttfsrun.sweep.watch.status import ALIVE, States, states
 
 PATIENCE = 60.0  # seconds; a process first saves what it has
 

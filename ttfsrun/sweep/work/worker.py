@@ -19,10 +19,10 @@ import msgspec
 from ttfsrun.cluster import Slurm
 from ttfsrun.errors import UserError
 from ttfsrun.results.record import Record
-from ttfsrun.sweep.crew import Share
-from ttfsrun.sweep.folder import Intent, SweepFolder
-from ttfsrun.sweep.signals import on_signals
-from ttfsrun.sweep.task import Task, populations_of
+from ttfsrun.results.sweep_folder import Intent, SweepFolder
+from ttfsrun.sweep.work.crew import Share
+from ttfsrun.sweep.work.signals import on_signals
+from ttfsrun.sweep.work.task import Task, populations_of
 
 log = logging.getLogger("ttfsrun")
 

@@ -22,9 +22,9 @@ import msgspec
 
 from ttfsrun.cluster import Debug, Local, Slurm
 from ttfsrun.results.record import Reason
-from ttfsrun.sweep.folder import Ended, Intent, Job, Refused, Submitted
-from ttfsrun.sweep.processes import lives
-from ttfsrun.sweep.scheduler import Look, Scheduler
+from ttfsrun.results.sweep_folder import Ended, Intent, Job, Refused, Submitted
+from ttfsrun.sweep.watch.processes import lives
+from ttfsrun.sweep.watch.scheduler import Look, Scheduler
 
 Kind = Literal["done", "failed", "running", "queued", "submitting", "missing", "unknown"]
 

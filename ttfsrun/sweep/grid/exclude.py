@@ -17,8 +17,8 @@ from ttfsrun.complaints import show
 from ttfsrun.compose import Composer
 from ttfsrun.conf_files import ConfFiles
 from ttfsrun.errors import ConfigError
-from ttfsrun.sweep.axes import check_known
-from ttfsrun.sweep.spec import Spec
+from ttfsrun.sweep.grid.axes import check_known
+from ttfsrun.sweep.grid.spec import Spec
 from ttfsrun.tree import ABSENT, Tree, lookup
 
 Words = tuple[str, ...]

@@ -1,0 +1,1 @@
+"""Which points a command line and a file of conf/sweep ask for."""

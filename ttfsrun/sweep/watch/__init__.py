@@ -1,0 +1,1 @@
+"""What becomes of a sweep: its state, its logs, its end."""

@@ -1,0 +1,1 @@
+"""What computes the points of a task: a leader without torch, and its workers."""
