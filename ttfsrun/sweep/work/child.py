@@ -30,7 +30,8 @@ class Stopped(BaseException):
 
 def main() -> int:
     """Work until the leader closes the line."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the leader's to answer
+    for number in (signal.SIGINT, signal.SIGUSR2):  # a scheduler tells all processes of a task
+        signal.signal(number, signal.SIG_IGN)  # it is the leader's to answer
     signal.signal(signal.SIGTERM, _stop)
     line = _Line()
     try:
