@@ -1,7 +1,7 @@
 """What an array task of Slurm runs: one task of a submission. FIRST is the number of its array's first task.
 
-Before its time limit the task is told (SIGUSR2): it saves what runs
-and asks to be queued again. A preempted or requeued task is queued again by Slurm itself.
+Before its time limit the task is told (SIGUSR2): it saves what runs and asks to be queued again, as it does when it is
+preempted.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def _run(folder: SweepFolder, submission: str, number: int) -> int:
     if not told:
         return FAILED_POINTS if task.failed else 0
     log.info("stopped by %s; what ran is saved", signal.Signals(told[0]).name)
-    if signal.SIGUSR2 in told:
+    if signal.SIGUSR2 in told and not task.progress:
+        log.error("the time limit is too short for an epoch: not queued again; see cluster.time_minutes")
+    elif signal.SIGUSR2 in told or _is_preempted(task):
         _queue_again(task)
     return 128 + told[0]
 
@@ -87,13 +89,26 @@ def _job() -> str | None:
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID")
 
 
+def _is_preempted(task: Task) -> bool:
+    """Whether Slurm, which told the task to end, still has it for running: it would not, were it cancelled.
+
+    Within a partition's GraceTime, a preempted task that ends by itself counts as ended and is not queued again.
+    """
+    shown = _asked("squeue", "--noheader", "--format=%T", f"--jobs={task.job}")
+    return shown.stdout.strip() == "RUNNING"
+
+
 def _queue_again(task: Task) -> None:
-    if not task.progress:
-        log.error("the time limit is too short for an epoch: not queued again; see cluster.time_minutes")
-        return
-    command = ["scontrol", "requeue", str(task.job)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = _asked("scontrol", "requeue", str(task.job))
     log.info("queued again" if done.returncode == 0 else f"not queued again: {done.stderr.strip()}")
+
+
+def _asked(*command: str) -> subprocess.CompletedProcess[str]:
+    """What the scheduler answers; no answer is one that says so."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))
 
 
 class _News:
