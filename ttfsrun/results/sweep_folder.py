@@ -9,6 +9,7 @@ table.csv, curves.csv                              what `gather` makes of the sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,18 @@ A = TypeVar("A", bound=Attempt)
 T = TypeVar("T")
 
 DEFAULT = Path("results/sweeps")
+
+
+class CannotWrite(UserError):
+    """A file of the sweep could not be written."""
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(f"{path}: cannot be written ({error.strerror})") from None
 
 
 class PointId(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,8 +143,10 @@ class SweepFolder:
     def create(self, about: Mapping[str, Any], points: Iterable[SweepPoint]) -> None:
         """Write what never changes; sweep.yaml comes last, and is what makes the folder a sweep."""
         encoder = msgspec.json.Encoder()
-        write_whole(self.points_file, b"".join(encoder.encode(point) + b"\n" for point in points))
-        write_whole(self.sweep, yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True).encode())
+        with _written(self.points_file):
+            write_whole(self.points_file, b"".join(encoder.encode(point) + b"\n" for point in points))
+        with _written(self.sweep):
+            write_whole(self.sweep, yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True).encode())
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -164,7 +179,8 @@ class SweepFolder:
 
     def note(self, entry: Entry) -> None:
         """Add a line to jobs.jsonl."""
-        lines.append(self.jobs_file, entry)
+        with _written(self.jobs_file):
+            lines.append(self.jobs_file, entry)
 
     def records(self) -> Iterator[Record]:
         """Every attempt at every point that left a whole line, shard by shard."""

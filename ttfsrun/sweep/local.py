@@ -7,14 +7,14 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ttfsrun.cluster import Debug, Local
 from ttfsrun.results.record import Record
-from ttfsrun.results.sweep_folder import Ended, SweepFolder
+from ttfsrun.results.sweep_folder import CannotWrite, Ended, SweepFolder
 from ttfsrun.sweep.work.crew import Share
 from ttfsrun.sweep.work.signals import on_signals
 from ttfsrun.sweep.work.task import Task, populations_of
@@ -54,7 +54,8 @@ def run(folder: SweepFolder, submission: str, populations: list[list[str]], clus
         except KeyboardInterrupt:
             told.append(signal.SIGINT)  # in the process itself, that is how it stops
         finally:
-            folder.note(Ended(submission=submission, time=time.time(), why="interrupted" if told else "done"))
+            with suppress(CannotWrite):  # that its process has ended says as much
+                folder.note(Ended(submission=submission, time=time.time(), why="interrupted" if told else "done"))
     return not told
 
 
