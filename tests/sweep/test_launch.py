@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import made_up
 import pytest
 
 from ttfsrun.compose import Composer, conf_dir
@@ -292,3 +293,22 @@ def test_more_to_evaluate_is_measured_anew(asked):
         return cost.point
 
     assert point("evaluation.trials=30") > 5 * point("evaluation.trials=1")
+
+
+def test_a_folder_of_data_that_was_wrong_can_be_mended_until_something_is_started(ttfsrun, folder, tmp_path):
+    """The workers go by the frozen points; their ids do not know where the data lie."""
+
+    def ask(name: str) -> tuple[int, str]:
+        data = f"data.folder={tmp_path / name}"
+        code, _, messages = ttfsrun("sweep", "experiment=mnist_16x16", data, "cluster=debug", "--out", folder.path)
+        return code, messages
+
+    assert "no such folder" in ask("wrong")[1]
+    assert "no such folder" in ask("right")[1]
+    assert [point.config["data"]["folder"] for point in SweepFolder(folder.path).points.values()] == [
+        str(tmp_path / "right")
+    ]
+    made_up.submit(folder, made_up.intent([list(folder.points)]))
+    code, messages = ask("wrong")
+    assert code == 2
+    assert f"was made with data.folder={tmp_path / 'right'}, not {tmp_path / 'wrong'}" in messages

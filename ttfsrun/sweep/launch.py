@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -134,7 +134,22 @@ def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:
             f"{folder.path} holds another grid: {len(stored)} points, of which {common} are among these {len(wanted)}; "
             f"choose another --name, and take over what is there with --reuse {quote(str(folder.path))}"
         )
-    return True
+    now, then = _data_folders(points), _data_folders(folder.points.values())
+    if now != then and folder.jobs():
+        raise UserError(
+            f"{folder.path} was made with data.folder={_listed(then)}, not {_listed(now)}: a sweep keeps its data; "
+            f"choose another --name, and take over what is there with --reuse {quote(str(folder.path))}"
+        )
+    return now == then  # where nothing was started, it is made anew
+
+
+def _data_folders(points: Iterable[SweepPoint]) -> set[str | None]:
+    """No id knows them, but the workers go by what is frozen."""
+    return {point.config["data"].get("folder") for point in points}
+
+
+def _listed(folders: Iterable[str | None]) -> str:
+    return ", ".join(sorted(folder or "null" for folder in folders))
 
 
 def _default_name(request: Request, points: Sequence[SweepPoint]) -> str:
