@@ -155,6 +155,14 @@ def test_results_of_another_sweep_are_taken_over(sweep, folder, tmp_path):
     assert {curves.point for curves in more.learning_curves()} == set(more.points)
 
 
+def test_a_dry_run_takes_nothing_over(sweep, tmp_path):
+    sweep("seed.init=1,2", "--limit", 1)
+    sweep("seed.init=1,2", out="more")
+    before = files(tmp_path / "sweep")
+    assert sweep("seed.init=1,2", "--reuse", tmp_path / "more", "--dry-run")[0] == 0
+    assert files(tmp_path / "sweep") == before
+
+
 def test_results_of_something_that_is_no_sweep_are_not_taken_over(sweep, tmp_path):
     code, _, messages = sweep("seed.init=1", "--reuse", tmp_path / "nothing")
     assert code == 2

@@ -78,7 +78,7 @@ def _launch(
 ) -> int:
     """about: of a sweep that is still to be made, which happens once it is started."""
     package, is_new = package_checksum(), about is not None
-    if not is_new:
+    if not (is_new or options.dry_run):
         reuse(folder, options.reuse, package)
     known = 0 if is_new else len(folder.jobs())
     found = None if is_new else states(folder)
