@@ -9,7 +9,7 @@ from pathlib import Path
 import made_up
 import pytest
 
-from ttfsrun.compose import Composer, conf_dir
+from ttfsrun.compose import Composer, compose, conf_dir
 from ttfsrun.errors import RunFailed
 from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, config_of
 from ttfsrun.sweep import costs
@@ -303,20 +303,21 @@ def test_more_to_evaluate_is_measured_anew(asked):
     assert point("evaluation.trials=30") > 5 * point("evaluation.trials=1")
 
 
-def test_a_folder_of_data_that_was_wrong_can_be_mended_until_something_is_started(ttfsrun, folder, tmp_path):
+def test_a_sweep_keeps_its_folder_of_data(ttfsrun, folder, tmp_path):
     """The workers go by the frozen points; their ids do not know where the data lie."""
 
+    def words(name: str) -> list[str]:
+        return ["experiment=mnist_16x16", f"data.folder={tmp_path / name}", "cluster=debug"]
+
     def ask(name: str) -> tuple[int, str]:
-        data = f"data.folder={tmp_path / name}"
-        code, _, messages = ttfsrun("sweep", "experiment=mnist_16x16", data, "cluster=debug", "--out", folder.path)
+        code, _, messages = ttfsrun("sweep", *words(name), "--out", folder.path)
         return code, messages
 
     assert "no such folder" in ask("wrong")[1]
-    assert "no such folder" in ask("right")[1]
-    assert [point.config["data"]["folder"] for point in SweepFolder(folder.path).points.values()] == [
-        str(tmp_path / "right")
-    ]
-    made_up.submit(folder, made_up.intent([list(folder.points)]))
+    assert not folder.path.exists(), "a slip leaves nothing behind"
+    made = frozen([(tuple(words("right")), compose(words("right")))], [])
+    folder.create({"points": 1}, made)
+    made_up.submit(folder, made_up.intent([[made[0].point]]))
     code, messages = ask("wrong")
     assert code == 2
     assert f"was made with data.folder={tmp_path / 'right'}, not {tmp_path / 'wrong'}" in messages
