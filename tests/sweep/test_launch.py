@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -321,3 +322,12 @@ def test_a_sweep_keeps_its_folder_of_data(ttfsrun, folder, tmp_path):
     code, messages = ask("wrong")
     assert code == 2
     assert f"was made with data.folder={tmp_path / 'right'}, not {tmp_path / 'wrong'}" in messages
+
+
+@pytest.mark.parametrize(("answer", "starts"), [("", False), ("\n", True), ("yes\n", True), ("n\n", False)])
+def test_the_end_of_the_input_is_no_consent(answer, starts, sweep, folder, monkeypatch):
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    sweep("training.epochs=1")
+    assert bool(results(folder)) == starts

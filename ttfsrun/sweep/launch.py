@@ -218,7 +218,7 @@ def _confirmed() -> bool:
         return True
     sys.stderr.write("Go on? [Y/n] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+    return sys.stdin.readline().lower() in ("\n", "y\n", "yes\n")  # nothing at all: the end of the input, no answer
 
 
 def _outcome(found: States) -> int:
