@@ -331,3 +331,10 @@ def test_the_end_of_the_input_is_no_consent(answer, starts, sweep, folder, monke
     monkeypatch.setattr("sys.stdin", terminal)
     sweep("training.epochs=1")
     assert bool(results(folder)) == starts
+
+
+def test_conditions_may_vary(sweep, folder):
+    noisy = "{noisy:{substrate.spike_time.jitter:0.1}}"
+    assert sweep("training.epochs=1", f"evaluation.conditions={{}},{noisy}")[0] == 0
+    told = [point.settings for point in folder.points.values()]
+    assert told == [{"evaluation.conditions": {}}, {"evaluation.conditions": noisy}]

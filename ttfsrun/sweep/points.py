@@ -52,7 +52,7 @@ def varying(overrides: Sequence[Sequence[str]], settings: Sequence[Tree], keys: 
     choices = [{key.lstrip("+"): value for key, _, value in (w.partition("=") for w in words)} for words in overrides]
     every = dict.fromkeys(key for row in named for key in row)
     asked = {
-        key: [row[key] for row in named] if key in every else [row.get(key, ABSENT) for row in choices] for key in keys
+        key: [row.get(key, chosen.get(key, ABSENT)) for row, chosen in zip(named, choices, strict=True)] for key in keys
     }
     asked = {key: column for key, column in asked.items() if _differs(column)}
     known = [list(map(repr, column)) for column in asked.values()]
