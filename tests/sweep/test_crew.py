@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ttfsrun.compose import Composer, conf_dir
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.points import frozen
-from ttfsrun.sweep.work.crew import Crew, Share
+from ttfsrun.sweep.work.crew import Crew, Share, _Worker
 from ttfsrun.sweep.work.messages import Greeting
 
 PATIENCE = 120.0  # seconds
@@ -113,6 +114,20 @@ def test_a_worker_that_holds_too_much_memory_goes_and_says_how_much(grid, greeti
 
 
 @pytest.mark.slow
+def test_workers_for_which_there_is_no_room_become_fewer(grid, greeting, orphans, monkeypatch):
+    """As if each held 1 GB, and there were room for two of the four."""
+    hired = []
+    monkeypatch.setattr(_Worker, "resident", lambda worker: 10**9)
+    monkeypatch.setattr(Crew, "_hired", lambda crew, hire=Crew._hired: hired.append(hire(crew)) or hired[-1])
+    heard, four = Heard(), Share(cores=4, processes=None, threads=None, memory=2_500_000_000)
+    many = [msgspec.structs.replace(grid[n % 4], point=f"{n}", training=f"{n}") for n in range(12)]
+    Crew(four, greeting, heard).run([[point] for point in many])
+    assert len(heard.records) == 12
+    assert len(hired) == 4, "none in the place of those that had to go"
+    assert {worker for worker, *_ in heard.epochs} == {worker.process.pid for worker in hired if not worker.killed}
+
+
+@pytest.mark.slow
 def test_a_stopped_crew_saves_its_states_and_another_goes_on(grid, greeting, orphans):
     expected = ran(grid, greeting)
     heard = Heard(lambda pid: crew.stop())
@@ -127,7 +142,7 @@ def test_a_stopped_crew_saves_its_states_and_another_goes_on(grid, greeting, orp
 
 LEADER = """
 import json, sys, msgspec
-from ttfsrun.sweep.work.crew import Crew, Share
+from ttfsrun.sweep.work.crew import Crew, Share, _Worker
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.work.messages import Greeting
 class Heard:

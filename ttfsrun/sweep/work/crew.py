@@ -28,6 +28,7 @@ from ttfsrun.sweep.work.python import python
 
 Population = Sequence[SweepPoint]
 PAUSE = 0.5  # seconds between two looks at the memory
+HOG = 2.0  # times what workers hold on average: one with more is itself to blame
 PATIENCE = 45.0  # seconds for a worker to save its state
 
 
@@ -101,7 +102,7 @@ class Crew:
         self._alone: deque[list[SweepPoint]] = deque()
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
-        self._threads = 1
+        self._size = self._threads = 1
         self._stopping, self._deadline = False, 0.0
 
     def run(self, populations: Sequence[Population]) -> None:
@@ -121,9 +122,9 @@ class Crew:
             worker.process.terminate()
 
     def _work(self, queue: deque[list[SweepPoint]], size: int) -> None:
-        self._threads = self._share.threads_of(size)
+        self._size, self._threads = size, self._share.threads_of(size)
         while not self._stopping and (queue or any(worker.busy for worker in self._workers)):
-            self._assign(queue, size)
+            self._assign(queue)
             for key, _ in self._selector.select(PAUSE):
                 self._hear(key.data, last_chance=queue is self._alone)
             self._watch_memory()
@@ -132,14 +133,14 @@ class Crew:
             for key, _ in self._selector.select(PAUSE):
                 self._hear(key.data, last_chance=False)
 
-    def _assign(self, queue: deque[list[SweepPoint]], size: int) -> None:
+    def _assign(self, queue: deque[list[SweepPoint]]) -> None:
         idle = [worker for worker in self._workers if not worker.busy]
-        while queue and (idle or len(self._workers) < size):
+        while queue and (idle or len(self._workers) < self._size):
             worker = idle.pop() if idle else self._hired()
             points = queue.popleft()
             worker.busy, worker.points = True, {point.point: point for point in points}
             worker.send(Assignment(points=points, threads=self._threads))
-        while len(self._workers) > size and idle:
+        while len(self._workers) > self._size and idle:
             self._dismiss([idle.pop()])
 
     def _hired(self) -> _Worker:
@@ -191,7 +192,10 @@ class Crew:
             self._watcher.died(points, "out of memory" if memory else "error", message)
 
     def _watch_memory(self) -> None:
-        """Too much in all: the largest worker goes, before the scheduler ends the whole task."""
+        """Too much in all: the largest worker goes, before the scheduler ends the whole task.
+
+        If it holds no more than the others do, they are too many: none takes its place.
+        """
         limit = self._share.memory
         if limit is None:
             return
@@ -202,6 +206,8 @@ class Crew:
                 gigabytes = held[id(largest)] / 1e9
                 largest.killed = f"its process held {gigabytes:.2f} GB of the {limit / 1e9:.2f} GB of the task"
                 largest.process.kill()
+                if held[id(largest)] < HOG * sum(held.values()) / len(held):
+                    self._size = max(1, self._size - 1)
 
     def _dismiss(self, workers: Sequence[_Worker]) -> None:
         """Close the lines to workers, which ends them; kill those that it does not end."""
