@@ -1,0 +1,76 @@
+"""How much of a Slurm task's time is spent on its points, and how many files a sweep leaves.
+
+    .venv/bin/python benchmarks/sweep_overhead.py        # some minutes; needs a Slurm: slurm/dev-cluster start
+
+Yin-yang with 120 hidden neurons, 300 epochs, as many seeds as make four tasks of one core and about two minutes. The
+time of a task is what `sacct` says, from its start to its end; that of its points is what their records say: training
+and evaluation. The rest is Python's start, imports, the data, files, and Slurm's own steps.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from ttfsrun.results.sweep_folder import SweepFolder
+
+TASKS = 4
+GRID = (
+    "experiment=yin_yang",
+    "cluster=slurm",
+    "cluster.cores=1",
+    "cluster.task_minutes=2",
+    f"cluster.max_tasks={TASKS}",
+)
+
+
+def ttfsrun(*words: object) -> str:
+    command = [sys.executable, "-m", "ttfsrun", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)} left with {done.returncode}:\n{done.stderr}")
+    return done.stdout + done.stderr
+
+
+def points_of_two_minutes(path: Path) -> int:
+    """Seeds for a task, by what `--dry-run` says of many."""
+    told = ttfsrun("sweep", *GRID, "seed.init=range(400)", "--dry-run", "--out", path)
+    hours = re.search(r"([\d.e+-]+) core-hours", told)
+    assert hours is not None
+    return max(1, round(120 / (float(hours[1]) * 3600 / 400)))
+
+
+def elapsed(jobs: list[str]) -> dict[str, float]:
+    """Seconds of each task."""
+    command = ["sacct", "-X", "-n", "-P", "-o", "JobID,ElapsedRaw,State", "-j", ",".join(jobs)]
+    rows = [line.split("|") for line in subprocess.check_output(command, text=True).splitlines()]
+    return {task: float(seconds) for task, seconds, state in rows if state == "COMPLETED"}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="ttfsrun-", dir=Path.cwd()) as name:  # nodes may not share /tmp
+        path = Path(name) / "sweep"
+        count = TASKS * points_of_two_minutes(path)
+        ttfsrun("sweep", *GRID, f"seed.init=range({count})", "--out", path, "--yes")
+        ttfsrun("status", path, "--watch", "1")
+        folder = SweepFolder(path)
+        spent: dict[str, float] = defaultdict(float)
+        for record in folder.latest().values():
+            spent[str(record.execution.job)] += record.execution.seconds
+        seconds = elapsed(sorted({job.partition("_")[0] for job in spent}))
+        shares = []
+        for job, used in sorted(spent.items()):
+            shares.append(used / seconds[job])
+            print(f"task {job}: {seconds[job]:.0f} s, its points {used:.0f} s: {shares[-1]:.1%}", flush=True)
+        print(f"of a task's time, {median(shares):.1%} is its points' (median; least {min(shares):.1%})")
+        files = sum(file.is_file() for file in path.rglob("*"))
+        print(f"{files} files for {len(folder.points)} points in {len(shares)} tasks")
+
+
+if __name__ == "__main__":
+    main()
