@@ -8,6 +8,7 @@ machine to itself, then it has failed. The leader never imports torch.
 from __future__ import annotations
 
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -27,7 +28,10 @@ from ttfsrun.sweep.work.messages import Assignment, Epoch, Finished, Greeting, M
 from ttfsrun.sweep.work.python import python
 
 Population = Sequence[SweepPoint]
-PAUSE = 0.5  # seconds between two looks at the memory
+PAUSE = 0.1  # seconds between two looks at the memory
+SMALLEST = 600_000_000  # bytes that a worker needs for anything
+NEARLY = 0.8  # share of a task's memory: a worker that holds so much and dies has died of that
+THREAD = 80_000_000  # bytes that each further thread reserves, and hardly uses
 HOG = 2.0  # times what workers hold on average: one with more is itself to blame
 PATIENCE = 45.0  # seconds for a worker to save its state
 
@@ -69,6 +73,7 @@ class _Worker:
     busy: bool = False
     heard: bytes = b""
     killed: str | None = None  # why the leader killed it
+    peak: int = 0  # bytes of memory that it was seen to hold
 
     def send(self, words: msgspec.Struct) -> None:
         assert self.process.stdin is not None
@@ -86,11 +91,14 @@ class _Worker:
 
     def resident(self) -> int:
         """Bytes of memory that it holds."""
-        try:
-            pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        held = _resident(self.process.pid)
+        self.peak = max(self.peak, held)
+        return held
+
+    def limit(self, memory: int) -> None:
+        """Let it fail where it asks for more memory; where the system has no such limit, it is only watched."""
+        with suppress(AttributeError, OSError, ValueError):
+            resource.prlimit(self.process.pid, resource.RLIMIT_DATA, (memory, memory))
 
 
 class Crew:
@@ -148,6 +156,9 @@ class Crew:
             python("ttfsrun.sweep.work.child"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         worker = _Worker(process)
+        if self._share.memory is not None:
+            memory = self._share.memory - _resident(os.getpid())
+            worker.limit(max(SMALLEST, memory) + THREAD * (self._threads - 1))
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
         self._workers.append(worker)
@@ -187,12 +198,13 @@ class Crew:
         elif not last_chance:
             self._alone.append(points)
         else:
-            memory = worker.killed is not None or code == -signal.SIGKILL
+            full = self._share.memory is not None and worker.peak > NEARLY * self._share.memory  # some libraries abort
+            memory = full or worker.killed is not None or code == -signal.SIGKILL
             message = worker.killed or f"its process died of {_name(code)}"
             self._watcher.died(points, "out of memory" if memory else "error", message)
 
     def _watch_memory(self) -> None:
-        """Too much in all: the largest worker goes, before the scheduler ends the whole task.
+        """Too much in all: the largest worker goes, before a scheduler that looks now and then ends the whole task.
 
         If it holds no more than the others do, they are too many: none takes its place.
         """
@@ -200,7 +212,7 @@ class Crew:
         if limit is None:
             return
         held = {id(worker): worker.resident() for worker in self._workers}
-        if sum(held.values()) > limit:
+        if held and _resident(os.getpid()) + sum(held.values()) > limit:
             largest = max(self._workers, key=lambda worker: held[id(worker)])
             if largest.killed is None:
                 gigabytes = held[id(largest)] / 1e9
@@ -222,6 +234,15 @@ class Crew:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 worker.process.wait()
+
+
+def _resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _name(code: int) -> str:

@@ -34,7 +34,7 @@ from ttfsrun.sweep.work.messages import Greeting
 from ttfsrun.training import SPLITS, Diverged, Samples, State, Trainer, curve_metrics
 
 FRAMES = 3  # of a traceback that a record keeps
-NO_MEMORY = ("can't allocate memory", "not enough memory", "Unable to allocate")
+NO_MEMORY = ("can't allocate memory", "not enough memory", "Unable to allocate", "std::bad_alloc")
 
 
 class Listener(Protocol):
