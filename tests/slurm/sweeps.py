@@ -1,0 +1,253 @@
+"""Sweeps as a user runs them, by the command line, and what the tests do to them while they run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ttfsrun.results.record import Record
+from ttfsrun.results.sweep_folder import Submitted, SweepFolder
+
+CHECKOUT = Path(__file__).parents[2]
+PATIENCE = 150.0  # seconds that a condition may take; twenty times what it takes on a quiet machine
+DONE, FAILED, USAGE, WITH_FAILURES, INCOMPLETE, REFUSED = 0, 1, 2, 3, 4, 5
+
+#: Eight networks that train for about a second each.
+GRID = (
+    "seed.init=range(4)",
+    "substrate.v_th.chip_std=0.0,0.1",
+    "training.epochs=50",
+    "network.hidden=[30]",
+    "data.samples={train:1500,valid:200,test:200}",
+)
+POINTS = 8
+TRAINING_SECONDS = 0.7  # of one of them on a fast processor
+#: Two array tasks of four populations of one network, however fast the machine is: results come one by one.
+ONE_BY_ONE = ("cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.max_tasks=2")
+
+
+def wait_until(what: str, condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Until the condition holds; an AssertionError that says what did not come to pass."""
+    until = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < until, f"not within {patience:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+def output(*command: object) -> str:
+    """What a command of the scheduler prints."""
+    words = [str(word) for word in command]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 0, f"{' '.join(words)}: {result.stderr}"
+    return result.stdout.strip()
+
+
+class Command:
+    """`ttfsrun`, of this checkout, also in the jobs that it submits."""
+
+    def __init__(self, folder: Path, package: Path = CHECKOUT) -> None:
+        """folder: where it is called; package: the folder that `ttfsrun` is imported from."""
+        self.folder = folder
+        path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
+        self.environment = os.environ | {"PYTHONPATH": path}
+
+    def start(self, *words: object, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "ttfsrun", *map(str, words)]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment | dict(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *words: object, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        """The exit code, the standard output and the messages."""
+        process = self.start(*words, environment=environment)
+        out, err = process.communicate(timeout=2 * PATIENCE)
+        return process.returncode, out, err
+
+
+class Sweep:
+    """One sweep on the cluster."""
+
+    def __init__(
+        self, command: Command, path: Path, grid: Sequence[str] = GRID, cluster: Sequence[str] = ONE_BY_ONE
+    ) -> None:
+        self.command, self.path, self.grid, self.cluster = command, path, grid, cluster
+
+    @property
+    def folder(self) -> SweepFolder:
+        """As it is now."""
+        return SweepFolder(self.path)
+
+    @property
+    def words(self) -> list[str]:
+        """Of the command line that makes it, or goes on with it."""
+        return ["sweep", *self.grid, *self.cluster, "--out", str(self.path), "--yes"]
+
+    def launch(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
+        """Submit what is missing; the messages."""
+        code, _, err = self.command(*self.words, *words, environment=environment)
+        assert code == DONE, err
+        return err
+
+    def records(self) -> list[Record]:
+        """Every attempt."""
+        return list(self.folder.records())
+
+    def done(self) -> set[str]:
+        return {record.point for record in self.records() if record.status == "done"}
+
+    def wait_for_results(self, count: int = 1) -> int:
+        """In the middle: until so many points are done. How many are."""
+        wait_until(f"{count} results in {self.path}", lambda: len(self.done()) >= count)
+        done = len(self.done())
+        assert done < len(self.folder.points), "too fast: all points are done before anything could happen to them"
+        return done
+
+    def freeze(self) -> str:
+        """Stop a process in the middle of a training, until the scheduler lets it go on. Its task."""
+        self.wait_for_results()
+        worker = self.workers()[0]
+        number = int(environment(worker)["SLURM_ARRAY_TASK_ID"])
+        done = len(self._shards(number))
+        wait_until("a further result of this task", lambda: len(self._shards(number)) > done)
+        seconds = cpu_seconds(worker)
+        wait_until("it trains the next network", lambda: cpu_seconds(worker) > seconds + TRAINING_SECONDS / 3)
+        os.kill(worker, signal.SIGSTOP)
+        return f"{self.jobs()[-1]}_{number}"
+
+    def _shards(self, task: int) -> list[bytes]:
+        """The lines of results of one task."""
+        shards = self.path.glob(f"shards/*-{task:05d}-*.results.jsonl")
+        return [line for shard in shards for line in shard.read_bytes().splitlines()]
+
+    def jobs(self) -> list[str]:
+        return [entry.job for entry in self.folder.jobs() if isinstance(entry, Submitted)]
+
+    def queue(self) -> dict[str, str]:
+        """The tasks that the scheduler still has, with their states."""
+        lines = output("squeue", "--noheader", "--array", "--format=%i %T %j").splitlines()
+        tasks = [line.split() for line in lines]
+        return {task: state for task, state, name in tasks if name.startswith("ttfsrun-") and self._holds(task)}
+
+    def _holds(self, task: str) -> bool:
+        return task.partition("_")[0] in self.jobs()
+
+    def running(self) -> list[str]:
+        return [task for task, state in self.queue().items() if state == "RUNNING"]
+
+    def wait_until_over(self) -> None:
+        """Until the scheduler has none of its tasks."""
+        wait_until(f"{self.path} leaves the queue: {self.logs()}", lambda: not self.queue())
+
+    def restarts(self) -> dict[str, int]:
+        """Of each task that the scheduler still knows: how often it was queued again."""
+        shown = output("scontrol", "--oneliner", "show", "job", ",".join(self.jobs()))
+        found = re.findall(r"ArrayJobId=(\d+) ArrayTaskId=(\d+) .*Restarts=(\d+)", shown)
+        return {f"{job}_{task}": int(count) for job, task, count in found}
+
+    def status(self) -> dict[str, Any]:
+        """What `ttfsrun status` says, for a script."""
+        code, out, err = self.command("status", self.path, "--json")
+        assert code in (DONE, WITH_FAILURES, INCOMPLETE), err
+        return dict(json.loads(out))
+
+    def settled(self) -> dict[str, Any]:
+        """The status when nothing runs or waits any more."""
+        self.wait_until_over()
+        found: dict[str, Any] = {}
+
+        def is_settled() -> bool:
+            found.update(self.status())  # the accounting may lag behind
+            return not any(found[kind] for kind in ("running", "queued", "submitting", "unknown"))
+
+        wait_until(f"everybody knows that nothing of {self.path} runs", is_settled)
+        return found
+
+    def complete(self) -> None:
+        """What a user does after a fault: look how it stands, and have what is missing computed again."""
+        for _ in range(3):
+            if self.settled()["done"] == len(self.folder.points):
+                return
+            code, _, err = self.command("retry", self.path, "--yes")
+            assert code == DONE, err
+        raise AssertionError(f"{self.path} was tried again thrice, and still lacks points: {self.logs()}")
+
+    def table(self) -> bytes:
+        """What must be the same wherever it was computed: results and learning curves."""
+        code, _, err = self.command("gather", self.path, "--bare", "--curves")
+        assert not err
+        assert code in (DONE, WITH_FAILURES, INCOMPLETE)
+        return self.folder.table.read_bytes() + self.folder.curves.read_bytes()
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.path.glob("slurm/*.out")))
+
+    def first_epochs(self, task: str) -> list[int]:
+        """At each start of a task: the first epoch that it finished, as its log has it."""
+        log = (self.path / "slurm" / f"{task}_0_log.out").read_text()
+        news = re.findall(r" process (\d+): epoch (\d+) of", log)
+        return list({process: int(epoch) for process, epoch in reversed(news)}.values())[::-1]
+
+    def leaders(self) -> list[int]:
+        """Processes that lead a task of this sweep."""
+        return [pid for pid in pythons("ttfsrun.sweep.work.worker") if str(self.path) in argv(pid)]
+
+    def workers(self) -> list[int]:
+        """Processes that compute for this sweep."""
+        leaders = self.leaders()
+        return [pid for pid in pythons("ttfsrun.sweep.work.child") if parent(pid) in leaders]
+
+
+def pythons(module: str) -> list[int]:
+    """Processes of python that run a module."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    return [pid for pid in pids if any(module in word for word in argv(pid))]
+
+
+def argv(pid: int) -> list[str]:
+    """Of a process of python; srun's own command line, which holds that of the task, does not count."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+    return words if "python" in Path(words[0]).name else []
+
+
+def parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Of a process."""
+    settings = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    return dict(setting.split("=", 1) for setting in settings if "=" in setting)
+
+
+def cpu_seconds(pid: int) -> float:
+    """That a process has computed for; endless where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("inf")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def kill(pid: int) -> None:
+    """As the kernel does when memory is short: nobody is told."""
+    os.kill(pid, signal.SIGKILL)

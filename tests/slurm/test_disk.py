@@ -1,0 +1,100 @@
+"""A disk that is full, or may not be written, and a file that ends in the middle of a line."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sweeps import POINTS, USAGE, Sweep, output
+
+SMALL = "size=3m,nr_inodes=500"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", SMALL, "tmpfs", place], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def fill(place: Path) -> Path:
+    """A file that takes all the space that is left."""
+    filler = place / "filler"
+    try:
+        with filler.open("wb", buffering=0) as stream:
+            while True:
+                stream.write(b"\0" * 4096)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    return filler
+
+
+def test_a_disk_that_runs_full_in_the_middle_costs_only_time(
+    new_sweep: Callable[..., Sweep], small_disk: Path, reference: Sweep
+) -> None:
+    sweep = new_sweep(small_disk)
+    sweep.launch()
+    sweep.wait_for_results()
+
+    filler = fill(small_disk)
+    now = sweep.settled()
+    filler.unlink()
+    sweep.complete()
+
+    assert now["done"] < POINTS
+    assert now["done"] + now["failed"] == POINTS
+    assert sweep.table() == reference.table()
+
+
+def test_nothing_is_submitted_where_nothing_can_be_written(
+    new_sweep: Callable[..., Sweep], small_disk: Path, reference: Sweep
+) -> None:
+    sweep = new_sweep(small_disk)
+    fill(small_disk)
+    full, _, of_full = sweep.command(*sweep.words)
+    (small_disk / "filler").unlink()
+    sweep.launch("--limit", "1")
+    sweep.settled()
+
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    again, _, of_sweep = sweep.command(*sweep.words)
+    elsewhere = Sweep(sweep.command, small_disk / "another")
+    new, _, of_another = elsewhere.command(*elsewhere.words)
+    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+
+    assert full == again == new == USAGE
+    assert "No space left on device" in of_full
+    for words in (of_full, of_sweep, of_another):
+        assert str(small_disk) in words
+        assert "Traceback" not in words
+    assert "Read-only file system" in of_sweep
+    assert "Read-only file system" in of_another
+    assert len(sweep.jobs()) == 1
+    assert "ttfsrun" not in output("squeue", "--noheader", "--format=%j")
+
+
+def test_a_torn_line_costs_only_its_own_point(sweep: Sweep, reference: Sweep) -> None:
+    sweep.launch()
+    sweep.wait_for_results()
+    output("scancel", *sweep.jobs())
+    sweep.settled()
+    shard = max(sweep.path.glob("shards/*.results.jsonl"), key=lambda path: path.stat().st_size)
+    before = len(sweep.done())
+
+    shard.write_bytes(shard.read_bytes()[:-40])
+    torn = sweep.settled()
+    sweep.complete()
+
+    assert torn["done"] == before - 1
+    assert sweep.table() == reference.table()

@@ -1,0 +1,134 @@
+"""What may happen while a sweep is submitted."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sweeps import CHECKOUT, DONE, POINTS, USAGE, Command, Sweep, output, wait_until
+
+KILLED = -9
+
+
+def stub(folder: Path, *lines: str) -> dict[str, str]:
+    """An environment in which `sbatch` does something else. $SBATCH: the real one."""
+    folder.mkdir()
+    script = folder / "sbatch"
+    script.write_text("\n".join(["#!/bin/sh", f"SBATCH={shutil.which('sbatch')}", *lines, ""]))
+    script.chmod(0o755)
+    path = subprocess.run(["sh", "-c", "echo $PATH"], capture_output=True, text=True, check=True).stdout.strip()
+    return {"PATH": f"{folder}:{path}"}
+
+
+def test_a_job_whose_number_nobody_wrote_down_is_found_again(sweep: Sweep, reference: Sweep, tmp_path: Path) -> None:
+    killed, _, _ = sweep.command(
+        *sweep.words, environment=stub(tmp_path / "bin", '"$SBATCH" "$@" >/dev/null', "kill -9 $PPID", "sleep 1")
+    )
+    assert killed == KILLED
+    assert not sweep.jobs()
+
+    queued = sweep.status()
+    code, _, err = sweep.command(*sweep.words)
+    wait_until("its job has ended", lambda: sweep.status()["done"] == POINTS)
+
+    assert queued["queued"] + queued["running"] == POINTS
+    assert code != USAGE, err
+    assert "0 to run" in err
+    assert not sweep.jobs()
+    assert len(sweep.records()) == POINTS  # each was computed once
+    assert sweep.table() == reference.table()
+
+
+def test_a_submission_that_was_cut_short_is_made_again(sweep: Sweep, reference: Sweep, tmp_path: Path) -> None:
+    killed, _, _ = sweep.command(*sweep.words, environment=stub(tmp_path / "bin", "kill -9 $PPID", "sleep 1"))
+    assert killed == KILLED
+
+    missing = sweep.status()
+    sweep.launch()
+    sweep.complete()
+
+    assert missing["missing"] == POINTS
+    assert len(sweep.records()) == POINTS
+    assert sweep.table() == reference.table()
+
+
+def test_of_two_submissions_at_once_one_gives_way(sweep: Sweep, reference: Sweep) -> None:
+    both = [sweep.command.start(*sweep.words) for _ in range(2)]
+    ended = [process.communicate()[1] for process in both]
+    codes = sorted(process.returncode for process in both)
+    sweep.complete()
+
+    assert codes in ([DONE, DONE], [DONE, USAGE], [DONE, 4]), ended
+    assert len(sweep.jobs()) == 1
+    assert len(sweep.records()) == POINTS
+    assert sweep.table() == reference.table()
+
+
+def test_a_job_may_submit_a_sweep(sweep: Sweep, reference: Sweep, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "ttfsrun", *sweep.words]
+    script = tmp_path / "job.sh"
+    script.write_text("#!/bin/sh\n" + " ".join(f"'{word}'" for word in words) + "\n")
+    job = ["sbatch", "--wait", "--parsable", "--ntasks=1", "--mem=600M", f"--output={tmp_path}/outer.log"]
+    subprocess.run(
+        [*job, "--comment=outer", "--time=7", script], env=sweep.command.environment, check=True, timeout=300
+    )
+    shown = output("scontrol", "show", "job", sweep.jobs()[0])
+    sweep.complete()
+
+    assert "Comment=outer" not in shown
+    assert "TimeLimit=00:07:00" not in shown
+    assert sweep.table() == reference.table()
+
+
+def test_no_more_tasks_run_at_once_than_allowed_over_all_arrays(
+    new_sweep: Callable[..., Sweep], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    setup = f'["echo + >> {log}; sleep 0.5; echo - >> {log}; exit 0"]'
+    cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.parallel_tasks=1"]
+    sweep = new_sweep(cluster=[*cluster, f"cluster.setup={setup}"])
+    small = (
+        "import sys; from ttfsrun.sweep import slurm; from ttfsrun.cli import main; "
+        "slurm.largest_array = lambda: 2; sys.exit(main(sys.argv[1:]))"
+    )
+
+    for words in (["--limit", "3"], []):
+        command = [sys.executable, "-c", small, *sweep.words, *words]
+        subprocess.run(command, env=sweep.command.environment, check=True, capture_output=True)
+    sweep.wait_until_over()
+
+    assert len(sweep.jobs()) == 2 + 3
+    assert log.read_text().split() == ["+", "-"] * POINTS
+
+
+def test_code_that_changes_after_the_submission_does_not_go_unnoticed(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for name in ("ttfsrun", "conf"):
+        shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    sweep = Sweep(Command(tmp_path, copy), tmp_path / "sweep")
+    sweep.launch("--limit", "1", "cluster.sbatch={hold:true}")
+
+    with (copy / "ttfsrun" / "loss.py").open("a") as source:
+        source.write("# edited\n")
+    output("scontrol", "release", sweep.jobs()[0])
+    sweep.settled()
+    _, _, warnings = sweep.command("gather", sweep.path, "--bare")
+
+    assert "the code has changed since this was submitted" in sweep.logs()
+    assert "1 points were computed by other code" in warnings
+
+
+@pytest.mark.parametrize("name", ['it\'s $HOME; "a" `b` & (ä) *?#!~ |<>'])
+def test_odd_characters_in_a_path_reach_no_shell(
+    new_sweep: Callable[..., Sweep], reference: Sweep, tmp_path: Path, name: str
+) -> None:
+    sweep = new_sweep(tmp_path / name)
+    sweep.launch()
+    sweep.complete()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name]
+    assert sweep.table() == reference.table()
