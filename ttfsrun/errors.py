@@ -23,3 +23,7 @@ class RunFailed(UserError):
     """The request was sound, but what it asked for failed."""
 
     exit_code = 1
+
+
+class CannotWrite(RunFailed):
+    """A result could not be put on disk."""

@@ -254,3 +254,15 @@ def test_ten_thousand_points_are_gathered_in_three_seconds(tmp_path: Path) -> No
     command = [sys.executable, "-m", "ttfsrun", "gather", str(tmp_path)]
     subprocess.run(command, check=True, timeout=3, capture_output=True)
     assert folder.table.read_bytes().count(b"\n") == 10_001
+
+
+def test_results_on_other_data_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, points = made_up.seeds(tmp_path, 3)
+    first, *others = [made_up.done(point) for point in points]
+    made_up.write(folder, others)
+    load(tmp_path)
+    assert caplog.messages == []
+    first.result["data"]["source"] = "elsewhere"
+    made_up.write(folder, [first])
+    load(tmp_path)
+    assert "points were NOT computed on the same data" in caplog.text

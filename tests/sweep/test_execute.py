@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ttfsrun import fitting
-from ttfsrun.compose import Composer, conf_dir
+from ttfsrun.compose import Composer, compose, conf_dir
+from ttfsrun.errors import CannotWrite
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.points import frozen
@@ -154,9 +155,8 @@ def test_a_stopped_population_goes_on_from_its_checkpoint_in_parts(points, site,
     heard = Heard(at=4)
     with pytest.raises(KeyboardInterrupt):
         execute.execute(grid, site, heard)
-    assert list(checkpoints.found(site.checkpoints).values()) == [
-        dict.fromkeys([point.training for point in grid], "code")
-    ]
+    (members,) = checkpoints.found(site.checkpoints).values()
+    assert list(members) == [point.training for point in grid]
     first, second = Heard(), Heard()
     execute.execute(grid[2:], site, first)
     execute.execute(grid[:2], site, second)
@@ -173,3 +173,27 @@ def test_a_checkpoint_of_other_code_is_not_gone_on_with(points, site, monkeypatc
     heard = Heard()
     execute.execute(grid, Site(site.checkpoints, 1, "here", None, "other code", {}), heard)
     assert heard.epochs == 5
+
+
+def test_a_checkpoint_of_other_data_is_not_gone_on_with(points, site, monkeypatch):
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    grid = points("seed.init=1", "training.epochs=5")
+    with pytest.raises(KeyboardInterrupt):
+        execute.execute(grid, site, Heard(at=3))
+    samples, source = execute.encoded(compose([]).data)
+    monkeypatch.setattr(execute, "_samples", lambda settings: (samples, source | {"train_seed": "7"}))
+    heard = Heard()
+    execute.execute(grid, site, heard)
+    assert heard.epochs == 5
+
+
+def test_what_the_listener_cannot_do_is_no_fault_of_the_points(points, site):
+    class Full(Heard):
+        def finished(self, record: Record, curves: Curves | None) -> None:
+            super().finished(record, curves)
+            raise CannotWrite("no space")
+
+    heard = Full()
+    with pytest.raises(CannotWrite):
+        execute.execute(points("seed.init=range(4)"), site, heard)
+    assert len(heard.records) == 1

@@ -10,7 +10,7 @@ import csv
 import io
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ class Evaluation(msgspec.Struct, frozen=True):
 class Shape(msgspec.Struct, frozen=True):
     """The settings that columns depend on."""
 
+    data: msgspec.Raw
     network: Net
     evaluation: Evaluation
 
@@ -117,6 +118,7 @@ def read(folder: SweepFolder, *, every_setting: bool = False, bare: bool = False
     outcomes = _outcomes(folder)
     _warn_of_other_code(folder, outcomes.values())
     shapes = _shapes(points.values())
+    _warn_of_mixed_data(folder, dict(zip(points, shapes, strict=True)), outcomes)
     varying = list(dict.fromkeys(key for point in points.values() for key in point.settings))
     told = [_settings(point, varying, every_setting) for point in points.values()]
     settings = list(dict.fromkeys([*varying, *(key for own in told for key in own)]))
@@ -206,6 +208,24 @@ def _warn_of_other_code(folder: SweepFolder, outcomes: Iterable[Outcome]) -> Non
             others.total(),
             ", ".join(package[:12] for package in sorted(others)),
             submitted[:12],
+        )
+
+
+class _Sourced(msgspec.Struct, frozen=True):
+    data: dict[str, str]
+
+
+def _warn_of_mixed_data(folder: SweepFolder, shapes: Mapping[str, Shape], outcomes: Mapping[str, Outcome]) -> None:
+    """The settings of the data do not know what lies in their folder; results do."""
+    decoder = msgspec.json.Decoder(_Sourced)
+    sources: dict[bytes, set[frozenset[tuple[str, str]]]] = {}
+    for point, outcome in outcomes.items():
+        if outcome.status == "done" and point in shapes:
+            source = decoder.decode(outcome.result).data
+            sources.setdefault(bytes(shapes[point].data), set()).add(frozenset(source.items()))
+    if any(len(own) > 1 for own in sources.values()):
+        log.warning(
+            "%s: its points were NOT computed on the same data: result.data in shards/ tells which", folder.path
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -97,6 +97,8 @@ def _launch(
     made = plan(todo, estimates, room(cluster), held)
     submission = Submission(folder, cluster, made, package)
     _say(_of_plan(made, submission))
+    for warning in _doubts(made, cluster):
+        _say(warning)
     if options.dry_run:
         sys.stdout.write(submission.script())
         return 0
@@ -200,6 +202,16 @@ def _of_plan(made: Plan, submission: Submission) -> str:
         f"{work} on {tasks}{arrays}: about {_duration(made.longest)}{' each' if several else ''}, "
         f"{made.core_hours:.2g} core-hours, {made.memory / GIGABYTE:.1f} GB"
     )
+
+
+def _doubts(made: Plan, cluster: Cluster) -> Iterator[str]:
+    """What of a plan its user may want otherwise."""
+    if isinstance(cluster, Slurm) and made.longest > 60 * cluster.limit_minutes:
+        limit = _duration(60 * cluster.limit_minutes)
+        yield f"that is longer than the time limit of {limit}: tasks will save and queue themselves again"
+    memory = None if isinstance(cluster, Debug) else cluster.memory_gb
+    if memory is not None and made.memory > GIGABYTE * memory:
+        yield f"that is more than cluster.memory_gb={memory:g}: some points may fail"
 
 
 def _count(number: int, what: str) -> str:

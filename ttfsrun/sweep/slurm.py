@@ -155,5 +155,6 @@ def job_name(sweep: str, submission: str) -> str:
 
 
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if "error" in line.lower()] or text.strip().splitlines()
+    told = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Try ")]
+    lines = [line for line in told if "error" in line.lower()] or told
     return re.sub(r"^sbatch: (error: )?", "", lines[-1].strip()) if lines else "no reason given"

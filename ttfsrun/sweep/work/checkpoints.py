@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-Members = Mapping[str, str]  # id of each training, in the order of the tensors, and the checksum of the code
+Members = Mapping[str, str]  # id of each training, in the order of the tensors, and checksums of code and data
 
 
 def path_for(folder: Path, trainings: Iterable[str]) -> Path:
@@ -25,7 +25,7 @@ def found(folder: Path) -> dict[Path, Members]:
 
 
 def holding(folder: Path, wanted: Members) -> Path | None:
-    """The newest checkpoint with all of these networks, made by this code; None where there is none."""
+    """The newest checkpoint with all of these networks, made by this code on these data; None where there is none."""
     known = found(folder).items()
     return next((path for path, members in known if members.items() >= wanted.items()), None)
 

@@ -7,6 +7,7 @@ record, and the others go on: to the same bits, for no network depends on its co
 from __future__ import annotations
 
 import gc
+import hashlib
 import resource
 import socket
 import time
@@ -22,7 +23,7 @@ import torch
 from ttfsrun import checkpoint
 from ttfsrun.conditions import conditions_of
 from ttfsrun.config import Config, Mnist, YinYang
-from ttfsrun.errors import UserError
+from ttfsrun.errors import CannotWrite, UserError
 from ttfsrun.experiment import encoded
 from ttfsrun.files import sha256
 from ttfsrun.fitting import fit
@@ -93,6 +94,8 @@ def _attempt(groups: _Groups) -> Exception | None:
         groups.drop_changed_chips()
         if groups.points:
             _train_and_evaluate(groups)
+    except (BrokenPipeError, CannotWrite):
+        raise  # nobody hears of any point any more
     except Exception as error:  # noqa: BLE001  # whatever it is, it belongs into a record
         return error
     return None
@@ -100,14 +103,14 @@ def _attempt(groups: _Groups) -> Exception | None:
 
 def _train_and_evaluate(groups: _Groups) -> None:
     samples, source = _samples(groups.configs()[0].data)
-    members = groups.members()
+    members = groups.members(source)
     stored = checkpoints.holding(groups.site.checkpoints, members)
     state = None if stored is None else _part(stored, list(members))
     while groups.points:
-        path = checkpoints.path_for(groups.site.checkpoints, groups.members())
+        path = checkpoints.path_for(groups.site.checkpoints, groups.points)
         trainer = Trainer(groups.configs(), samples["train"], samples["valid"], state)
         try:
-            fit(trainer, path, groups.members(), _Audience(groups, trainer))
+            fit(trainer, path, groups.members(source), _Audience(groups, trainer))
             break
         except Diverged as error:
             state = groups.without(error, trainer.state)
@@ -202,8 +205,10 @@ class _Groups:
         """One for each training."""
         return [config_of(points[0]) for points in self.points.values()]
 
-    def members(self) -> dict[str, str]:
-        return dict.fromkeys(self.points, self.site.package)
+    def members(self, source: Mapping[str, str]) -> dict[str, str]:
+        """For the checkpoint: each training, and what it has to go on with: this code, on these data."""
+        data = hashlib.sha256(repr(sorted(source.items())).encode()).hexdigest()[:12]
+        return dict.fromkeys(self.points, f"{self.site.package} {data}")
 
     def halves(self) -> tuple[list[SweepPoint], list[SweepPoint]]:
         """The points that are left in two parts, by trainings; the second is empty where there is one training."""

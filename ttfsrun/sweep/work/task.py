@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ttfsrun.errors import RunFailed
+from ttfsrun.errors import CannotWrite
 from ttfsrun.results import lines
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.record import Curves, Execution, Reason, Record
@@ -24,10 +24,6 @@ from ttfsrun.sweep.work.debug import InProcess
 from ttfsrun.sweep.work.messages import Greeting
 
 log = logging.getLogger(__name__)
-
-
-class CannotWrite(RunFailed):
-    """A result could not be put on disk."""
 
 
 class Viewer(Protocol):
