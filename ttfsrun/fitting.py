@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 from ttfsrun import checkpoint
-from ttfsrun.training import Trainer
+from ttfsrun.training import State, Trainer
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 30.0  # an unforeseen end loses no more than this, and the running epoch ...
 SAVING_SECONDS = 1.0  # ... unless saving takes longer than this: then it happens less often by as much
@@ -25,7 +28,7 @@ class Audience(Protocol):
 
 
 def fit(trainer: Trainer, path: Path, members: Mapping[str, str], audience: Audience) -> None:
-    """Train to the end. Whatever stops it, the state after the last whole epoch is on disk and in the trainer.
+    """Train to the end. Whatever stops it, the state after the last whole epoch is in the trainer, and on disk.
 
     members: as `checkpoint.save_state` has them.
     """
@@ -40,9 +43,17 @@ def fit(trainer: Trainer, path: Path, members: Mapping[str, str], audience: Audi
             audience.after_epoch()
             now = time.monotonic()
             if now - saved > pause:
-                checkpoint.save_state(path, whole, members)
+                _save(path, whole, members)
                 saved = time.monotonic()
                 pause = CHECKPOINT_SECONDS * max(1.0, (saved - now) / SAVING_SECONDS)
     finally:
         trainer.state = whole
-        checkpoint.save_state(path, whole, members)
+        _save(path, whole, members)
+
+
+def _save(path: Path, state: State, members: Mapping[str, str]) -> None:
+    """A disk that is full costs the checkpoint, not the training: there may be room again for its result."""
+    try:
+        checkpoint.save_state(path, state, members)
+    except OSError as error:
+        log.warning("%s: %s; the training goes on without a checkpoint", path, error.strerror)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -93,6 +94,19 @@ def test_points_that_share_a_training_are_trained_once(points, site, monkeypatch
     for point in grid:
         own = computed([point], site)
         assert results(own.records)[point.point] == heard.records[point.point].result
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training(points, site, monkeypatch, caplog):
+    grid = points("seed.init=1,2")
+    expected = computed(grid, site)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fitting.checkpoint, "save_state", full)
+    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    assert results(computed(grid, site).records) == results(expected.records)
+    assert "No space left on device; the training goes on without a checkpoint" in caplog.text
 
 
 def test_a_training_that_diverges_fails_alone(points, site):
