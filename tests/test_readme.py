@@ -154,3 +154,13 @@ def test_every_reference_result_is_of_the_command_beside_it(words: list[str]) ->
         metrics = pd.read_json(TOP / folder / point.label / "metrics.json", typ="series")
         assert metrics["id"] == point_id(point.config)
         assert metrics["made_by"]["git_dirty"] is False
+
+
+def test_the_speed_of_sweeps_is_the_one_that_was_measured() -> None:
+    measured = (REFERENCE / "sweeps" / "throughput.txt").read_text()
+    (rate,) = re.findall(r"(\d+) points per hour\n", measured.splitlines(keepends=True)[0])
+    ratios = re.findall(r"the sweep: ([\d.]+) times as many", measured)
+    text = " ".join(README.split())
+    assert f"computes {rate} points of yin-yang" in text
+    assert f"{ratios[0]} times as many as a process for each" in text
+    assert f"{ratios[1]} times as many as these two at a time" in text

@@ -1,0 +1,1 @@
+/work/main/ttfsrun-628ymumi/sweep/slurm/68_submission.sh
