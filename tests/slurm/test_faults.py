@@ -29,6 +29,7 @@ def test_a_task_whose_leader_is_killed_is_made_up_for(sweep: Sweep, reference: S
 
     assert now["failed"] == POINTS - now["done"] > 0
     assert now["failures"][0]["reason"] == "error"
+    assert "SIGKILL" in now["failures"][0]["message"]
     assert sweep.table() == reference.table()
 
 

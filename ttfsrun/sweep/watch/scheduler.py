@@ -36,6 +36,7 @@ REASONS: dict[str, Reason] = {  # of a state that a task ended in; others are an
     "PREEMPTED": "cancelled",  # where the cluster cancels what it preempts
 }
 WARNED = "exit code 140, SIGUSR2"
+FATAL = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGUSR2}  # no exit codes of our own
 EARLIER = 3600.0  # seconds by which clocks of a cluster may differ, generously
 
 
@@ -250,6 +251,8 @@ def _state(row: Sequence[str]) -> str:
 def _how(row: Sequence[str]) -> str:
     """The exit code and the signal of a task that ended, where they say something."""
     code, killed = (int(part) if part.isdigit() else 0 for part in (*row[2].split(":"), "")[:2])
+    if code in FATAL:
+        code += 128  # as which sacct shows no exit code
     told = [f"exit code {code}"] if code else []
     number = killed or max(0, code - 128)
     with suppress(ValueError):
