@@ -13,7 +13,9 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from statistics import median
 
@@ -45,11 +47,16 @@ def points_of_two_minutes(path: Path) -> int:
     return max(1, round(120 / (float(hours[1]) * 3600 / 400)))
 
 
-def elapsed(jobs: list[str]) -> dict[str, float]:
-    """Seconds of each task."""
-    command = ["sacct", "-X", "-n", "-P", "-o", "JobID,ElapsedRaw,State", "-j", ",".join(jobs)]
-    rows = [line.split("|") for line in subprocess.check_output(command, text=True).splitlines()]
-    return {task: float(seconds) for task, seconds, state in rows if state == "COMPLETED"}
+def elapsed(tasks: Collection[str]) -> dict[str, float]:
+    """Seconds of each task. The accounting lags behind: a point is known to be done before its task is."""
+    jobs = ",".join(sorted({task.partition("_")[0] for task in tasks}))
+    command = ["sacct", "-X", "-n", "-P", "-o", "JobID,ElapsedRaw,State", "-j", jobs]
+    while True:
+        rows = [line.split("|") for line in subprocess.check_output(command, text=True).splitlines()]
+        ended = {task: float(seconds) for task, seconds, state in rows if state == "COMPLETED"}
+        if ended.keys() >= set(tasks):
+            return ended
+        time.sleep(1)
 
 
 def main() -> None:
@@ -62,7 +69,7 @@ def main() -> None:
         spent: dict[str, float] = defaultdict(float)
         for record in folder.latest().values():
             spent[str(record.execution.job)] += record.execution.seconds
-        seconds = elapsed(sorted({job.partition("_")[0] for job in spent}))
+        seconds = elapsed(spent.keys())
         shares = []
         for job, used in sorted(spent.items()):
             shares.append(used / seconds[job])

@@ -1,1 +1,0 @@
-/work/main/ttfsrun-628ymumi/sweep/slurm/68_submission.sh
