@@ -18,11 +18,11 @@ DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
 OWN = "# Written by ttfsrun slurm/dev-cluster"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.slurm)
-            item.add_marker(pytest.mark.xdist_group("slurm"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Here, and not when all are collected: by then xdist has looked for groups."""
+    if HERE in item.path.parents:
+        item.add_marker(pytest.mark.slurm)
+        item.add_marker(pytest.mark.xdist_group("slurm"))
 
 
 @pytest.fixture(scope="session", autouse=True)
