@@ -149,3 +149,8 @@ def test_every_flag_of_the_page_exists_and_every_verb_is_explained() -> None:
         told = {flag for line in own for flag in re.findall(r"--[a-z-]+", line)}
         assert lines or f"`ttfsrun {name}" in SWEEPS
         assert told <= set(parser._option_string_actions), name
+
+
+def test_the_costs_of_the_bookkeeping_are_those_that_were_measured() -> None:
+    measured = (TOP / "results" / "reference" / "sweeps" / "bookkeeping.txt").read_text()
+    assert f"```\n{measured}```" in SWEEPS
