@@ -33,6 +33,7 @@ T = TypeVar("T")
 __all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources"]
 
 COMMAND_LINE = "command line"
+SHOWN = 20  # mistakes of a grid that one message lists
 SCHEMA = "ttfsrun/config.py"
 ENOUGH = 1000  # points with mistakes; it takes milliseconds to find the words for each
 
@@ -116,7 +117,8 @@ class Composer:
                 break
         if wrong:
             common = set.intersection(*map(set, points))
-            raise ConfigError(*(line + _where(found, len(points), common) for line, found in wrong.items()))
+            told = (line + _where(found, len(points), common) for line, found in wrong.items())
+            raise ConfigError(*told, at_most=SHOWN)
         return configs
 
     def combinations(self, overrides: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:

@@ -33,7 +33,7 @@ from msgspec import Meta
 from omegaconf import OmegaConf
 
 from ttfsrun.complaints import Complaints, did_you_mean, one_of
-from ttfsrun.compose import each_value
+from ttfsrun.compose import SHOWN, each_value
 from ttfsrun.conf_files import SWEEPS, UNREADABLE, ConfFiles, one_line
 from ttfsrun.errors import ConfigError
 from ttfsrun.files import expanded
@@ -114,7 +114,7 @@ class Spec:
 
     def check(self) -> None:
         if self.mistakes:
-            raise ConfigError(*self.mistakes)
+            raise ConfigError(*self.mistakes, at_most=SHOWN)
 
 
 def read(words: Sequence[str], files: ConfFiles) -> Spec:
