@@ -485,7 +485,7 @@ def test_a_foreign_or_broken_run_is_one_line(ttfsrun: Command, run: Path, tmp_pa
     assert "the stored weights do not fit" in refused(ttfsrun("evaluate", run, "network.hidden=[30]"))
     for text in ("a: [1\n", "3\n", "{}\n", settings.replace("epochs:", "epoch:"), settings.replace("yin_yang", "yang")):
         config.write_text(text)
-        refused(ttfsrun("evaluate", run), mistakes=7 if text == "{}\n" else 1)
+        refused(ttfsrun("evaluate", run), mistakes=6 if text == "{}\n" else 1)
     config.unlink()
     assert "is not the folder of a run: it has no config.yaml" in refused(ttfsrun("evaluate", run))
     assert "is not the folder of a run" in refused(ttfsrun("evaluate", tmp_path / "nowhere"))
