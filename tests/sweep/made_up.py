@@ -96,7 +96,7 @@ def result(point: str, conditions: Sequence[dict[str, Any]] = (), layers: int = 
 def execution(**own: Any) -> Execution:
     made_by = {"ttfsrun": "0.1", "torch": "2.5", "git_sha": "f" * 40, "git_dirty": False}
     values = {"seconds": 2.0, "memory_mb": 300.5, "population": 4, "threads": 1, "host": "node1", "job": None}
-    return Execution(**(values | {"package": PACKAGE, "made_by": made_by} | own))
+    return Execution(**(values | {"submission": "s1", "package": PACKAGE, "made_by": made_by} | own))
 
 
 def done(point: str, time: float = START, conditions: Sequence[dict[str, Any]] = (), **own: Any) -> Record:

@@ -61,7 +61,7 @@ def grid(tiny_overrides: tuple[str, ...]) -> list[SweepPoint]:
 @pytest.fixture
 def greeting(tmp_path: Path) -> Greeting:
     (tmp_path / "checkpoints").mkdir()
-    return Greeting(checkpoints=str(tmp_path / "checkpoints"), job=None, package="code", made_by={})
+    return Greeting(checkpoints=str(tmp_path / "checkpoints"), submission="s1", job=None, package="code", made_by={})
 
 
 def ran(grid: Sequence[SweepPoint], greeting: Greeting, share: Share = ONE, heard: Heard | None = None) -> Heard:
@@ -149,7 +149,7 @@ class Heard:
     def epoch(self, worker, *numbers): print(worker, flush=True)
     def finished(self, *record): pass
 grid = msgspec.json.decode(sys.stdin.buffer.read(), type=list[SweepPoint])
-greeting = Greeting(checkpoints=sys.argv[1], job=None, package="code", made_by={})
+greeting = Greeting(checkpoints=sys.argv[1], submission="s1", job=None, package="code", made_by={})
 Crew(Share(cores=1, processes=None, threads=None, memory=None), greeting, Heard()).run([grid])
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def points(tiny_overrides: tuple[str, ...]) -> Callable[..., list[SweepPoint]]:
 def site(tmp_path: Path) -> Site:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
-    return Site(folder, threads=1, host="here", job=None, package="code", made_by={})
+    return Site(folder, threads=1, host="here", submission="s1", job=None, package="code", made_by={})
 
 
 def computed(points: Sequence[SweepPoint], site: Site) -> Heard:
@@ -185,7 +186,7 @@ def test_a_checkpoint_of_other_code_is_not_gone_on_with(points, site, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         execute.execute(grid, site, Heard(at=3))
     heard = Heard()
-    execute.execute(grid, Site(site.checkpoints, 1, "here", None, "other code", {}), heard)
+    execute.execute(grid, replace(site, package="other code"), heard)
     assert heard.epochs == 5
 
 

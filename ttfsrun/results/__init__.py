@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 def load(folder: str | PathLike[str], *, every_setting: bool = False, bare: bool = False) -> pd.DataFrame:
     """The results of a sweep, finished or not: one row per point and condition, as `ttfsrun gather` writes them.
 
-    every_setting: of the configuration, not only those that vary. bare: without what tells of the execution.
+    every_setting: of the configuration, not only those that vary.
+    bare: without the sweep's name, and what tells of the execution.
     """
     from pathlib import Path
 

@@ -18,7 +18,7 @@ def write(folder: SweepFolder, table: Table, path: Path) -> int:
     """Those of all points that are done, in the order of the table; returns the number of rows."""
     known = {curves.point: curves.curves for curves in folder.learning_curves_as(StoredCurves)}
     place = {name: number for number, name in enumerate(table.columns)}
-    head = ["sweep", "point", *table.varying]
+    head = [name for name in ("sweep", "point", *table.varying) if name in place]
     done = {row[place["point"]]: row for row in table.rows if row[place["status"]] == "done"}
     rows = 0
     with appears_whole(path) as stream:

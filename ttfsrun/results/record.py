@@ -18,6 +18,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     population: int  # networks that were trained with it
     threads: int
     host: str
+    submission: str  # token of the one that it was part of
     job: str | None  # of the scheduler, with the array task: 1234_5
     package: str  # checksum of the package's files
     made_by: dict[str, Any]  # see `results.provenance`

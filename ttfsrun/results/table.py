@@ -126,13 +126,14 @@ def read(folder: SweepFolder, *, every_setting: bool = False, bare: bool = False
     types = {key: kind_of([own.get(key) for own in told]) for key in settings}
     types |= {f"{CONDITION}.{key}": kind_of(values, whole=False) for key, values in grid.items()}
     layout = Layout(list(grid), max((len(shape.network.hidden) for shape in shapes), default=0) + 1, bare)
-    name = folder.about.get("name", folder.path.resolve().name)
+    name = [] if bare else [folder.about.get("name", folder.path.resolve().name)]
     rows = []
     for point, own in zip(points, told, strict=True):
         outcome = outcomes.get(point)
-        head = [name, point, outcome.status if outcome else "missing", *(own.get(key) for key in settings)]
+        head = [*name, point, outcome.status if outcome else "missing", *(own.get(key) for key in settings)]
         rows += [head + row for row in layout.rows(outcome)]
-    return Table([*FIRST, *settings, *layout.columns()], varying, layout.metrics(), types, rows)
+    first = FIRST[1:] if bare else FIRST
+    return Table([*first, *settings, *layout.columns()], varying, layout.metrics(), types, rows)
 
 
 @dataclass(frozen=True)

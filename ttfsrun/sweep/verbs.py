@@ -157,7 +157,7 @@ def _cancel_arguments(parser: argparse.ArgumentParser) -> None:
 def _gather_arguments(parser: argparse.ArgumentParser) -> None:
     _sweep_argument(parser)
     parser.add_argument("--all", action="store_true", help="every setting, not only those that vary")
-    parser.add_argument("--bare", action="store_true", help="without what tells of the execution")
+    parser.add_argument("--bare", action="store_true", help="without the sweep's name, and what tells of the execution")
     about = "statistics over settings that vary, or groups of them: seed, or seed.init,seed.chip"
     parser.add_argument("--agg", metavar="KEY,...", help=about)
     parser.add_argument("--curves", action="store_true", help="the learning curves, too")

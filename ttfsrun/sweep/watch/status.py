@@ -8,7 +8,7 @@ missing     nothing runs, nothing was tried        unknown           nobody can 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -38,9 +38,10 @@ class State(msgspec.Struct, frozen=True):
         return self.kind == "failed" and self.submission is not None
 
 
-class Time(msgspec.Struct, frozen=True):
-    """What of an execution tells how long others will take."""
+class Effort(msgspec.Struct, frozen=True):
+    """What of an execution tells whose it was, and how long others will take."""
 
+    submission: str
     seconds: float
     threads: int
     job: str | None = None
@@ -52,7 +53,7 @@ class Summary(Attempt, frozen=True, kw_only=True):
     reason: Reason | None = None
     message: str | None = None
     traceback: str | None = None
-    execution: Time
+    execution: Effort
 
 
 @dataclass(frozen=True)
@@ -122,14 +123,15 @@ def states(folder: SweepFolder, scheduler: Scheduler | None = None) -> States:
     """What is known by now. The scheduler is asked only if something without a result was submitted to it."""
     points = list(folder.points_as(PointId))
     known = submissions(folder.jobs())
-    records = latest(folder.records_as(Summary))
-    claims = _claims(points, known, records)
+    attempts = list(folder.records_as(Summary))
+    claims = _claims(points, known, attempts)
     tokens = {submission.token for own in claims.values() for submission, _ in own}
     unfinished = {point for point, own in claims.items() if own}
     found = fates([each for each in known if each.token in tokens], unfinished, scheduler or Slurm())
     if any(fate.kind == "failed" for units in found.units.values() for fate in units):
-        records = latest(folder.records_as(Summary))  # a task may have left its results after we looked
-        claims = _claims(points, known, records)
+        attempts = list(folder.records_as(Summary))  # a task may have left its results after we looked
+        claims = _claims(points, known, attempts)
+    records = latest(attempts)
     told = {point: _state(records.get(point), claims.get(point, ()), found.units) for point in points}
     return States(folder, told, records, known, found)
 
@@ -137,21 +139,20 @@ def states(folder: SweepFolder, scheduler: Scheduler | None = None) -> States:
 Claim = tuple[Submission, int]  # a unit that was to compute a point
 
 
-def _claims(
-    points: Sequence[str], known: Sequence[Submission], records: Mapping[str, Summary]
-) -> dict[str, list[Claim]]:
-    """For each point that is not done, the units that were to compute it since its last record, the last first."""
-    found: dict[str, list[Claim]] = {point: [] for point in points if not _is_done(records.get(point))}
+def _claims(points: Sequence[str], known: Sequence[Submission], attempts: Iterable[Summary]) -> dict[str, list[Claim]]:
+    """For each point that is not done, the units of the submissions since its last record, the last first."""
+    place = {submission.token: number for number, submission in enumerate(known)}
+    answered = dict.fromkeys(points, -1)  # the last submission that left a record of the point
+    for attempt in attempts:
+        last = len(known) if attempt.status == "done" else place.get(attempt.execution.submission, -1)
+        answered[attempt.point] = max(answered.get(attempt.point, -1), last)
+    found: dict[str, list[Claim]] = {point: [] for point in points if answered[point] < len(known)}
     for submission in reversed(known):
         for number, members in enumerate(submission.units):
             for point in members:
-                if point in found and (point not in records or records[point].time < submission.intent.time):
+                if point in found and answered[point] < place[submission.token]:
                     found[point].append((submission, number))
     return found
-
-
-def _is_done(record: Summary | None) -> bool:
-    return record is not None and record.status == "done"
 
 
 def _state(record: Summary | None, claims: Sequence[Claim], units: Mapping[str, Sequence[Fate]]) -> State:

@@ -55,6 +55,7 @@ class Site:
     checkpoints: Path
     threads: int
     host: str
+    submission: str
     job: str | None
     package: str  # checksum of the package's files
     made_by: Mapping[str, Any]  # see `results.provenance`
@@ -66,6 +67,7 @@ class Site:
             checkpoints=Path(greeting.checkpoints),
             threads=threads,
             host=socket.gethostname(),
+            submission=greeting.submission,
             job=greeting.job,
             package=greeting.package,
             made_by=greeting.made_by,
@@ -265,6 +267,7 @@ class _Groups:
             population=population,
             threads=self.site.threads,
             host=self.site.host,
+            submission=self.site.submission,
             job=self.site.job,
             package=self.site.package,
             made_by=dict(self.site.made_by),

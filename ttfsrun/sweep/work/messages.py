@@ -21,6 +21,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     """To a new worker, once."""
 
     checkpoints: str
+    submission: str
     job: str | None
     package: str
     made_by: dict[str, Any]

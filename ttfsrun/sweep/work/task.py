@@ -102,7 +102,11 @@ class Task:
         """Compute the points that have not come to their end yet; with nothing but threads, in this very process."""
         missing = self._missing(populations)
         greeting = Greeting(
-            checkpoints=str(self.folder.checkpoints), job=self.job, package=self.package, made_by=self.made_by
+            checkpoints=str(self.folder.checkpoints),
+            submission=self.submission,
+            job=self.job,
+            package=self.package,
+            made_by=self.made_by,
         )
         try:
             self._shard = Shard.reserved(self.folder, self.submission, self.number)
@@ -145,6 +149,7 @@ class Task:
             population=1,
             threads=1,
             host=socket.gethostname(),
+            submission=self.submission,
             job=self.job,
             package=self.package,
             made_by=self.made_by,
