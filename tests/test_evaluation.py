@@ -84,6 +84,37 @@ def test_decision_times_are_of_the_decided_samples() -> None:
     assert result.metrics()["accuracy"] == 0.95
 
 
+def test_synaptic_events_are_spikes_times_synapses_and_some_come_before_the_decision() -> None:
+    # Input 0 fires the first hidden neuron, input 1 the second; only the first reaches the output, of two neurons.
+    network = by_hand([[5.0, 0.0, 0.0], [0.0, 5.0, 0.0]], [[5.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    times = inputs([0, INF], [0, 3], [INF, INF], [INF, 0])
+    (result,) = evaluate(network, times, np.zeros(4, np.int64), LOSS)
+    from_inputs, from_hidden = 3 * (1 + 2 + 0 + 1), 2 * (1 + 2 + 0 + 1)
+    assert result.decision_time[1] < 3
+    late = 3 * 1 + 2 * 1  # the second input of the second sample, and what it fires
+    assert result.events.tolist() == [from_inputs + from_hidden, from_inputs + from_hidden - late]
+    assert result.metrics()["synaptic_events"] == {"all": 20 / 4, "before_decision": 15 / 4}
+
+
+def test_repeated_inputs_and_biases_have_events_of_their_own() -> None:
+    weights = (torch.full((1, 6, 4), 0.1), torch.full((1, 5, 3), 0.1))
+    network = Network(weights, Neuron(), bias_time=0.9, t_max=None, input_repeats=2)
+    (result,) = evaluate(network, inputs([0.1, 0.2]), np.array([0]), LOSS)
+    assert result.events.tolist() == [(2 + 1) * 2 * 4 + 1 * 3] * 2
+
+
+def test_modelled_energies_follow_from_the_window_the_decision_and_the_events() -> None:
+    network = by_hand([[5.0]])
+    (result,) = evaluate(network, inputs([1.0], [INF], [20.0]), np.zeros(3, np.int64), LOSS)
+    metrics = result.metrics()
+    energies, time = metrics["energy_uj"], float(result.decision_time[0])
+    assert energies["brainscales2_window"] == pytest.approx(8.4)  # as published
+    assert metrics["decision_time_us"]["mean"] == pytest.approx(6 * (time + time + 19) / 2)
+    # the one without a decision, and the one whose decision comes too late, take the whole window of 48 us
+    assert energies["brainscales2_decision"] == pytest.approx(0.175 * (6 * time + 48 + 48) / 3)
+    assert energies["loihi_events"] == pytest.approx(23.6e-6 * 2 / 3)
+
+
 @pytest.mark.parametrize("loss", [LOSS, SquaredError(delta=0.5, silent=100.0)], ids=lambda loss: type(loss).__name__)
 def test_the_loss_is_the_mean_over_the_samples(loss: TimeCrossEntropy | SquaredError) -> None:
     network = by_hand([[4.0, 5.0, 0.0]])

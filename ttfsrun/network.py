@@ -73,6 +73,14 @@ class Network:
             layers.append(carried(arriving, seen))
         return layers
 
+    def arrivals(self, times: Tensor, layers: Sequence[Tensor]) -> list[Tensor]:
+        """The events that each layer's synapses carry, [P or 1, B, N], as they were sent; inf for none.
+
+        times [P or 1, B, N]: of the inputs; layers: the spike times that calling the networks gave.
+        """
+        sent = [times[..., :0], *layers[:-1]]
+        return [_joined(before, self._external(number, times)) for number, before in enumerate(sent)]
+
     def _external(self, number: int, times: Tensor) -> Tensor:
         """The events from outside into a layer [P, B, N]: inputs and bias into the first, a bias into the others."""
         bias = times.new_full((*times.shape[:-1], self.bias_time is not None), self.bias_time or 0.0)

@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
+from ttfsrun.energy import MODELS
 from ttfsrun.results.record import Attempt, Reason
 
 SPLITS = ("test", "valid", "train")  # in the order of the columns; conditions beside a point's own lack `train`
+ENERGY_MODELS = tuple(MODELS)
 Row = list[Any]
 
 
@@ -19,6 +21,14 @@ class DecisionTime(msgspec.Struct, frozen=True, gc=False):
     mean: float | None
     median: float | None
     p95: float | None
+
+    def row(self) -> Row:
+        return [self.mean, self.median, self.p95]
+
+
+class SynapticEvents(msgspec.Struct, frozen=True, gc=False):
+    all: float
+    before_decision: float
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -29,21 +39,30 @@ class Metrics(msgspec.Struct, frozen=True):
     silent_fraction: list[float]
     spikes_per_sample: list[float]
     decision_time: DecisionTime
+    decision_time_us: DecisionTime
+    synaptic_events: SynapticEvents
+    energy_uj: dict[str, float]
     trials: int
     accuracy_std: float | None = None
 
     def row(self, n_layers: int) -> Row:
         """As `metric_names` has them; empty for layers that other points have."""
-        time, beyond = self.decision_time, [None] * (n_layers - len(self.silent_fraction))
+        beyond = [None] * (n_layers - len(self.silent_fraction))
         layers = [*self.silent_fraction, *beyond, *self.spikes_per_sample, *beyond]
-        return [self.accuracy, self.accuracy_std, self.loss, self.trials, *layers, time.mean, time.median, time.p95]
+        times = [*self.decision_time.row(), *self.decision_time_us.row()]
+        events = [self.synaptic_events.all, self.synaptic_events.before_decision]
+        energies = [self.energy_uj.get(model) for model in ENERGY_MODELS]
+        return [self.accuracy, self.accuracy_std, self.loss, self.trials, *layers, *times, *events, *energies]
 
 
 def metric_names(split: str, n_layers: int) -> list[str]:
     """The columns of one split."""
     layers = [f"{kind}_{layer + 1}" for kind in ("silent_fraction", "spikes_per_sample") for layer in range(n_layers)]
-    times = [f"decision_time_{statistic}" for statistic in ("mean", "median", "p95")]
-    return [f"{split}_{name}" for name in ("accuracy", "accuracy_std", "loss", "trials", *layers, *times)]
+    times = [f"{kind}_{name}" for kind in ("decision_time", "decision_us") for name in ("mean", "median", "p95")]
+    events = ["synaptic_events", "synaptic_events_before_decision"]
+    energies = [f"energy_{model}_uj" for model in ENERGY_MODELS]
+    names = ("accuracy", "accuracy_std", "loss", "trials", *layers, *times, *events, *energies)
+    return [f"{split}_{name}" for name in names]
 
 
 class Evaluated(msgspec.Struct, frozen=True):
