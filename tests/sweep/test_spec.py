@@ -59,8 +59,11 @@ MISTAKES: list[tuple[str, str]] = [
     ("grid: {cluster: [local]}", "cluster: cluster says where the points run; it cannot vary"),
     ("grid: {data.folder: [a, b]}", "data.folder says where the data lie; it cannot vary"),
     # what stands twice
-    ("{grid: {seed.init: [1]}, seeds: 3}", "sweep: seed.init: stands in several of base, grid, zip,"),
-    ("{base: [seed.chip=1], grid: {seed.chip: [1, 2]}}", "sweep: seed.chip: stands in several of base, grid, zip,"),
+    ("{grid: {seed.init: [1]}, seeds: 3}", "sweep: seed.init: stands in several of base, grid, each, zip,"),
+    (
+        "{base: [seed.chip=1], grid: {seed.chip: [1, 2]}}",
+        "sweep: seed.chip: stands in several of base, grid, each, zip,",
+    ),
     ("zip: [{seed.chip: [1]}, {seed.chip: [2]}]", "sweep: seed.chip: stands in several of"),
 ]
 

@@ -16,6 +16,7 @@ from ttfsrun.sweep.grid.sampling import Distribution, distribution, random_rows,
 from ttfsrun.sweep.grid.spec import Columns, Draws, Spec, Values
 
 T = TypeVar("T")
+Row = tuple[str | None, ...]
 Draw = Callable[[dict[str, Distribution], int, int], list[tuple[Any, ...]]]
 
 SEED = "seed.init"
@@ -27,16 +28,16 @@ FIXED = {
 
 @dataclass(frozen=True)
 class Axis:
-    """Keys that move together: each row has an override for each of them. One row need not vary."""
+    """Keys that move together: each row has an override for each of them, or None. One row need not vary."""
 
     keys: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: list[Row]
     varies: bool = True
 
     def without(self, keys: Collection[str]) -> Axis:
         """The axis as it is when these keys get their values elsewhere."""
         kept = [column for column, key in enumerate(self.keys) if key not in keys]
-        rows: list[tuple[str, ...]] = [tuple(row[column] for column in kept) for row in self.rows] if kept else [()]
+        rows: list[Row] = [tuple(row[column] for column in kept) for row in self.rows] if kept else [()]
         return Axis(tuple(self.keys[column] for column in kept), rows, self.varies)
 
 
@@ -44,6 +45,8 @@ def axes_of(spec: Spec, files: ConfFiles) -> list[Axis]:
     """The axes that the spec describes, but for its seeds."""
     sweep = spec.sweep
     axes = [Axis((key,), [(word,) for word in words]) for key, words in _columns(sweep.grid, "grid", spec, files)]
+    for part, columns in _groups("each", sweep.each):
+        axes += _one_at_a_time(columns, part, spec, files)
     for part, columns in _groups("zip", sweep.zip):
         axes += _zipped(columns, part, spec, files)
     for part, draws in _groups("random", sweep.random):
@@ -113,6 +116,14 @@ def _words(key: str, values: Values, files: ConfFiles) -> list[str]:
     if not values:
         raise ConfigError(f"{key}=[]: sweeps over no value at all; give at least one")
     return [files.word(key, value) for value in values]
+
+
+def _one_at_a_time(columns: Columns, part: str, spec: Spec, files: ConfFiles) -> list[Axis]:
+    """Each value of each key while the others are as they are without; the first row is that of none."""
+    words = dict(_columns(columns, part, spec, files))
+    rows: list[Row] = [(None,) * len(words)]
+    rows += [tuple(word if other == key else None for other in words) for key, each in words.items() for word in each]
+    return [Axis(tuple(words), rows)] if words else []
 
 
 def _zipped(columns: Columns, part: str, spec: Spec, files: ConfFiles) -> list[Axis]:

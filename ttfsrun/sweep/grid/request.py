@@ -3,8 +3,8 @@
     requested(["sweep=weight_resolution", "substrate.weight.bits=2,4", "sweep.seeds=3"], composer)
 
 A key that the command line gives is taken out of the yaml file, wherever it stands there. Points are every combination
-of the keys of `grid` in their order, the groups of `zip`, `random` and `sobol`, what the command line sweeps over, and
-the seeds; the last varies fastest. Their overrides stand in that order too, after those of `base`.
+of the keys of `grid` in their order, the groups of `each`, `zip`, `random` and `sobol`, what the command line sweeps
+over, and the seeds; the last varies fastest. Their overrides stand in that order too, after those of `base`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ttfsrun.sweep.grid.axes import SEED, Axis, axes_of, base_axes, command_line
 from ttfsrun.sweep.grid.exclude import check_keys, kept
 from ttfsrun.sweep.grid.spec import ABOUT_SWEEP, LARGEST, NAMES, Spec, as_plain, read
 
-PLACES = ("base", "grid", "zip", "random", "sobol", "seeds")
+PLACES = ("base", "grid", "each", "zip", "random", "sobol", "seeds")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def _every(axes: Sequence[Axis]) -> list[tuple[str, ...]]:
     if math.prod(len(axis.rows) for axis in axes) > LARGEST:
         counts = " x ".join(str(len(axis.rows)) for axis in axes if axis.varies)
         raise ConfigError(f"{counts} points: a grid has at most {LARGEST}")
-    return [tuple(itertools.chain(*rows)) for rows in itertools.product(*(axis.rows for axis in axes))]
+    combined = itertools.product(*(axis.rows for axis in axes))
+    return [tuple(word for word in itertools.chain(*rows) if word is not None) for rows in combined]
 
 
 def _keys(axes: Sequence[Axis]) -> set[str]:

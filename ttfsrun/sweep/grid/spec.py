@@ -4,6 +4,9 @@
     grid:                                              # every combination
       substrate.weight.bits: [2, 3, 4]
       substrate.spike_time.jitter: range(0,0.1,0.02)   # or anything else that the command line could sweep over
+    each:                                              # one at a time: each value by itself, and none of them
+      substrate.v_th.chip_std: [0.05, 0.1]
+      substrate.dead_neurons.p: [0.1]
     zip:                                               # move together; or a list of such groups
       network.hidden: [[60], [120]]
       training.epochs: [200, 300]
@@ -43,7 +46,7 @@ from ttfsrun.tree import ABSENT, Tree, lookup, store
 LARGEST = 1_000_000  # points of a grid: more are a slip of the hand
 ABOUT_SWEEP = re.compile(r"[+~]*sweep(?![\w/])")
 NAMES = re.compile(r"\+*sweep=(.*)", re.DOTALL)
-BY_SETTING = ("grid", "zip", "random.values", "sobol.values")  # groups whose keys are settings, dots and all
+BY_SETTING = ("grid", "each", "zip", "random.values", "sobol.values")  # groups whose keys are settings, dots and all
 
 Values = list[Any] | str
 Columns = dict[str, Values]
@@ -62,6 +65,7 @@ class Sweep(Settings):
 
     base: list[str] = msgspec.field(default_factory=list)
     grid: Columns = msgspec.field(default_factory=dict)
+    each: Columns | list[Columns] = msgspec.field(default_factory=list)
     zip: Columns | list[Columns] = msgspec.field(default_factory=list)
     random: Draws | list[Draws] = msgspec.field(default_factory=list)
     sobol: Draws | list[Draws] = msgspec.field(default_factory=list)
