@@ -135,8 +135,8 @@ def test_the_grid_of_the_page_is_one(tmp_path: Path) -> None:
     file.write_text(block)
     composer = Composer(conf_dir())
     request = requested([f"sweep={file}"], composer)
-    bits, jitters, cvs, drawn, seeds = 4, 5, 3, 16, 20
-    assert len(request.points) == (bits * jitters - 1) * cvs * drawn * seeds
+    bits, jitters, each, cvs, drawn, seeds = 4, 5, 1 + 3 + 2, 3, 16, 20
+    assert len(request.points) == (bits * jitters - 1) * each * cvs * drawn * seeds
     assert len(composer.compose_all(request.points[:: len(request.points) // 50])) >= 50
 
 
