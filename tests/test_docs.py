@@ -17,6 +17,7 @@ import yaml
 from ttfsrun.cluster import Slurm
 from ttfsrun.compose import Composer, compose, conf_dir
 from ttfsrun.conditions import conditions_of
+from ttfsrun.results.measured import ENERGY_MODELS, metric_names
 from ttfsrun.sweep.grid.request import requested
 from ttfsrun.sweep.verbs import VERBS
 from ttfsrun.tree import leaves
@@ -24,6 +25,7 @@ from ttfsrun.tree import leaves
 TOP = Path(__file__).parents[1]
 PAGE = (TOP / "docs" / "solver.md").read_text()
 SUBSTRATE = (TOP / "docs" / "substrate.md").read_text()
+METRICS = (TOP / "docs" / "metrics.md").read_text()
 SWEEPS = (TOP / "docs" / "sweeps.md").read_text()
 MEASURED = TOP / "results" / "reference" / "solver"
 
@@ -154,3 +156,14 @@ def test_every_flag_of_the_page_exists_and_every_verb_is_explained() -> None:
 def test_the_costs_of_the_bookkeeping_are_those_that_were_measured() -> None:
     measured = (TOP / "results" / "reference" / "sweeps" / "bookkeeping.txt").read_text()
     assert f"```\n{measured}```" in SWEEPS
+
+
+def test_every_metric_and_every_model_is_explained() -> None:
+    explained = set(re.findall(r"`(\w+)`", METRICS))
+    for metric in (name.removeprefix("test_") for name in metric_names("test", 1)):
+        model = re.fullmatch(r"energy_(\w+)_uj", metric)
+        assert {model[1] if model else metric, f"_{metric.rpartition('_')[2]}"} & explained, metric
+    assert {word for word in explained if word.endswith(("_window", "_decision", "_events"))} - {"synaptic_events"} <= {
+        *ENERGY_MODELS,
+        "synaptic_events_before_decision",
+    }

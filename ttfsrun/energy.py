@@ -44,6 +44,5 @@ MODELS: dict[str, Model] = {
     "brainscales2_window": brainscales2_window,
     "brainscales2_decision": brainscales2_decision,
     "loihi_events": _by_events(23.6),  # Davies et al. 2018, IEEE Micro 38(1), table 2
-    "truenorth_events": _by_events(26.0),  # Merolla et al. 2014, Science 345(6197)
     "odin_events": _by_events(12.7),  # Frenkel et al. 2019, IEEE Trans. Biomed. Circuits Syst. 13(1)
 }
