@@ -65,7 +65,7 @@ def metrics_as_text(metrics: Mapping[str, Any]) -> str:
         silent = " ".join(f"{share:.1%}" for share in values["silent_fraction"])
         time = values["decision_time"]["mean"]
         loss = "too large" if values["loss"] is None else f"{values['loss']:.4f}"
-        decision = "none" if time is None else f"at {time:.3f} tau_syn"
+        decision = "none" if time is None else f"at {time:.3f} tau_syn ({values['decision_time_us']['mean']:.1f} us)"
         lines.append(
             f"  {split:<5}  accuracy {_accuracy(values)}  loss {loss}  silent {silent}  "
             f"decision {decision}  {values['samples_per_second']:.0f} samples/s"

@@ -84,7 +84,8 @@ class _Show:
         self._progress.update(self._bar, completed=self._done, news=failed + ", ".join(self._running.values()))
         if self._progress.disable and time.monotonic() - self._last > NEWS_SECONDS:
             self._last = time.monotonic()
-            log.info("%d of %d points%s", self._done, self._points, f", {self._failed} failed" if self._failed else "")
+            counts = f"{self._done} of {self._points} points" + (f", {self._failed} failed" if self._failed else "")
+            log.info("%s; running: %s", counts, ", ".join(self._running.values()))
 
 
 @contextmanager
