@@ -7,8 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
+from ttfsrun.figures import logarithmic as logarithmic_axis
 from ttfsrun.figures import style
 
 SPLITS = {"train": ("training", style.BLUE), "valid": ("validation", style.VERMILLION)}
@@ -57,7 +58,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, label: str, logarithmic: bool) -> Non
         axes.set_yticks([])
         return
     if logarithmic and (values > 0).any():
-        _logarithmic(axes, values[values > 0])
+        logarithmic_axis.vertical(axes, values[values > 0])
     for split, (_, colour) in SPLITS.items():
         _line(axes, rows[rows["split"] == split], colour)
 
@@ -74,16 +75,3 @@ def _line(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     axes.plot(middle.index[alone], middle[alone], color=colour, marker="o", markersize=2.5, linestyle="")
     if by_epoch.count().max() > 1:
         axes.fill_between(middle.index, by_epoch.min(), by_epoch.max(), color=colour, alpha=0.25, linewidth=0)
-
-
-def _logarithmic(axes: Axes, positive: np.ndarray) -> None:
-    """A logarithmic axis from one of 1, 2, 5 to another, in plain numbers; zeros leave it at the bottom."""
-    first, last = (int(np.floor(np.log10(value))) for value in (positive.min(), positive.max()))
-    steps = [factor * 10.0**power for power in range(first - 1, last + 2) for factor in (1, 2, 5)]
-    low = max(step for step in steps if step <= positive.min())
-    high = min(step for step in steps if step >= positive.max() and step > low)
-    axes.set_yscale("log", nonpositive="clip")
-    axes.set_ylim(low / 1.06, high * 1.06)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high <= 200 * low else (1.0,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,155 @@
+"""Readable names of settings, values and metrics. Units are those that the schema's descriptions state."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
+
+from msgspec import Meta
+
+from ttfsrun import schema
+from ttfsrun.config import Config
+from ttfsrun.figures import style
+
+CONDITION = "condition"
+TITLES = {  # by dotted key; all others are called by their key
+    "network.bias_time": "bias time",
+    "network.hidden": "hidden neurons",
+    "network.input_repeats": "lines per input",
+    "network.neuron.tau_mem": "membrane time constant",
+    "network.neuron.tau_syn": "synaptic time constant",
+    "network.neuron.v_th": "threshold",
+    "network.t_max": "end of the observation",
+    "substrate.dead_neurons.p": "dead neurons",
+    "substrate.drift.std": "drift",
+    "substrate.drift.tau": "correlation time of the drift",
+    "substrate.input_time.jitter": "input jitter",
+    "substrate.spike_time.jitter": "spike jitter",
+    "substrate.spike_time.loss": "lost spikes",
+    "substrate.stuck_synapses.p_max": "synapses stuck at the largest weight",
+    "substrate.stuck_synapses.p_zero": "synapses stuck at 0",
+    "substrate.tau_mem.chip_cv": "mismatch of tau_mem",
+    "substrate.tau_ratio_bias": "error of tau_mem / tau_syn",
+    "substrate.tau_syn.chip_cv": "mismatch of tau_syn",
+    "substrate.time_resolution.step": "clock step",
+    "substrate.v_leak.chip_std": "leak mismatch",
+    "substrate.v_leak.sample_std": "leak noise",
+    "substrate.v_th.batch_std": "threshold noise, by batch",
+    "substrate.v_th.chip_mean": "threshold shift",
+    "substrate.v_th.chip_std": "threshold mismatch",
+    "substrate.v_th.sample_std": "threshold noise, by sample",
+    "substrate.weight.bits": "weight bits",
+    "substrate.weight.chip_cv": "weight gain mismatch",
+    "substrate.weight.chip_std": "weight offset mismatch",
+    "substrate.weight.clip": "largest weight",
+    "substrate.weight.lsb": "weight step",
+    "substrate.weight.read_std": "weight read noise",
+    "substrate.weight.write_std": "weight write noise",
+    "training.backward": "backward pass",
+    "training.batch_size": "batch size",
+    "training.epochs": "epochs",
+    "training.input_noise": "input noise in training",
+    "training.loss.xi": "xi of the loss",
+    "training.optimizer.learning_rate": "learning rate",
+}
+KINDS = {"std": "std", "cv": "cv", "jitter": "std", "p": "probability", "loss": "probability"}  # by the key's last word
+UNITS = {"tau_syn": style.TAU_SYN, "v_th - v_leak": r"$v_\mathrm{th} - v_\mathrm{leak}$"}  # others as they are
+RELATIVE = re.compile(r"(?:relative to|in units of) (v_th - v_leak|the largest weight)")
+ABSOLUTE = re.compile(r"\bin (tau_syn|epochs)\b")
+METRICS = {
+    "decision_time": f"decision time ({style.TAU_SYN})",
+    "decision_us": "decision time (µs)",
+    "silent_fraction": "silent fraction",
+    "spikes_per_sample": "spikes per sample",
+}
+STATISTICS = {"mean": "mean", "median": "median", "p95": "95th percentile of the"}
+
+
+def title(key: str) -> str:
+    """What a column is called, without its unit; that of a condition's own setting like the setting."""
+    key = key.removeprefix(f"{CONDITION}.")
+    return TITLES.get(key, key.removeprefix("substrate."))
+
+
+@cache
+def label(key: str) -> str:
+    """The same with the kind of its strength and its unit, where it has any: `spike jitter (std, tau_syn)`."""
+    plain = key.removeprefix(f"{CONDITION}.")
+    if plain not in TITLES:
+        return title(key)
+    about = [text for text in (_kind(plain), unit(plain)) if text]
+    return f"{title(key)} ({', '.join(about)})" if about else title(key)
+
+
+def _kind(key: str) -> str | None:
+    word = re.split(r"[._]", key)[-1]
+    return KINDS.get(word) if key.startswith("substrate.") else None
+
+
+def unit(key: str) -> str | None:
+    """As the schema states it for a setting, or for its group; None: a plain number."""
+    own, group = _described(key)
+    absolute, relative = ABSOLUTE.search(own), RELATIVE.search(own) or RELATIVE.search(group)
+    if absolute:
+        return UNITS.get(absolute[1], absolute[1])
+    if relative is None or key.rpartition(".")[2] in ("bits", "lsb", "clip", "chip_cv", "tau"):
+        return None
+    return f"of {UNITS.get(relative[1], relative[1])}"
+
+
+def _described(key: str) -> tuple[str, str]:
+    """The descriptions of a setting and of the group around it; "" where there are none."""
+    groups: list[Any] = [Config]
+    *parents, last = key.split(".")
+    for name in parents:
+        groups = [each for group in groups for each in schema.structs_of(schema.fields(group).get(name))]
+    for group in groups:
+        kind = schema.fields(group).get(last)
+        if kind is not None:
+            return _description(kind), group.__doc__ or ""
+    return "", ""
+
+
+def _description(kind: Any) -> str:
+    notes = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    return next((note.description for note in notes if isinstance(note, Meta) and note.description), "")
+
+
+def text(value: object) -> str:
+    """A value of a setting, as short as it can be said."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, int | float) else str(value).replace("_", " ")
+
+
+def metric(column: str) -> str:
+    """A column of numbers, with its unit; an accuracy is shown as the error in per cent."""
+    split, _, name = column.partition("_")
+    if name == "accuracy":
+        return f"{split} error (%)"
+    energy = re.fullmatch(r"energy_(\w+)_uj", name)
+    if energy:
+        return f"energy (µJ), {energy[1].replace('_', ' ')}"
+    found = re.fullmatch(r"(\w+?)_(mean|median|p95|\d+)", name)
+    if not found or found[1] not in METRICS:
+        return column.replace("_", " ")
+    of, which = METRICS[found[1]], found[2]
+    return f"{STATISTICS[which]} {of}" if which in STATISTICS else f"{of}, layer {which}"
+
+
+def wrapped(words: str, width: int, lines: int = 2) -> str:
+    """In lines of about `width` characters, the unit on one of its own; a formula counts as what it shows."""
+    if len(re.sub(r"\$[^$]+\$", "xxxx", words)) > width and " (" in words and lines > 1:
+        name, _, unit_of_it = words.rpartition(" (")
+        return f"{wrapped(name, width, lines - 1)}\n({unit_of_it}"
+    shown = {f"\x00{number}": formula for number, formula in enumerate(re.findall(r"\$[^$]+\$", words))}
+    for mark, formula in shown.items():
+        words = words.replace(formula, mark, 1)
+    folded = "\n".join(textwrap.wrap(words, max(width, 6), max_lines=lines, placeholder=" ..."))
+    for mark, formula in shown.items():
+        folded = folded.replace(mark, formula)
+    return folded
