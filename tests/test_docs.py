@@ -18,6 +18,7 @@ from ttfsrun.cluster import Slurm
 from ttfsrun.compose import Composer, compose, conf_dir
 from ttfsrun.conditions import conditions_of
 from ttfsrun.results.measured import ENERGY_MODELS, metric_names
+from ttfsrun.results.verbs import VERBS as VERBS_OF_RESULTS
 from ttfsrun.sweep.grid.request import requested
 from ttfsrun.sweep.verbs import VERBS
 from ttfsrun.tree import leaves
@@ -27,6 +28,7 @@ PAGE = (TOP / "docs" / "solver.md").read_text()
 SUBSTRATE = (TOP / "docs" / "substrate.md").read_text()
 METRICS = (TOP / "docs" / "metrics.md").read_text()
 SWEEPS = (TOP / "docs" / "sweeps.md").read_text()
+FIGURES = (TOP / "docs" / "figures.md").read_text()
 MEASURED = TOP / "results" / "reference" / "solver"
 
 
@@ -167,3 +169,13 @@ def test_every_metric_and_every_model_is_explained() -> None:
         *ENERGY_MODELS,
         "synaptic_events_before_decision",
     }
+
+
+# Figures
+
+
+def test_every_flag_of_plot_is_explained() -> None:
+    parser = argparse.ArgumentParser()
+    VERBS_OF_RESULTS["plot"].arguments(parser)
+    flags = set(re.findall(r"--[a-z-]+", FIGURES.partition("\n\n")[2].partition("\n\n")[0]))
+    assert flags == set(parser._option_string_actions) - {"-h", "--help"}

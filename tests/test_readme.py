@@ -53,6 +53,7 @@ def test_the_tour_s_commands_run_one_after_the_other_in_an_empty_folder(tmp_path
     assert {"seeds/table.csv", "seeds/seed.init=2/metrics.json"} <= names
     assert {"results/sweeps/bits/table.csv", "results/sweeps/bits/aggregate.csv"} <= names
     assert len(pd.read_csv(tmp_path / "results/sweeps/bits/table.csv")) == 12
+    assert {"results/sweeps/bits/figures/strength.png", "decision_times/strength.pdf"} <= names
 
 
 def test_the_python_example_computes_what_its_comments_say() -> None:

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from ttfsrun import __version__
 from ttfsrun.errors import UserError
+from ttfsrun.results.verbs import VERBS as VERBS_OF_RESULTS
 from ttfsrun.sweep.verbs import VERBS as VERBS_OF_SWEEPS
 from ttfsrun.sweep.verbs import Verb
 
@@ -209,6 +210,7 @@ VERBS = {
         config,
     ),
     **VERBS_OF_SWEEPS,
+    **VERBS_OF_RESULTS,
 }
 
 

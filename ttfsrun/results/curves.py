@@ -25,7 +25,7 @@ def write(folder: SweepFolder, table: Table, path: Path) -> int:
         stream.write(_lines([[*head, "split", "metric", "epoch", "value"]]))
         for point, row in done.items():
             if point in known:
-                told = list(_rows([row[place[name]] for name in head], msgspec.json.decode(known[point])))
+                told = list(csv_rows([row[place[name]] for name in head], known[point]))
                 stream.write(_lines(told))
                 rows += len(told)
     return rows
@@ -38,7 +38,9 @@ class StoredCurves(msgspec.Struct, frozen=True):
     curves: msgspec.Raw
 
 
-def _rows(head: list[object], curves: dict[str, dict[str, list[float | None]]]) -> Iterator[list[object]]:
+def csv_rows(head: list[object], stored: msgspec.Raw) -> Iterator[list[object]]:
+    """A row for each value of a point's curves: its head, `split`, `metric`, `epoch`, `value`."""
+    curves: dict[str, dict[str, list[float | None]]] = msgspec.json.decode(stored)
     for split, metrics in curves.items():
         for metric, values in metrics.items():
             for epoch, value in enumerate(values, start=1):
