@@ -75,13 +75,16 @@ def python(installed: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_code_and_the_configuration_and_nothing_else(wheel):
+def test_the_wheel_holds_the_code_the_configuration_and_the_parts_of_a_page_and_nothing_else(wheel):
     code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "ttfsrun").rglob("*.py")}
     configuration = {f"ttfsrun/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "conf").rglob("*.yaml")}
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert "ttfsrun/conf/config.yaml" in names
-    assert names - {"ttfsrun/py.typed"} == code | configuration
+    kinds = ("*.html", "*.css", "*.js")
+    page = {path.relative_to(ROOT).as_posix() for kind in kinds for path in (ROOT / "ttfsrun").rglob(kind)}
+    assert "ttfsrun/sweep/report/report.css" in page
+    assert names - {"ttfsrun/py.typed"} == code | configuration | page
 
 
 @pytest.mark.slow

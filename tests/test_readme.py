@@ -51,7 +51,8 @@ def test_the_tour_s_commands_run_one_after_the_other_in_an_empty_folder(tmp_path
     assert len(promised) == 4
     assert {f"first/{name}" for name in promised} <= names
     assert {"seeds/table.csv", "seeds/seed.init=2/metrics.json"} <= names
-    assert {"results/sweeps/bits/table.csv", "results/sweeps/bits/aggregate.csv"} <= names
+    written = ("table.csv", "aggregate.csv", "report.html")
+    assert {f"results/sweeps/bits/{name}" for name in written} <= names
     assert len(pd.read_csv(tmp_path / "results/sweeps/bits/table.csv")) == 12
     assert {"results/sweeps/bits/figures/strength.png", "decision_times/strength.pdf"} <= names
 

@@ -106,6 +106,15 @@ def gather(args: argparse.Namespace) -> int:
     return code
 
 
+def report(args: argparse.Namespace) -> int:
+    from ttfsrun.results.sweep_folder import SweepFolder
+    from ttfsrun.sweep.report.write import report
+
+    lines, code = report(SweepFolder(args.sweep), args.out)
+    print(*lines, sep="\n")
+    return code
+
+
 def _sweep_arguments(parser: argparse.ArgumentParser) -> None:
     about = "the points: sweep=NAME of conf/sweep or sweep=FILE, and settings; key=a,b or key=range(10) for each value"
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY=VALUE", help=about)
@@ -165,6 +174,11 @@ def _gather_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="the table, others beside it; default: in SWEEP_DIR")
 
 
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    _sweep_argument(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page; default: report.html in SWEEP_DIR")
+
+
 def _sweep_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sweep", type=Path, metavar="SWEEP_DIR", help="the folder of a sweep")
 
@@ -220,4 +234,5 @@ VERBS = {
     "logs": Verb("show why points failed, or what they print", f"ttfsrun logs {SWEEP} --failed", _logs_arguments, logs),
     "cancel": Verb("end what runs or waits for a sweep", f"ttfsrun cancel {SWEEP}", _cancel_arguments, cancel),
     "gather": Verb("make the table of a sweep", f"ttfsrun gather {SWEEP} --agg seed", _gather_arguments, gather),
+    "report": Verb("write a page that shows a sweep", f"ttfsrun report {SWEEP}", _report_arguments, report),
 }
