@@ -145,6 +145,25 @@ def test_it_is_dark_where_the_reader_wants_it_so(browser: Browser, page: Path) -
     assert browser(page, script=script, theme="dark").told == "rgb(20, 24, 29)"
 
 
+def test_arrow_keys_and_the_pointer_tell_the_values_of_a_figure(browser: Browser, page: Path) -> None:
+    script = """
+        const drawing = document.querySelector(".drawing[tabindex]"), tip = document.getElementById("tip");
+        const press = (key) => drawing.dispatchEvent(new KeyboardEvent("keydown", { key }));
+        press("ArrowRight"); const first = tip.textContent;
+        press("End"); const last = tip.textContent;
+        press("Escape"); const isHidden = tip.hidden;
+        const box = drawing.querySelector('[data-mark="0"]').getBoundingClientRect();
+        const at = { clientX: box.x + box.width / 2 + 2, clientY: box.y + box.height / 2, bubbles: true };
+        drawing.dispatchEvent(new PointerEvent("pointermove", at));
+        document.body.dataset.told = JSON.stringify([first, last, isHidden, tip.hidden, tip.textContent]);
+    """
+    first, last, was_hidden, is_hidden, pointed = browser(page, script=script).told
+    assert first
+    assert last not in ("", first)
+    assert (was_hidden, is_hidden) == (True, False)
+    assert pointed
+
+
 def test_what_is_saved_is_what_is_filtered(browser: Browser, page: Path) -> None:
     script = """
         const blobs = []; URL.createObjectURL = (blob) => { blobs.push(blob); return "#"; };
