@@ -5,7 +5,7 @@ const REACH = 24; // pixels around a marker
 // The markers of a drawing with their texts and places, from the left to the right. Places are shares of the drawing,
 // so that they stay what they are when it moves or grows.
 function marksOf(drawing, hover) {
-  const frame = drawing.getBoundingClientRect();
+  const frame = drawing.querySelector("svg").getBoundingClientRect();
   const found = [];
   for (const [id, texts] of Object.entries(hover)) {
     for (const mark of document.getElementById(id)?.querySelectorAll("[data-mark]") ?? []) {
@@ -22,7 +22,7 @@ function marksOf(drawing, hover) {
 function nearest(drawing, marks, event) {
   const exact = marks.find((each) => each.mark === event.target);
   if (exact) return exact;
-  const frame = drawing.getBoundingClientRect();
+  const frame = drawing.querySelector("svg").getBoundingClientRect();
   let [best, distance] = [null, REACH];
   for (const each of marks) {
     const away = Math.hypot(frame.x + each.x * frame.width - event.clientX, frame.y + each.y * frame.height - event.clientY);
@@ -37,7 +37,7 @@ function showTip(tip, drawing, each) {
   if (!each) return;
   each.mark.setAttribute("data-marked", "");
   tip.textContent = each.text;
-  const frame = drawing.getBoundingClientRect();
+  const frame = drawing.querySelector("svg").getBoundingClientRect();
   const [x, y] = [frame.x + each.x * frame.width, frame.y + each.y * frame.height];
   const left = Math.min(Math.max(8, x - tip.offsetWidth / 2), document.documentElement.clientWidth - tip.offsetWidth - 8);
   const above = y - tip.offsetHeight - 14;

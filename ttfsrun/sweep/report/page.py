@@ -99,13 +99,14 @@ def figures(pictures: Sequence[Picture], note: str) -> str:
 
 def _figure(picture: Picture) -> str:
     kind = "drawing paper" if picture.is_paper else "drawing"
+    wide = ' class="wide"' if picture.is_wide else ""
     keyboard = ' tabindex="0"' if picture.hover else ""
     about = (
         f' role="group" aria-label="{escape(picture.caption)}. Arrow keys tell the values."' if picture.hover else ""
     )
     button = f'<button type="button" class="numbers" data-figure="{picture.key}" hidden>Numbers as CSV</button>'
     return (
-        f'<figure id="{picture.key}"><div class="{kind}"{keyboard}{about}>{picture.svg}</div>'
+        f'<figure id="{picture.key}"{wide}><div class="{kind}"{keyboard}{about}>{picture.svg}</div>'
         f"<figcaption>{escape(picture.caption)} {button}</figcaption></figure>"
     )
 

@@ -24,6 +24,7 @@ SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 # Glyphs as paths: the picture is the same whatever fonts the reader has.
 LOOK = {"svg.fonttype": "path", "svg.hashsalt": "ttfsrun", "svg.image_inline": True}
 NO_METADATA = dict.fromkeys(["Creator", "Date", "Format", "Type"])
+WIDE = 1.2 * style.COLUMN  # inches
 DECIMALS = 2  # of positions, in points of 1/72 inch
 INKS = {  # colours that are others in the dark, and their names in report.css
     style.INK: "ink",
@@ -69,6 +70,7 @@ class Picture:
     svg: str
     csv: str  # the numbers behind it
     hover: dict[str, list[str]]  # by the id of a group in the SVG, what each of its markers says
+    is_wide: bool  # made for more than one column of a page
     is_paper: bool  # it stays on white in the dark
 
 
@@ -86,7 +88,8 @@ def picture(drawn: Drawn, number: int) -> Picture:
     text = ElementTree.tostring(root, encoding="unicode")
     csv = drawn.numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     named = {f"{key}-{gid}": texts for gid, texts in hover.items()}
-    return Picture(key, drawn.name, drawn.caption, text, csv, named, is_paper)
+    is_wide = drawn.figure.get_figwidth() > WIDE
+    return Picture(key, drawn.name, drawn.caption, text, csv, named, is_wide, is_paper)
 
 
 def _has_cells(figure: Figure) -> bool:
