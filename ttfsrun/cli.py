@@ -37,6 +37,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"ttfsrun: {message}\nSee {self.prog} --help.\n")
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Without a line for the verbs as a whole: the list has to fit a screen."""
+
+    def _format_action(self, action: argparse.Action) -> str:
+        text = super()._format_action(action)
+        return text.partition("\n")[2] if action.metavar == "VERB" else text
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="ttfsrun: %(message)s", stream=sys.stderr)
@@ -146,7 +154,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         prog="ttfsrun",
         description="Train and compare networks of neurons that each spike at most once.",
         epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"ttfsrun {__version__}")

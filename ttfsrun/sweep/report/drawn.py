@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from ttfsrun.figures.of_sweep import drawings
-from ttfsrun.results.table import Table
+from ttfsrun.results.plot import Source
+from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.results.table import CONDITION, FIRST, Table
 from ttfsrun.sweep.report.pictures import Picture, picture
 
 
-def pictures(table: Table) -> tuple[list[Picture], str]:
-    """Every figure that the table has something for; else none, and why."""
+def pictures(folder: SweepFolder, table: Table) -> tuple[list[Picture], str]:
+    """Every figure that `ttfsrun plot` has for a sweep; else none, and why. table: all of it, with every setting."""
+    settings = table.columns[len(FIRST) : table.columns.index(CONDITION)]
+    others = [key for key in settings if key not in table.varying]
+    source = Source(folder.path, table.frame().drop(columns=others), folder, folder.path)
+    drawn = drawings(source.table, source.varying, beside=source.beside())
+    found = [picture(each, number) for number, each in enumerate(drawn, 1)]
     done = table.counts()["done"]
-    found = [picture(drawn, number) for number, drawn in enumerate(drawings(table.frame(), table.varying), 1)]
     return found, "nothing varies that a figure could show" if done else "no point is done: there is nothing to draw"

@@ -26,7 +26,7 @@ NAME = "report.html"
 def report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]:
     """Write the page; returns what to say of it and the exit code, which is that of `gather`."""
     now = standing(folder)
-    drawn, note = pictures(now.table)
+    drawn, note = pictures(folder, now.table)
     path = out or folder.path / NAME
     content = rendered(folder, now, drawn, note).encode(errors="replace")
     try:
