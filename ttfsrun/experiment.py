@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ttfsrun import checkpoint, data
 from ttfsrun.cluster import Slurm
@@ -89,9 +90,7 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
             use_threads(config)
             own, *others = conditions_of(config)
             chip_files([own, *others])
-            weights = [weight[None] for weight in checkpoint.load_network(member.network, config.training.keep)]
-            if [weight.shape for weight in weights] != [weight.shape for weight in build([config]).weights]:
-                raise UserError(f"{member.network}: the stored weights do not fit the network of {member.config}")
+            weights = stored_weights(member, config)
             samples, source = load_samples(config)
             about = {"run": str(member.path), "settings": label, "id": point_id(config)}
             metrics: dict[str, Any] = about | {"network": config.training.keep}
@@ -103,6 +102,14 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
                 metrics[split]["samples_per_second"] = rate
             records = [record(condition, weights, samples) for condition in others]
             yield metrics | {"conditions": records, "data": source}
+
+
+def stored_weights(run: RunFolder, config: Config) -> list[Tensor]:
+    """The weights of one network [1, N, M], of each layer, which its configuration keeps; a UserError if they do not fit."""
+    weights = [weight[None] for weight in checkpoint.load_network(run.network, config.training.keep)]
+    if [weight.shape for weight in weights] != [weight.shape for weight in build([config]).weights]:
+        raise UserError(f"{run.network}: the stored weights do not fit the network of {run.config}")
+    return weights
 
 
 def use_threads(config: Config) -> None:
@@ -157,9 +164,9 @@ def _interrupted(path: Path) -> tuple[Population, State | None]:
     if not folder.checkpoint.exists() and all(folder.run(name).metrics.exists() for name in names):
         raise UserError(f"{path} is finished: there is nothing to go on with")
     if not folder.checkpoint.exists():
-        return Population([_read(folder.run(name)) for name in names], names, folder), None
+        return Population([read(folder.run(name)) for name in names], names, folder), None
     state, members = checkpoint.load_state(folder.checkpoint)
-    configs = [_read(folder.run(name)) for name in members]
+    configs = [read(folder.run(name)) for name in members]
     for run, config, wanted in zip(map(folder.run, members), configs, members.values(), strict=True):
         if _identity(config) != wanted:
             raise UserError(
@@ -175,5 +182,6 @@ def _identity(config: Config) -> str:
     return point_id(config) if file is None else f"{point_id(config)} on {sha256(Path(file))}"
 
 
-def _read(run: RunFolder) -> Config:
+def read(run: RunFolder) -> Config:
+    """The configuration of a run, checked."""
     return revise(run.read_settings(), [])

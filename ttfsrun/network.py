@@ -73,13 +73,17 @@ class Network:
             layers.append(carried(arriving, seen))
         return layers
 
-    def arrivals(self, times: Tensor, layers: Sequence[Tensor]) -> list[Tensor]:
-        """The events that each layer's synapses carry, [P or 1, B, N], as they were sent; inf for none.
+    def arrivals(self, times: Tensor, layers: Sequence[Tensor], operation: Operation = IDEAL) -> list[Tensor]:
+        """The events that each layer's synapses carry, [P or 1, B, N]; inf for none.
 
         times [P or 1, B, N]: of the inputs; layers: the spike times that calling the networks gave.
+        operation: of that call, for inputs and bias as they arrived; by default as they were sent.
         """
+        if operation.members:
+            times = times.expand(self.size, -1, -1)
         sent = [times[..., :0], *layers[:-1]]
-        return [_joined(before, self._external(number, times)) for number, before in enumerate(sent)]
+        external = [operation.external(number, self._external(number, times)) for number in range(len(sent))]
+        return [_joined(*parts) for parts in zip(sent, external, strict=True)]
 
     def _external(self, number: int, times: Tensor) -> Tensor:
         """The events from outside into a layer [P, B, N]: inputs and bias into the first, a bias into the others."""

@@ -16,30 +16,66 @@ from torch import Tensor
 
 from ttfsrun.config import YinYang
 from ttfsrun.data import encode
-from ttfsrun.figures.album import DecisionMap, Portrait, draw
+from ttfsrun.figures.album import DecisionMap, DrawnChip, Portrait, draw
 from ttfsrun.figures.decision_map import NAMES, Outline
+from ttfsrun.figures.weights import Weights
 from ttfsrun.records import Subject
+from ttfsrun.substrate.chip import units
+from ttfsrun.traces import traces
 from ttfsrun.training import Samples
 
 GRID = 121  # points a side of the decision map
 RASTER_SAMPLES = 4
 COMPARED = 3  # conditions
+PHASE = "figures"  # what chance is drawn for
 FEW = 4  # networks whose figures are drawn sooner than another process has started
 
 
+@torch.no_grad()
 def portrait(subject: Subject, test: Samples, records: Sequence[Mapping[str, Any]], curves: pd.DataFrame) -> Portrait:
     """What the figures of one network show; records: of its conditions, its own first."""
     chosen = _first_of_each_class(test.labels)
-    times = torch.from_numpy(test.times[chosen])
+    times, labels = torch.from_numpy(test.times[chosen]), test.labels[chosen]
+    layers = _run(subject, times)
     yin_yang = subject.config.data if isinstance(subject.config.data, YinYang) else None
     return Portrait(
         counts=confusions(records),
-        times=[times.numpy(), *(layer[0].numpy() for layer in _run(subject, times))],
-        labels=test.labels[chosen],
+        times=[times.numpy(), *(layer[0].numpy() for layer in layers)],
+        labels=labels,
+        traces=traces(subject.network, times, labels, layers, subject.during(PHASE)),
+        weights=_weights(subject),
+        chip=_chip(subject),
         names=list(NAMES) if yin_yang else None,
         curves=curves,
         decision_map=_decision_map(yin_yang, subject, test) if yin_yang else None,
     )
+
+
+def _weights(subject: Subject) -> list[Weights]:
+    """Of each layer, nominal and as they are on the network's substrate."""
+    operation, (member,) = subject.during(PHASE), subject.substrate.members
+    settings = subject.config.substrate.weight if "weight" in member.acting else None
+    found = []
+    for number, weight in enumerate(subject.network.weights):
+        on_chip = operation.weight(number, weight)
+        changed = not torch.equal(on_chip, weight)
+        step = None if settings is None else settings.step(member.largest_weight(weight[0]))
+        found.append(
+            Weights(
+                nominal=weight[0].numpy(),
+                on_chip=on_chip[0].numpy() if changed else None,
+                clip=None if settings is None else settings.largest,
+                step=None if step is None else float(step),
+            )
+        )
+    return found
+
+
+def _chip(subject: Subject) -> DrawnChip | None:
+    """What was drawn for the chip that the network is on, at its age."""
+    (member,) = subject.substrate.members
+    drawn = member.chip(subject.during(PHASE).age).drawn
+    return DrawnChip(drawn, units(subject.config)) if drawn else None
 
 
 def confusions(records: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -58,17 +94,15 @@ def _title(record: Mapping[str, Any]) -> str:
     return f"{record['condition']} ({', '.join([*settings, chip])})"
 
 
-def draw_all(portraits: Sequence[tuple[Portrait, str]], processes: int) -> None:
-    """Draw the figures of each network in the folder beside it."""
+def draw_all(portraits: Sequence[tuple[Portrait, Path]], processes: int, vector: bool = False) -> list[Path]:
+    """Draw the figures of each network in the folder beside it; returns the files. vector: as PDF, too."""
     if processes == 1 or len(portraits) <= FEW:
-        for portrait, folder in portraits:
-            draw(portrait, folder)
-        return
+        return [path for portrait, folder in portraits for path in draw(portrait, folder, vector)]
     # Spawned, not forked: a fork would take along threads' locks. An interrupt is for the parent to handle.
     ignore = (signal.SIGINT, signal.SIG_IGN)
     with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, ignore) as pool:
-        for done in [pool.submit(draw, portrait, folder) for portrait, folder in portraits]:
-            done.result()
+        drawing = [pool.submit(draw, portrait, folder, vector) for portrait, folder in portraits]
+        return [path for done in drawing for path in done.result()]
 
 
 def _decision_map(data: YinYang, subject: Subject, test: Samples) -> DecisionMap:
@@ -90,4 +124,4 @@ def _first_of_each_class(labels: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def _run(subject: Subject, times: Tensor) -> list[Tensor]:
-    return subject.network(times[None], operation=subject.during("figures"))
+    return subject.network(times[None], operation=subject.during(PHASE))

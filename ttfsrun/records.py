@@ -65,6 +65,11 @@ def record(condition: Condition, weights: Sequence[Tensor], samples: dict[str, S
     return condition.as_record() | {split: subject.measured(split, samples[split]) for split in SPLITS}
 
 
+def all_records(metrics: Mapping[str, Any], own: Condition) -> list[dict[str, Any]]:
+    """The records in a run's metrics: of its own condition, and of the others."""
+    return [dict(metrics) | own.as_record(), *metrics["conditions"]]
+
+
 def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record as one row of a table: what it was evaluated under, accuracies, losses."""
     row = {"condition": record["condition"], **record["settings"]}

@@ -14,7 +14,7 @@ from ttfsrun.identity import point_id
 from ttfsrun.neuron import get_threads
 from ttfsrun.portrait import draw_all, portrait
 from ttfsrun.records import SPLITS as SPLITS_OF_CONDITIONS
-from ttfsrun.records import Subject, record, row_of
+from ttfsrun.records import Subject, all_records, record, row_of
 from ttfsrun.results.folder import PopulationFolder
 from ttfsrun.training import SPLITS, Samples, State, Trainer, curve_metrics
 
@@ -48,11 +48,11 @@ def report(
         checkpoint.save_network(run.network, {name: [w[p] for w in layers] for name, layers in versions.items()})
         curves = curve_table(state, p)
         run.write_curves(curves)
-        records = [metrics | own.as_record(), *metrics["conditions"]]
+        records = all_records(metrics, own)
         table = condition_table(records)
         if others:
             run.write_conditions(table)
-        portraits.append((portrait(subject, samples["test"], records, curves), str(run.figures)))
+        portraits.append((portrait(subject, samples["test"], records, curves), run.figures))
         run.write_metrics(metrics)
         networks.append(_row(name, metrics))
         conditions.append(table.assign(run=name))

@@ -20,7 +20,17 @@ from ttfsrun.files import write_whole
 from ttfsrun.identity import point_id
 
 DEFAULT = Path("results/runs")
-FIGURES = ("conditions", "confusion", "curves", "decision_map", "raster")  # a run's pictures, and their tables
+FIGURES = (  # a run's pictures, and their tables
+    "chip",
+    "conditions",
+    "confusion",
+    "curves",
+    "decision_map",
+    "membrane",
+    "raster",
+    "weights",
+)
+CURVES = {"epoch": "int64", "split": "str", "metric": "str", "value": "float64"}  # columns of the learning curves
 PLAIN_NAME = re.compile(r"[\w.=,+-]{1,100}")
 
 
@@ -68,9 +78,36 @@ class RunFolder:
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         write_whole(self.metrics, (json.dumps(metrics, indent=2) + "\n").encode())
 
+    def read_metrics(self) -> dict[str, Any]:
+        """What `write_metrics` wrote; a UserError where that is not there, or no metrics."""
+        try:
+            metrics = json.loads(self.metrics.read_text())
+        except FileNotFoundError:
+            raise _unfinished(self.metrics) from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.metrics} cannot be read: {error}") from None
+        if not isinstance(metrics, dict):
+            raise UserError(f"{self.metrics} cannot be read: it holds no metrics")
+        return metrics
+
     def write_curves(self, curves: pd.DataFrame) -> None:
         """curves: epoch, split, metric, value."""
         write_whole(self.curves, curves.to_csv(index=False, lineterminator="\n").encode())
+
+    def read_curves(self) -> pd.DataFrame:
+        """What `write_curves` wrote; a UserError where that is not there, or no learning curves."""
+        try:
+            curves = pd.read_csv(self.curves, float_precision="round_trip")
+            return curves[list(CURVES)].astype(CURVES)
+        except FileNotFoundError:
+            raise _unfinished(self.curves) from None
+        except KeyError:
+            columns = ", ".join(map(str, curves.columns))
+            raise UserError(
+                f"{self.curves} has the columns {columns}; learning curves have {', '.join(CURVES)}"
+            ) from None
+        except (OSError, ValueError) as error:  # what pandas cannot parse is a ValueError, too
+            raise UserError(f"{self.curves} cannot be read: {' '.join(str(error).split())}") from None
 
     @property
     def conditions(self) -> Path:
@@ -153,6 +190,10 @@ class PopulationFolder:
                     folder.rmdir()
         for path in (self.checkpoint, self.table, self.conditions):
             path.unlink(missing_ok=True)
+
+
+def _unfinished(path: Path) -> UserError:
+    return UserError(f"{path} is not there: the run is not finished; train --resume goes on with it")
 
 
 def holds_something(folder: Path) -> bool:

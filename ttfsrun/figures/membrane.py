@@ -1,0 +1,206 @@
+"""Membranes of chosen neurons: how their inputs bring them to the threshold, or not quite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from ttfsrun.figures import style
+from ttfsrun.figures.decision import class_names
+
+ROLES = ("decides", "spikes first", "just crosses", "just misses")  # rows, from the top
+HEIGHT = 0.92  # of a row, in inches
+STRIP = 0.27  # of a panel's height, at its bottom: the inputs
+STEM = 0.11  # of a panel's height: the largest weight
+HEADROOM = 0.3  # above the threshold, of what is below it: the neuron's name stands there
+LATER = "#B5B5B5"  # what comes after the crossing
+EXCITATORY, INHIBITORY = style.BLUE, style.VERMILLION
+QUANTITIES = ("membrane", "threshold", "leak", "crossing", "recorded", "input")
+COLUMNS = ["sample", "label", "role", "layer", "neuron", "quantity", "time", "value"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One neuron in one sample, with the parameters and weights that it has on its substrate; times in tau_syn."""
+
+    sample: int
+    label: int  # the sample's true class
+    role: str  # one of ROLES
+    layer: str
+    neuron: int
+    arrivals: np.ndarray  # [N]: of its inputs; inf for none
+    weight: np.ndarray  # [N]
+    v_th: float
+    v_leak: float
+    crossing: float  # the first upward crossing of v_th; inf without one
+    recorded: float  # the spike that the network knows of; inf if there is none, or it was lost
+    time: np.ndarray  # [G], ascending; the crossing is among them
+    voltage: np.ndarray  # [G]: at these times; not reset after the crossing
+
+    @property
+    def at_crossing(self) -> float:
+        """The voltage at the crossing; NaN without one."""
+        return float(self.voltage[np.searchsorted(self.time, self.crossing)]) if np.isfinite(self.crossing) else np.nan
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest voltage of interest: up to the crossing, with leak and threshold."""
+        seen = [*self.voltage[self.time <= self.crossing], self.v_th, self.v_leak]
+        return float(min(seen)), float(max(seen))
+
+
+def membrane(traces: Sequence[Trace], names: list[str] | None = None, n_classes: int | None = None) -> Figure:
+    """A column for each sample, a row for each role that some neuron has.
+
+    The line is pale after the crossing, where it is that of a neuron that is not reset. Stems below are the inputs, as
+    long as their weights; those that come after the crossing have no part in it and are pale, too.
+    names: of the classes, by default their numbers; n_classes: how many there are, for the check of the names.
+    """
+    if not traces:
+        raise ValueError("no neuron is chosen, so there is no membrane to show")
+    if names is not None:
+        class_names(names, n_classes or len(names))
+    samples = list(dict.fromkeys(trace.sample for trace in traces))
+    roles = [role for role in ROLES if any(trace.role == role for trace in traces)]
+    with style.look():
+        width = style.COLUMN if len(samples) == 1 else style.PAGE
+        figure = style.new_figure(width, HEIGHT * len(roles) + 0.75)
+        grid = figure.subplots(len(roles), len(samples), sharex="col", sharey="row", squeeze=False)
+        for row, role in zip(grid, roles, strict=True):
+            shown = {trace.sample: trace for trace in traces if trace.role == role}
+            _frame(row, list(shown.values()))
+            for axes, sample in zip(row, samples, strict=True):
+                if sample in shown:
+                    _panel(axes, shown[sample], names)
+                else:
+                    axes.text(0.5, 0.6, "no neuron", transform=axes.transAxes, ha="center", color=style.GREY)
+            row[0].set_ylabel(role)
+        for column, sample in zip(grid.T, samples, strict=True):
+            own = [trace for trace in traces if trace.sample == sample]
+            column[0].set_xlim(own[0].time[0], max(trace.time[-1] for trace in own))
+            column[0].set_title(f"true class {_name(own[0].label, names)}")
+            column[-1].set_xlabel(f"time ({style.TAU_SYN})")
+            column[-1].xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        figure.supylabel("membrane potential V", fontsize=7)
+        figure.align_ylabels(grid[:, 0])
+        figure.legend(handles=_legend(traces), loc="outside upper center", ncols=8 if len(samples) > 1 else 3)
+    return figure
+
+
+def table(traces: Sequence[Trace]) -> pd.DataFrame:
+    """One row for each value of a `quantity` of a neuron, by its `role` in a `sample`; times in tau_syn.
+
+    membrane: `value` at `time`. threshold, leak: the `value`. crossing: its `time`, and the membrane there. recorded:
+    the `time` of the spike. input: the `time` of one that arrives, and its weight.
+    """
+    frames = []
+    for trace in traces:
+        arrived = np.isfinite(trace.arrivals)
+        points = {
+            "membrane": (trace.time, trace.voltage),
+            "threshold": ([np.nan], [trace.v_th]),
+            "leak": ([np.nan], [trace.v_leak]),
+            "crossing": ([trace.crossing], [trace.at_crossing]),
+            "recorded": ([trace.recorded], [np.nan]),
+            "input": (trace.arrivals[arrived], trace.weight[arrived]),
+        }
+        about = {key: getattr(trace, key) for key in COLUMNS[:5]}
+        frames += [
+            pd.DataFrame({"time": np.asarray(time, float), "value": np.asarray(value, float)}).assign(
+                **about, quantity=quantity
+            )
+            for quantity, (time, value) in points.items()
+        ]
+    return pd.concat(frames, ignore_index=True)[COLUMNS]
+
+
+def _name(number: int, names: list[str] | None) -> str:
+    return str(number) if names is None else names[number]
+
+
+def _frame(row: Sequence[Axes], traces: Sequence[Trace]) -> None:
+    """Common limits of a row: its membranes stand above the strip of the inputs."""
+    lows, highs = zip(*(trace.range for trace in traces), strict=True)
+    low, span = min(lows), (max(highs) - min(lows)) or 1.0
+    shown = (1 + HEADROOM) * span  # what the axes show above the lowest voltage
+    bottom = low - (0.04 + STRIP / (1 - STRIP)) * shown
+    row[0].set_ylim(bottom, low + shown)
+    locator = MaxNLocator(3, steps=[1, 2, 5, 10])
+    row[0].set_yticks([tick for tick in locator.tick_values(low, max(highs)) if low <= tick <= max(highs)])
+    for axes in row:
+        axes.axhspan(bottom, bottom + STRIP * (low + shown - bottom), color="#F3F3F3", linewidth=0, zorder=0)
+
+
+def _panel(axes: Axes, trace: Trace, names: list[str] | None) -> None:
+    axes.axhline(trace.v_leak, color=style.GREY, linewidth=0.6, linestyle=":", zorder=1)
+    axes.axhline(trace.v_th, color=style.INK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=1)
+    before, after = trace.time <= trace.crossing, trace.time >= trace.crossing
+    axes.plot(trace.time[after], trace.voltage[after], color=LATER, linewidth=0.7)
+    axes.plot(trace.time[before], trace.voltage[before], color=style.INK)
+    _inputs(axes, trace)
+    if np.isfinite(trace.crossing):
+        axes.axvline(trace.crossing, color=style.GREEN, linewidth=0.5, zorder=1)
+        axes.plot(trace.crossing, trace.at_crossing, "o", markersize=4, color=style.GREEN, markerfacecolor="white")
+    if _recorded_apart(trace):
+        axes.plot(trace.recorded, trace.v_th, "|", markersize=7, color=style.ORANGE, markeredgewidth=1.1)
+    axes.text(0.015, 1, _title(trace, names), transform=axes.transAxes, va="top", fontsize=style.SMALL)
+
+
+def _title(trace: Trace, names: list[str] | None) -> str:
+    """The neuron, and when it spikes."""
+    own = _name(trace.neuron, names) if trace.layer == "label" else str(trace.neuron)
+    if np.isfinite(trace.recorded):
+        return f"{trace.layer} {own} at {trace.recorded:.2f}"
+    return f"{trace.layer} {own}, {'spike lost' if np.isfinite(trace.crossing) else 'silent'}"
+
+
+def _recorded_apart(trace: Trace) -> bool:
+    return bool(np.isfinite(trace.recorded) and trace.recorded != trace.crossing)
+
+
+def _inputs(axes: Axes, trace: Trace) -> None:
+    """Stems in the strip at the bottom, up or down by the sign of the weight."""
+    begin, end = trace.time[0], trace.time[-1]
+    shown = (trace.arrivals >= begin) & (trace.arrivals <= end)
+    times, weight = trace.arrivals[shown], trace.weight[shown]
+    largest = np.abs(trace.weight).max(initial=0.0) or 1.0
+    tip = STRIP / 2 + STEM * weight / largest
+    width = float(np.clip(60 / max(len(times), 1), 0.35, 1.2))
+    below = axes.get_xaxis_transform()
+    axes.plot([begin, end], [STRIP / 2] * 2, color=style.GREY, linewidth=0.3, transform=below, zorder=1)
+    causal = times < trace.crossing
+    for chosen, colour in (
+        (~causal, LATER),
+        (causal & (weight >= 0), EXCITATORY),
+        (causal & (weight < 0), INHIBITORY),
+    ):
+        axes.vlines(times[chosen], STRIP / 2, tip[chosen], color=colour, linewidth=width, transform=below)
+
+
+def _legend(traces: Sequence[Trace]) -> list[Line2D]:
+    def line(label: str, colour: str, **kwargs: object) -> Line2D:
+        return Line2D([], [], color=colour, label=label, **kwargs)  # type: ignore[arg-type]
+
+    def stem(label: str, colour: str) -> Line2D:
+        return line(label, colour, linestyle="", marker="|", markersize=6, markeredgewidth=1.4)
+
+    handles = [
+        line("threshold", style.INK, linewidth=0.6, linestyle=(0, (4, 2))),
+        line("leak", style.GREY, linewidth=0.6, linestyle=":"),
+        line("exact crossing", style.GREEN, marker="o", markersize=4, markerfacecolor="white", linewidth=0.5),
+    ]
+    if any(map(_recorded_apart, traces)):
+        handles.append(stem("as recorded", style.ORANGE))
+    return [
+        *handles,
+        stem("excitatory input", EXCITATORY),
+        stem("inhibitory input", INHIBITORY),
+        line("after the crossing", LATER, marker="|", markersize=6, markeredgewidth=1.4, linewidth=0.7),
+    ]

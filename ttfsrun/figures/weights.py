@@ -1,0 +1,129 @@
+"""The weights of each layer: as they are trained, and as they are on the chip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from ttfsrun.figures import style
+
+HEIGHT = 1.3  # of a row of panels, in inches
+BESIDE = 2  # panels in a row
+FEWEST_BINS, MOST_BINS = 7, 45
+ROOM = 1.22  # height of a panel over its highest bar: the text above has room
+NOMINAL, ON_CHIP = "nominal", "on the chip"
+COLUMNS = ["layer", "weights", "left", "right", "count"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of one layer."""
+
+    nominal: np.ndarray  # [N, M]
+    on_chip: np.ndarray | None = None  # [N, M]; None where they are the nominal ones
+    clip: float | None = None  # the largest magnitude that the chip can hold; None: any
+    step: float | None = None  # between the levels of the chip; None: any value
+
+    @property
+    def kinds(self) -> dict[str, np.ndarray]:
+        """The values of each kind, [N M]."""
+        on_chip = {} if self.on_chip is None else {ON_CHIP: self.on_chip.ravel()}
+        return {NOMINAL: self.nominal.ravel(), **on_chip}
+
+
+def weights(layers: Sequence[Weights]) -> Figure:
+    """A histogram for each layer: the nominal weights as an outline over those on the chip.
+
+    Dashed lines are the largest weights of either sign that the chip can hold. A bar is as wide as an odd number of the
+    chip's levels, so that each holds equally many.
+    """
+    if not layers:
+        raise ValueError("a network without layers has no weights to show")
+    rows = -(-len(layers) // BESIDE)
+    with style.look():
+        figure = style.new_figure(style.COLUMN, HEIGHT * rows + 0.35)
+        grid = figure.subplots(rows, BESIDE if len(layers) > 1 else 1, squeeze=False)
+        for number, (axes, layer) in enumerate(zip(grid.flat, layers, strict=False), 1):
+            _panel(axes, layer)
+            count = f"layer {number}: n = {layer.nominal.size:,}"
+            axes.text(1, 1, count, transform=axes.transAxes, ha="right", va="top", fontsize=style.SMALL)
+        for axes in grid.flat[len(layers) :]:
+            axes.set_visible(False)
+        for row in grid:
+            row[0].set_ylabel("share (%)")
+        for axes in grid[-1]:
+            axes.set_xlabel("weight")
+        handles = _legend(layers)
+        if len(handles) > 1:
+            figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+def table(layers: Sequence[Weights]) -> pd.DataFrame:
+    """One row for each bar: `layer`, `weights` (nominal, or on the chip), `left` and `right` edge, `count`."""
+    frames = []
+    for number, layer in enumerate(layers, 1):
+        edges = _edges(layer)
+        for kind, values in layer.kinds.items():
+            counts = np.histogram(values, edges)[0]
+            bars = pd.DataFrame({"left": edges[:-1], "right": edges[1:], "count": counts})
+            frames.append(bars.assign(layer=number, weights=kind))
+    return pd.concat(frames, ignore_index=True)[COLUMNS]
+
+
+def _edges(layer: Weights) -> np.ndarray:
+    """Of the bars of a layer, [K + 1], which all of its weights lie between."""
+    values = np.concatenate(list(layer.kinds.values()))
+    if not len(values):
+        return np.array([-0.5, 0.5])
+    low, high = float(values.min()), float(values.max())
+    if layer.step is not None:
+        levels = max(1, int(np.ceil((high - low) / layer.step / MOST_BINS)))
+        width = layer.step * (levels + (levels + 1) % 2)  # of an odd number of levels: level 0 in the middle of a bar
+        first, last = np.floor(low / width + 0.5), np.floor(high / width + 0.5)
+        return np.asarray((np.arange(first, last + 2) - 0.5) * width)
+    if low == high:
+        return np.array([low - 0.5, low + 0.5])
+    bins = int(np.clip(np.sqrt(layer.nominal.size), FEWEST_BINS, MOST_BINS))
+    return np.linspace(low, high, bins + 1)
+
+
+def _panel(axes: Axes, layer: Weights) -> None:
+    edges = _edges(layer)
+    shares = {kind: 100 * np.histogram(values, edges)[0] / max(values.size, 1) for kind, values in layer.kinds.items()}
+    if ON_CHIP in shares:
+        axes.stairs(shares[ON_CHIP], edges, fill=True, color=style.BLUE, alpha=0.55, linewidth=0)
+        axes.stairs(shares[NOMINAL], edges, color=style.INK, linewidth=0.7)
+    else:
+        axes.stairs(shares[NOMINAL], edges, fill=True, color=style.BLUE, linewidth=0)
+    highest = max(float(share.max()) for share in shares.values())
+    axes.set_ylim(0, ROOM * (highest or 1))
+    limits = [] if layer.clip is None else [-layer.clip, layer.clip]
+    low, high = min([edges[0], *limits]), max([edges[-1], *limits])
+    axes.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
+    axes.vlines(limits, 0, highest, color=style.VERMILLION, linewidth=0.8, linestyle=(0, (3, 1.5)))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+
+
+def _legend(layers: Sequence[Weights]) -> list[Patch | Line2D]:
+    handles: list[Patch | Line2D]
+    if any(layer.on_chip is not None for layer in layers):
+        outline = Patch(facecolor="none", edgecolor=style.INK, linewidth=0.7, label=NOMINAL)
+        handles = [outline, Patch(color=style.BLUE, alpha=0.55, linewidth=0, label=ON_CHIP)]
+    else:
+        handles = [Patch(color=style.BLUE, linewidth=0, label=NOMINAL)]
+    if any(layer.clip is not None for layer in layers):
+        dashes = (0, (3, 1.5))
+        handles.append(
+            Line2D([], [], color=style.VERMILLION, linewidth=0.8, linestyle=dashes, label="limit of the chip")
+        )
+    return handles

@@ -1,0 +1,160 @@
+"""Membranes worth a picture: which neurons, and what each of them sees in some samples, as plain arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ttfsrun.figures.membrane import ROLES, Trace
+from ttfsrun.figures.raster import layer_names
+from ttfsrun.network import Network
+from ttfsrun.neuron import Neuron, first_spike
+from ttfsrun.neuron.membrane import voltage
+from ttfsrun.substrate.emulation import Operation
+
+POINTS = 240  # of a drawn line
+BEYOND = 0.15  # how far a picture goes on after the last spike in it, as a fraction of the time until then
+HIGHEST = 16.0  # times the threshold: no higher peak is told from another
+STEPS = 24  # of the search for a peak's height: to a millionth of the threshold
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of one network (P = 1) at S samples as it is on the substrate; N inputs, M neurons.
+
+    arriving [S, N], weight [N, M]; spikes [S, M]: as recorded; neuron: with parameters [1, S or 1, M or 1].
+    t_max: the end of the observation, in tau_syn.
+    """
+
+    arriving: Tensor
+    weight: Tensor
+    neuron: Neuron
+    spikes: Tensor
+    t_max: float
+
+    @classmethod
+    def all(cls, network: Network, times: Tensor, layers: Sequence[Tensor], operation: Operation) -> list[Layer]:
+        """times: [S, N] of the inputs; layers [1, S, M]: what calling the network with them gave."""
+        found = []
+        for number, arriving in enumerate(network.arrivals(times[None], layers, operation)):
+            weight = operation.weight(number, network.weights[number])[0]
+            neuron = operation.neuron(number, network.neuron, (len(times), weight.shape[-1]))
+            t_max = math.inf if network.t_max is None else network.t_max
+            found.append(cls(arriving[0], weight, neuron, layers[number][0], t_max))
+        return found
+
+    @cached_property
+    def crossing(self) -> NDArray[Any]:
+        """When each membrane crosses its threshold [S, M], as the solver says; inf where it does not."""
+        return self._crossings(self.neuron).numpy()
+
+    @cached_property
+    def peaks(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """How high the membranes get, as a multiple of their thresholds, and when; [S, M] each.
+
+        It is the largest factor on the threshold at which a neuron still spikes, which the solver tells without a grid.
+        """
+        low, high = torch.zeros_like(self.spikes), torch.full_like(self.spikes, HIGHEST)
+        when = torch.zeros_like(self.spikes)
+        theta = self.neuron.v_th - self.neuron.v_leak
+        for _ in range(STEPS):
+            factor = (low + high) / 2
+            times = self._crossings(replace(self.neuron, v_th=self.neuron.v_leak + factor * theta))
+            spikes = times < math.inf
+            low, high, when = factor.where(spikes, low), high.where(spikes, factor), times.where(spikes, when)
+        return low.numpy(), when.numpy()
+
+    def seen(self, sample: int, neuron: int, time: NDArray[Any]) -> dict[str, Any]:
+        """What a picture shows of one neuron in one sample; time [G]: where its line is wanted."""
+        crossing = float(self.crossing[sample, neuron])
+        time = np.union1d(time, crossing) if math.isfinite(crossing) else time
+        arrivals, weight = self.arriving[sample].double().numpy(), self.weight[:, neuron].double().numpy()
+        v_leak = self._parameter("v_leak", sample, neuron)
+        tau = self._parameter("tau_mem", sample, neuron), self._parameter("tau_syn", sample, neuron)
+        return {
+            "arrivals": arrivals,
+            "weight": weight,
+            "v_th": self._parameter("v_th", sample, neuron),
+            "v_leak": v_leak,
+            "crossing": crossing,
+            "recorded": float(self.spikes[sample, neuron]),
+            "time": time,
+            "voltage": voltage(time, arrivals, weight, tau, v_leak),
+        }
+
+    def _parameter(self, name: str, sample: int, neuron: int) -> float:
+        value = torch.as_tensor(getattr(self.neuron, name), dtype=torch.float64)
+        return float(value.reshape(value.shape[-2:]).expand(self.spikes.shape)[sample, neuron])
+
+    def _crossings(self, neuron: Neuron) -> Tensor:
+        """First spikes [S, M] of such neurons; inf for none, or one after the end of the observation."""
+        times = first_spike(self.arriving[None], self.weight[None], neuron)[0]
+        return times.masked_fill(times > self.t_max, math.inf)
+
+
+def traces(
+    network: Network, times: Tensor, labels: np.ndarray, layers: Sequence[Tensor], operation: Operation
+) -> list[Trace]:
+    """Of each sample the membranes of up to four neurons, one for each of `ROLES`.
+
+    The label neuron that decides, or where none spikes the one that was nearest to it; of the hidden neurons (without
+    any, of the label neurons) the one that spikes first, of those that cross their threshold the one with the lowest
+    peak, and of those that do not the one with the highest, both relative to the threshold.
+    network: P = 1; times: [S, N] of the inputs; layers: [1, S, M], what the network made of them in that operation.
+    """
+    at_work = Layer.all(network, times, layers, operation)
+    names = layer_names(len(at_work) + 1)[1:]
+    found: list[Trace] = []
+    for sample, label in enumerate(labels):
+        chosen = _choose(at_work, sample)
+        time = _times(at_work, sample, list(chosen.values()))
+        found += [
+            Trace(sample, int(label), role, names[layer], neuron, **at_work[layer].seen(sample, neuron, time))
+            for role, (layer, neuron) in chosen.items()
+        ]
+    return found
+
+
+def _choose(layers: Sequence[Layer], sample: int) -> dict[str, tuple[int, int]]:
+    """By role, the number of a layer and of a neuron in it; see `traces`."""
+    last = len(layers) - 1
+    output = layers[last].spikes[sample].numpy()
+    nearest = output.argmin() if np.isfinite(output).any() else layers[last].peaks[0][sample].argmax()
+    chosen = {ROLES[0]: (last, int(nearest))}
+    hidden = range(last) if last else [last]
+    where = [(layer, neuron) for layer in hidden for neuron in range(layers[layer].spikes.shape[1])]
+    spikes, crossings, heights = (
+        np.concatenate([np.asarray(of_layer[sample]) for of_layer in each])
+        for each in zip(*((layers[k].spikes, layers[k].crossing, layers[k].peaks[0]) for k in hidden), strict=True)
+    )
+    crosses = np.isfinite(crossings)
+    missing = ~crosses & (heights > 0)
+    for role, candidates, order in (
+        (ROLES[1], np.isfinite(spikes), spikes),
+        (ROLES[2], crosses, heights),
+        (ROLES[3], missing, -heights),
+    ):
+        if candidates.any():
+            chosen[role] = where[int(np.where(candidates, order, np.inf).argmin())]
+    return chosen
+
+
+def _times(layers: Sequence[Layer], sample: int, chosen: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Where lines are drawn [G]: from 0, or the first input if that is earlier, until after the last event of note."""
+    arriving = [layers[k].arriving[sample].numpy() for k, _ in chosen]
+    start = min(0.0, *(float(times.min(initial=0.0)) for times in arriving))
+    crossings = [float(layers[k].crossing[sample, n]) for k, n in chosen]
+    silent = [(k, n) for (k, n), time in zip(chosen, crossings, strict=True) if time == math.inf]
+    last = [time for time in crossings if time < math.inf]
+    last += [float(layers[k].peaks[1][sample, n]) for k, n in silent]
+    latest = max([start, *last])
+    end = latest + BEYOND * (latest - start) if latest > start else start + 1
+    return np.linspace(start, min(end, layers[0].t_max), POINTS)
