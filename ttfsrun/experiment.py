@@ -105,7 +105,7 @@ def evaluate(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def stored_weights(run: RunFolder, config: Config) -> list[Tensor]:
-    """The weights of one network [1, N, M], of each layer, which its configuration keeps; a UserError if they do not fit."""
+    """The weights [1, N, M] of each layer that a run keeps; a UserError where they do not fit its network."""
     weights = [weight[None] for weight in checkpoint.load_network(run.network, config.training.keep)]
     if [weight.shape for weight in weights] != [weight.shape for weight in build([config]).weights]:
         raise UserError(f"{run.network}: the stored weights do not fit the network of {run.config}")

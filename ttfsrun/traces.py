@@ -107,7 +107,7 @@ def traces(
 
     The label neuron that decides, or where none spikes the one that was nearest to it; of the hidden neurons (without
     any, of the label neurons) the one that spikes first, of those that cross their threshold the one with the lowest
-    peak, and of those that do not the one with the highest, both relative to the threshold.
+    peak, and of those that do not the one with the highest, both relative to the threshold. None is shown twice.
     network: P = 1; times: [S, N] of the inputs; layers: [1, S, M], what the network made of them in that operation.
     """
     at_work = Layer.all(network, times, layers, operation)
@@ -143,7 +143,9 @@ def _choose(layers: Sequence[Layer], sample: int) -> dict[str, tuple[int, int]]:
         (ROLES[3], missing, -heights),
     ):
         if candidates.any():
-            chosen[role] = where[int(np.where(candidates, order, np.inf).argmin())]
+            found = where[int(np.where(candidates, order, np.inf).argmin())]
+            if found not in chosen.values():
+                chosen[role] = found
     return chosen
 
 

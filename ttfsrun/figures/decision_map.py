@@ -20,6 +20,8 @@ from ttfsrun.figures.decision import NO_SPIKE, first_output
 NAMES = ("yin", "yang", "dot")
 COLOURS = (style.BLUE, style.ORANGE, style.GREEN)
 HEIGHT = 2.05  # inches, for four circles beside each other on the width of a page
+MARKER = 9  # area of the marker of a wrong test point, in square points
+MANY_WRONG = 100  # of more of them the markers are smaller, or they would cover the picture
 EARLY, LATE = 1, 99  # percentiles of the spike times between which the colours spread
 
 
@@ -181,7 +183,9 @@ def _mark_wrong(axes: Axes, tested: pd.DataFrame) -> None:
     """A point in the colour of its true class for each wrong decision."""
     wrong = tested[tested["label"] != tested["decided"]]
     colours = [COLOURS[int(label)] for label in wrong["label"]]
-    axes.scatter(wrong["x"], wrong["y"], s=9, c=colours, edgecolors=style.INK, linewidths=0.5, zorder=4)
+    shrunk = min(1.0, (MANY_WRONG / max(len(wrong), 1)) ** 0.5)
+    size, edge = MARKER * shrunk, 0.5 * shrunk**0.5
+    axes.scatter(wrong["x"], wrong["y"], s=size, c=colours, edgecolors=style.INK, linewidths=edge, zorder=4)
     _caption(axes, f"circles: {len(wrong):,} of {len(tested):,} test points wrong", line=1)
 
 

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ttfsrun.figures import style
-from ttfsrun.figures.decision import class_names
+from ttfsrun.figures.decision import NO_SPIKE
 
-ROLES = ("decides", "spikes first", "just crosses", "just misses")  # rows, from the top
+ROLES = ("label neuron", "spikes first", "just crosses", "just misses")  # rows, from the top
 HEIGHT = 0.92  # of a row, in inches
 STRIP = 0.27  # of a panel's height, at its bottom: the inputs
 STEM = 0.11  # of a panel's height: the largest weight
@@ -56,23 +56,23 @@ class Trace:
         return float(min(seen)), float(max(seen))
 
 
-def membrane(traces: Sequence[Trace], names: list[str] | None = None, n_classes: int | None = None) -> Figure:
+def membrane(traces: Sequence[Trace], names: list[str] | None = None) -> Figure:
     """A column for each sample, a row for each role that some neuron has.
 
     The line is pale after the crossing, where it is that of a neuron that is not reset. Stems below are the inputs, as
     long as their weights; those that come after the crossing have no part in it and are pale, too.
-    names: of the classes, by default their numbers; n_classes: how many there are, for the check of the names.
+    Above each column are the true class and the decision. names: of the classes, by default their numbers.
     """
     if not traces:
         raise ValueError("no neuron is chosen, so there is no membrane to show")
-    if names is not None:
-        class_names(names, n_classes or len(names))
     samples = list(dict.fromkeys(trace.sample for trace in traces))
     roles = [role for role in ROLES if any(trace.role == role for trace in traces)]
     with style.look():
         width = style.COLUMN if len(samples) == 1 else style.PAGE
         figure = style.new_figure(width, HEIGHT * len(roles) + 0.75)
         grid = figure.subplots(len(roles), len(samples), sharex="col", sharey="row", squeeze=False)
+        for column, sample in zip(grid.T, samples, strict=True):
+            _head(column, [trace for trace in traces if trace.sample == sample], names)
         for row, role in zip(grid, roles, strict=True):
             shown = {trace.sample: trace for trace in traces if trace.role == role}
             _frame(row, list(shown.values()))
@@ -80,14 +80,8 @@ def membrane(traces: Sequence[Trace], names: list[str] | None = None, n_classes:
                 if sample in shown:
                     _panel(axes, shown[sample], names)
                 else:
-                    axes.text(0.5, 0.6, "no neuron", transform=axes.transAxes, ha="center", color=style.GREY)
+                    axes.text(0.5, 0.6, "no other neuron", transform=axes.transAxes, ha="center", color=style.GREY)
             row[0].set_ylabel(role)
-        for column, sample in zip(grid.T, samples, strict=True):
-            own = [trace for trace in traces if trace.sample == sample]
-            column[0].set_xlim(own[0].time[0], max(trace.time[-1] for trace in own))
-            column[0].set_title(f"true class {_name(own[0].label, names)}")
-            column[-1].set_xlabel(f"time ({style.TAU_SYN})")
-            column[-1].xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         figure.supylabel("membrane potential V", fontsize=7)
         figure.align_ylabels(grid[:, 0])
         figure.legend(handles=_legend(traces), loc="outside upper center", ncols=8 if len(samples) > 1 else 3)
@@ -125,6 +119,18 @@ def _name(number: int, names: list[str] | None) -> str:
     return str(number) if names is None else names[number]
 
 
+def _head(column: Sequence[Axes], traces: Sequence[Trace], names: list[str] | None) -> None:
+    """The time axis of a sample, its true class and what was decided."""
+    column[0].set_xlim(traces[0].time[0], max(trace.time[-1] for trace in traces))
+    column[-1].set_xlabel(f"time ({style.TAU_SYN})")
+    column[-1].xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    true = traces[0].label
+    decided = [trace.neuron for trace in traces if trace.role == ROLES[0] and np.isfinite(trace.recorded)]
+    decision = _name(decided[0], names) if decided else NO_SPIKE
+    colour = style.RIGHT if decided == [true] else style.WRONG
+    column[0].set_title(f"{_name(true, names)} \N{RIGHTWARDS ARROW} {decision}", color=colour)
+
+
 def _frame(row: Sequence[Axes], traces: Sequence[Trace]) -> None:
     """Common limits of a row: its membranes stand above the strip of the inputs."""
     lows, highs = zip(*(trace.range for trace in traces), strict=True)
@@ -142,23 +148,35 @@ def _panel(axes: Axes, trace: Trace, names: list[str] | None) -> None:
     axes.axhline(trace.v_leak, color=style.GREY, linewidth=0.6, linestyle=":", zorder=1)
     axes.axhline(trace.v_th, color=style.INK, linewidth=0.6, linestyle=(0, (4, 2)), zorder=1)
     before, after = trace.time <= trace.crossing, trace.time >= trace.crossing
+    after &= np.cumsum(after & (trace.voltage > axes.get_ylim()[1])) <= 1  # once it has left, it does not come back
     axes.plot(trace.time[after], trace.voltage[after], color=LATER, linewidth=0.7)
     axes.plot(trace.time[before], trace.voltage[before], color=style.INK)
     _inputs(axes, trace)
     if np.isfinite(trace.crossing):
         axes.axvline(trace.crossing, color=style.GREEN, linewidth=0.5, zorder=1)
-        axes.plot(trace.crossing, trace.at_crossing, "o", markersize=4, color=style.GREEN, markerfacecolor="white")
+        axes.plot(
+            trace.crossing,
+            trace.at_crossing,
+            "o",
+            markersize=4,
+            color=style.GREEN,
+            markerfacecolor="white",
+            clip_on=False,
+        )
     if _recorded_apart(trace):
         axes.plot(trace.recorded, trace.v_th, "|", markersize=7, color=style.ORANGE, markeredgewidth=1.1)
-    axes.text(0.015, 1, _title(trace, names), transform=axes.transAxes, va="top", fontsize=style.SMALL)
+    begin, end = axes.get_xlim()
+    on_the_right = trace.crossing < (begin + end) / 2  # where the line has left the picture, or has not come yet
+    place, side = (0.985, "right") if on_the_right else (0.015, "left")
+    axes.text(place, 1, _title(trace, names), transform=axes.transAxes, va="top", ha=side, fontsize=style.SMALL)
 
 
 def _title(trace: Trace, names: list[str] | None) -> str:
     """The neuron, and when it spikes."""
-    own = _name(trace.neuron, names) if trace.layer == "label" else str(trace.neuron)
+    own = _name(trace.neuron, names) if trace.role == ROLES[0] else f"{trace.layer} #{trace.neuron}"
     if np.isfinite(trace.recorded):
-        return f"{trace.layer} {own} at {trace.recorded:.2f}"
-    return f"{trace.layer} {own}, {'spike lost' if np.isfinite(trace.crossing) else 'silent'}"
+        return f"{own} at {trace.recorded:.2f}"
+    return f"{own}, {'spike lost' if np.isfinite(trace.crossing) else 'silent'}"
 
 
 def _recorded_apart(trace: Trace) -> bool:
@@ -170,7 +188,7 @@ def _inputs(axes: Axes, trace: Trace) -> None:
     begin, end = trace.time[0], trace.time[-1]
     shown = (trace.arrivals >= begin) & (trace.arrivals <= end)
     times, weight = trace.arrivals[shown], trace.weight[shown]
-    largest = np.abs(trace.weight).max(initial=0.0) or 1.0
+    largest = np.abs(weight).max(initial=0.0) or 1.0
     tip = STRIP / 2 + STEM * weight / largest
     width = float(np.clip(60 / max(len(times), 1), 0.35, 1.2))
     below = axes.get_xaxis_transform()

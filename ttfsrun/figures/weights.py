@@ -17,7 +17,8 @@ from ttfsrun.figures import style
 
 HEIGHT = 1.3  # of a row of panels, in inches
 BESIDE = 2  # panels in a row
-FEWEST_BINS, MOST_BINS = 7, 45
+FEWEST_BINS, MOST_BINS = 12, 45
+MANY_LEVELS = 100  # in a bar: one more or less is not seen
 ROOM = 1.22  # height of a panel over its highest bar: the text above has room
 NOMINAL, ON_CHIP = "nominal", "on the chip"
 COLUMNS = ["layer", "weights", "left", "right", "count"]
@@ -42,8 +43,8 @@ class Weights:
 def weights(layers: Sequence[Weights]) -> Figure:
     """A histogram for each layer: the nominal weights as an outline over those on the chip.
 
-    Dashed lines are the largest weights of either sign that the chip can hold. A bar is as wide as an odd number of the
-    chip's levels, so that each holds equally many.
+    Dashed lines are the largest weights of either sign that the chip can hold. Where it has levels, a bar has an odd
+    number of them around its middle, so that each bar holds equally many.
     """
     if not layers:
         raise ValueError("a network without layers has no weights to show")
@@ -59,7 +60,7 @@ def weights(layers: Sequence[Weights]) -> Figure:
             axes.set_visible(False)
         for row in grid:
             row[0].set_ylabel("share (%)")
-        for axes in grid[-1]:
+        for axes in grid.flat[max(0, len(layers) - grid.shape[1]) : len(layers)]:  # the lowest of each column
             axes.set_xlabel("weight")
         handles = _legend(layers)
         if len(handles) > 1:
@@ -85,15 +86,24 @@ def _edges(layer: Weights) -> np.ndarray:
     if not len(values):
         return np.array([-0.5, 0.5])
     low, high = float(values.min()), float(values.max())
-    if layer.step is not None:
-        levels = max(1, int(np.ceil((high - low) / layer.step / MOST_BINS)))
-        width = layer.step * (levels + (levels + 1) % 2)  # of an odd number of levels: level 0 in the middle of a bar
-        first, last = np.floor(low / width + 0.5), np.floor(high / width + 0.5)
-        return np.asarray((np.arange(first, last + 2) - 0.5) * width)
     if low == high:
         return np.array([low - 0.5, low + 0.5])
     bins = int(np.clip(np.sqrt(layer.nominal.size), FEWEST_BINS, MOST_BINS))
-    return np.linspace(low, high, bins + 1)
+    if layer.step is None and layer.clip is None:
+        return np.linspace(low, high, bins + 1)
+    width = _width((high - low) / bins, layer.step, layer.clip)
+    first, last = np.floor(low / width + 0.5), np.floor(high / width + 0.5)
+    return np.asarray((np.arange(first, last + 2) - 0.5) * width)
+
+
+def _width(wanted: float, step: float | None, clip: float | None) -> float:
+    """Of bars with 0 in the middle of one, and if it is not far from what is wanted, the chip's limits as well."""
+    if step is None or wanted > MANY_LEVELS * step:
+        return wanted if clip is None or clip < wanted else clip / round(clip / wanted)
+    levels = 2 * int(wanted / step / 2) + 1
+    highest = 0 if clip is None else round(clip / step)
+    near = [number for number in range(1, 2 * levels, 2) if highest % number == 0 and 2 * number >= levels]
+    return step * min(near, key=lambda number: abs(number - levels), default=levels)
 
 
 def _panel(axes: Axes, layer: Weights) -> None:
