@@ -146,5 +146,5 @@ def test_the_figures_of_many_networks_are_drawn_by_several_processes_to_the_same
         done = subprocess.run([sys.executable, "-m", "ttfsrun", *words], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         pictures.append({path.relative_to(out): path.read_bytes() for path in out.rglob("figures/*")})
-    assert len(pictures[0]) == 5 * 7
+    assert len(pictures[0]) == 5 * 11
     assert pictures[0] == pictures[1]
