@@ -168,11 +168,20 @@ def test_chips_that_only_their_own_network_met_share_a_column() -> None:
     assert [text.get_text() for text in axes.get_xticklabels()] == ["own", "1001", "1002"]
 
 
-def test_a_trade_off_has_a_panel_for_each_cost_that_differs() -> None:
+def test_a_trade_off_has_a_panel_for_each_cost_that_is_not_in_proportion_to_another() -> None:
     panels = drawn(strengths())["trade_off"].figure.axes
     told = [axes.get_xlabel() for axes in panels]
     assert told == [r"mean decision time ($\tau_\mathrm{syn}$)", "energy (µJ), events"]
     assert "trade_off" not in drawn(strengths(), y="test_decision_time_mean")
+
+
+def test_a_trade_off_tells_the_settings_that_each_is_crossed_with_apart() -> None:
+    alone = [{MISMATCH: 0.0, JITTER: 0.0}, {MISMATCH: 0.1, JITTER: 0.0}, {MISMATCH: 0.0, JITTER: 0.1}]
+    crossed = tables.combinations({"protocol": ["clean", "loop"], "network.input_repeats": [1, 5], "seed.init": SEEDS})
+    one, two = ([{**point, **own} for point in alone for own in points] for points in ([{"seed.init": 0}], crossed))
+    told = {len(points): set(drawn(tables.table(points))["trade_off"].numbers) for points in (one, two)}
+    assert "away from the base" in told[len(one)]
+    assert {"protocol", "network.input_repeats"} <= told[len(two)]
 
 
 def test_the_conditions_of_a_grid_have_a_figure_of_their_own() -> None:

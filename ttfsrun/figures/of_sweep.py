@@ -218,7 +218,7 @@ def _trade_off(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Drawing 
     if sheet.each:
         away = [sheet.each.away(row) for row in own.to_dict("records")]
         own = own.assign(**{AWAY: [labels.title(left[0]) if left else "nothing" for left in away]})
-        told = [AWAY, *sheet.each.crossed]
+        told = [AWAY, *told] if len(told) < 2 else told  # colours and markers tell of two at most
     return trade_off("trade_off", sheet.table, own, sheet.metric, _palette(own, told))
 
 

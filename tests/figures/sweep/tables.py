@@ -44,6 +44,7 @@ def table(
                 "test_decision_us_mean": 6 * (1.5 - error / 100),
                 "test_energy_window_uj": 8.4,
                 "test_energy_events_uj": 0.02 + error / 1000,
+                "test_energy_more_events_uj": 0.04 + error / 500,
             }
             about = {"condition": "own", "perturbed": True, "chip": settings.get("seed.chip", 0)} | told
             rows.append({"point": f"{number:012x}", "status": "done", **settings, **about, **measured})

@@ -21,16 +21,20 @@ FACTOR = 3  # between the largest and smallest error of a logarithmic axis
 
 
 def costs(table: pd.DataFrame) -> list[str]:
-    """The columns that say what a decision costs, where networks differ in it; a time is taken in one unit."""
+    """The columns that say what a decision costs, where networks differ in it; of proportional ones the first."""
     found: list[str] = []
     for name in table:
         if not COST.fullmatch(str(name)):
             continue
         values = _finite(table[name])
         if values.notna().sum() > 1 and values.max() - values.min() > SAME * abs(values.max()):
-            same_time = name == "test_decision_us_mean" and "test_decision_time_mean" in found
-            found += [] if same_time else [str(name)]
+            found += [] if any(_proportional(values, _finite(table[other])) for other in found) else [str(name)]
     return found
+
+
+def _proportional(values: pd.Series[float], others: pd.Series[float]) -> bool:
+    ratio = values / others
+    return bool(ratio.max() - ratio.min() <= SAME * abs(ratio.max()))
 
 
 def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, keys: Palette) -> Drawing | None:
