@@ -1,6 +1,19 @@
 """Mistakes that the user can mend. The command line prints their text and leaves with their exit code."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 COMPLETE, WITH_FAILURES, INCOMPLETE = 0, 3, 4  # exit codes that tell how a sweep stands
+
+
+def exit_code(counts: Mapping[Any, int]) -> int:
+    """How a sweep stands, by its points in each state: all but `done` and `failed` are still to come."""
+    failed = counts.get("failed", 0)
+    if counts.get("done", 0) + failed < sum(counts.values()):
+        return INCOMPLETE
+    return WITH_FAILURES if failed else COMPLETE
 
 
 class UserError(Exception):

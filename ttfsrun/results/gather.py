@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES, UserError
+from ttfsrun.errors import UserError, exit_code
 from ttfsrun.files import appears_whole, write_whole
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table, read
@@ -32,7 +32,7 @@ def gather(folder: SweepFolder, request: Request) -> tuple[list[str], int]:
     table = read(folder, every_setting=request.every_setting, bare=request.bare)
     path = request.out or folder.table
     try:
-        return _written(folder, table, path, request), _exit_code(table)
+        return _written(folder, table, path, request), exit_code(table.counts())
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); name another file with --out") from None
 
@@ -63,11 +63,6 @@ def _parquet(table: Table, path: Path) -> str:
     with appears_whole(path) as stream:
         frame.to_parquet(stream, engine="pyarrow", index=False)
     return f"{path}: {_count(len(frame), 'row')}"
-
-
-def _exit_code(table: Table) -> int:
-    counts = table.counts()
-    return INCOMPLETE if counts["missing"] else WITH_FAILURES if counts["failed"] else COMPLETE
 
 
 def _count(number: int, what: str) -> str:

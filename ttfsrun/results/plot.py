@@ -13,7 +13,7 @@ import msgspec
 
 from ttfsrun import schema
 from ttfsrun.config import Config
-from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES, UserError
+from ttfsrun.errors import UserError, exit_code
 from ttfsrun.results.curves import StoredCurves, csv_rows
 from ttfsrun.results.record import Attempt
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
@@ -108,7 +108,7 @@ def plot(path: Path, wishes: Wishes, out: Path | None) -> tuple[list[str], int]:
 
     source = source_of(path)
     counts = Counter(source.table.drop_duplicates("point")["status"])
-    code = INCOMPLETE if counts["missing"] else WITH_FAILURES if counts["failed"] else COMPLETE
+    code = exit_code(counts)
     found = drawings(source.table, source.varying, wishes, source.beside())
     if not found:
         return _why_none(source, counts, wishes), code

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from ttfsrun import __version__
-from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES, UserError
+from ttfsrun.errors import UserError
 from ttfsrun.files import write_whole
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.sweep.report import about, page
@@ -36,14 +36,10 @@ def report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]:
     counts = now.states.counts()
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     figures = f"{len(drawn)} figures" if drawn else note
-    return [f"{path}: {len(content) / 1e6:.1f} MB, {figures}", f"{len(now.states.points)} points: {told}"], _code(now)
-
-
-def _code(now: Standing) -> int:
-    counts = now.states.counts()
-    if counts["done"] + counts["failed"] < len(now.states.points):
-        return INCOMPLETE
-    return WITH_FAILURES if counts["failed"] else COMPLETE
+    return [
+        f"{path}: {len(content) / 1e6:.1f} MB, {figures}",
+        f"{len(now.states.points)} points: {told}",
+    ], now.states.exit_code
 
 
 def rendered(folder: SweepFolder, now: Standing, drawn: list[Picture], note: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES
+from ttfsrun.errors import exit_code
 from ttfsrun.results.record import Attempt, Reason
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
 from ttfsrun.sweep.watch.claims import Fate, Fates, Kind, Submission, fates, submissions
@@ -113,10 +113,7 @@ class States:
 
     @property
     def exit_code(self) -> int:
-        counts = self.counts()
-        if counts["done"] + counts["failed"] < len(self.points):
-            return INCOMPLETE
-        return WITH_FAILURES if counts["failed"] else COMPLETE
+        return exit_code(self.counts())
 
 
 def states(folder: SweepFolder, scheduler: Scheduler | None = None) -> States:
