@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ttfsrun.compose import expand
+from ttfsrun.compose import Composer, conf_dir, expand
 from ttfsrun.identity import point_id
+from ttfsrun.sweep.grid.request import requested
 
 TOP = Path(__file__).parents[1]
 README = (TOP / "README.md").read_text()
@@ -28,6 +29,11 @@ def blocks(text: str, language: str) -> list[str]:
 def commands(text: str, program: str) -> list[list[str]]:
     lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith(f"{program} ")]
+
+
+def commands_of_results(verb: str) -> list[list[str]]:
+    """Those that made the published results."""
+    return [words for words in commands((REFERENCE / "README.md").read_text(), "ttfsrun") if words[0] == verb]
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
@@ -122,7 +128,7 @@ def test_the_readme_shows_all_three_experiments() -> None:
 
 
 def test_the_readme_has_the_command_of_every_reference_result() -> None:
-    for words in commands((REFERENCE / "README.md").read_text(), "ttfsrun"):
+    for words in commands_of_results("train"):
         verb, experiment, seeds, *_ = words
         if "brainscales2" not in words[-1]:
             assert f"`ttfsrun {verb} {experiment} '{seeds}'`" in README
@@ -145,7 +151,7 @@ def test_every_accuracy_on_a_chip_is_that_of_the_committed_table(row: list[str])
     assert table[table["condition"] == "own, other chips"]["chip"].nunique() == 5
 
 
-@pytest.mark.parametrize("words", commands((REFERENCE / "README.md").read_text(), "ttfsrun"), ids=" ".join)
+@pytest.mark.parametrize("words", commands_of_results("train"), ids=" ".join)
 def test_every_reference_result_is_of_the_command_beside_it(words: list[str]) -> None:
     verb, *overrides, flag, folder = words
     assert (verb, flag) == ("train", "--out")
@@ -156,6 +162,18 @@ def test_every_reference_result_is_of_the_command_beside_it(words: list[str]) ->
         metrics = pd.read_json(TOP / folder / point.label / "metrics.json", typ="series")
         assert metrics["id"] == point_id(point.config)
         assert metrics["made_by"]["git_dirty"] is False
+
+
+@pytest.mark.parametrize("words", commands_of_results("sweep"), ids=" ".join)
+def test_every_table_of_the_study_is_of_the_sweep_beside_it(words: list[str]) -> None:
+    _, sweep, _, name = words
+    table = pd.read_csv(REFERENCE / name / "table.csv", dtype={"point": str})
+    composer = Composer(conf_dir())
+    configs = composer.compose_all(requested([sweep], composer).points)
+    assert list(table["point"].unique()) == list(dict.fromkeys(point_id(config) for config in configs))
+    assert set(table["status"]) == {"done"}
+    assert not table["git_dirty"].any()
+    assert table["git_sha"].nunique() == 1
 
 
 def test_the_speed_of_sweeps_is_the_one_that_was_measured() -> None:
