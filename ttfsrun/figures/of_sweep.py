@@ -14,7 +14,6 @@ from ttfsrun.figures.sweep import labels, one_at_a_time, palette, roles, rows, t
 from ttfsrun.figures.sweep.confusions import confusions
 from ttfsrun.figures.sweep.drawing import Beside, Drawing, Wishes
 from ttfsrun.figures.sweep.heat_map import LARGEST, heat_map
-from ttfsrun.figures.sweep.labels import CONDITION
 from ttfsrun.figures.sweep.learning import learning
 from ttfsrun.figures.sweep.one_at_a_time import OneAtATime
 from ttfsrun.figures.sweep.palette import Palette
@@ -23,6 +22,7 @@ from ttfsrun.figures.sweep.roles import Roles
 from ttfsrun.figures.sweep.rows import MEASURED
 from ttfsrun.figures.sweep.strength import MANY, Lines, Panel, strength
 from ttfsrun.figures.sweep.trade_off import trade_off
+from ttfsrun.results.table import CONDITION, settings_of
 
 __all__ = ["Beside", "Drawing", "Wishes", "drawings"]
 
@@ -142,7 +142,8 @@ def _against(sheet: Sheet, name: str, here: pd.DataFrame, chosen: Roles) -> Draw
         ]
     drawing = strength(name, panels, sheet.metric, keys, _lines(sheet, chosen))
     pooled = [labels.title(key) for key in chosen.pooled if key != CONDITION]
-    pairs = [labels.title(other) for other in roles.together(sheet.table, _settings(sheet.table), chosen.x)]
+    settings = settings_of([str(name) for name in sheet.table])
+    pairs = [labels.title(other) for other in roles.together(sheet.table, settings, chosen.x)]
     caption = drawing.caption + (f" Taken together: all values of {', '.join(pooled)}." if pooled else "")
     caption += f" {', '.join(pairs)} moves with it." if pairs and chosen.x in sheet.keys else ""
     return dataclasses.replace(drawing, caption=caption)
@@ -152,11 +153,6 @@ def _palette(here: pd.DataFrame, columns: Sequence[str | None]) -> Palette:
     """Colours for the first of these columns, markers for the second, if there are any."""
     hue, style_key = (*columns, None, None)[:2]
     return Palette(*(palette.of(column, list(here[column]) if column else []) for column in (hue, style_key)))
-
-
-def _settings(table: pd.DataFrame) -> list[str]:
-    names = [str(name) for name in table]
-    return names[names.index("status") + 1 : names.index(CONDITION)]
 
 
 def _lines(sheet: Sheet, chosen: Roles | None) -> Lines:

@@ -97,9 +97,7 @@ class RunFolder:
     def read_curves(self) -> pd.DataFrame:
         """What `write_curves` wrote; a UserError where that is not there, or no learning curves."""
         try:
-            curves = pd.read_csv(
-                self.curves, dtype={"value": str}
-            )  # to the last digit: not every pandas reads numbers so
+            curves = pd.read_csv(self.curves, dtype={"value": str})  # not every pandas reads numbers to the last digit
             return curves[list(CURVES)].astype(CURVES)
         except FileNotFoundError:
             raise _unfinished(self.curves) from None

@@ -17,7 +17,7 @@ from ttfsrun.errors import UserError, exit_code
 from ttfsrun.results.curves import StoredCurves, csv_rows
 from ttfsrun.results.record import Attempt
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
-from ttfsrun.results.table import CONDITION, csv_bytes, read
+from ttfsrun.results.table import CONDITION, csv_bytes, read, settings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,9 +41,8 @@ class Source:
 
     @property
     def varying(self) -> list[str]:
-        """The settings that vary: columns between `status` and `condition` with several values."""
-        names = [str(name) for name in self.table]
-        settings = names[names.index("status") + 1 : names.index(CONDITION)]
+        """The settings that vary: those with several values."""
+        settings = settings_of([str(name) for name in self.table])
         return [name for name in settings if self.table[name].nunique(dropna=False) > 1]
 
     def beside(self) -> Beside:

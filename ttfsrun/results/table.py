@@ -103,6 +103,11 @@ class Table:
         return column
 
 
+def settings_of(columns: Sequence[str]) -> list[str]:
+    """Of the columns of a table those of settings: they stand between `status` and `condition`."""
+    return list(columns[columns.index(FIRST[-1]) + 1 : columns.index(CONDITION)])
+
+
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """A table in CSV."""
     stream = io.StringIO(newline="")

@@ -9,6 +9,7 @@ from ttfsrun.figures import conditions
 from ttfsrun.figures.sweep import labels
 from ttfsrun.figures.sweep.drawing import Beside, Drawing
 from ttfsrun.figures.sweep.rows import Value, groups, levels
+from ttfsrun.results.table import CONDITION
 
 MOST = 3  # matrices side by side
 
@@ -18,13 +19,13 @@ def confusions(name: str, rows: pd.DataFrame, column: str, beside: Beside) -> Dr
     assert beside.confusion is not None
     counts: dict[str, np.ndarray] = {}
     n: list[int] = []
-    shown = _some(levels(list(rows[column])), spread=column != labels.CONDITION)
+    shown = _some(levels(list(rows[column])), spread=column != CONDITION)
     for (value,), own in groups(rows, [column]):
         matrices = [beside.confusion[int(place)] for place in own.index]
         known = [matrix for matrix in matrices if matrix is not None]
         if value in shown and known and len({matrix.shape for matrix in known}) == 1:
             text = labels.text(value)
-            counts[text if column == labels.CONDITION else f"{labels.title(column)} {text}"] = np.sum(known, axis=0)
+            counts[text if column == CONDITION else f"{labels.title(column)} {text}"] = np.sum(known, axis=0)
             n.append(len(known))
     if not counts or len({matrix.shape for matrix in counts.values()}) > 1:
         return None

@@ -12,8 +12,8 @@ from msgspec import Meta
 from ttfsrun import schema
 from ttfsrun.config import Config
 from ttfsrun.figures import style
+from ttfsrun.results.table import CONDITION
 
-CONDITION = "condition"
 TITLES = {  # by dotted key; all others are called by their key
     "network.bias_time": "bias time",
     "network.hidden": "hidden neurons",

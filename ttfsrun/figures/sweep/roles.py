@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from ttfsrun.figures.sweep.drawing import Wishes
-from ttfsrun.figures.sweep.labels import CONDITION
 from ttfsrun.figures.sweep.rows import levels, numeric, plain
+from ttfsrun.results.table import CONDITION
 
 MOST_HUES, MOST_STYLES, MOST_PANELS = 10, 3, 8
 BIJECTIONS = 8  # columns with up to so many values that go with each other move together; more are drawn at random

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ttfsrun.figures.sweep import labels
+from ttfsrun.results.table import CONDITION
 
 Value = Any  # of a setting: a number, text, true, false or None
 STATISTICS = ["median", "q25", "q75", "n"]
@@ -58,7 +59,7 @@ def of(table: pd.DataFrame, settings: Sequence[str], metric: str) -> pd.DataFram
 
     settings: columns to keep. The index is that of the table.
     """
-    kept = [*settings, *(str(name) for name in table if str(name).startswith(f"{labels.CONDITION}."))]
+    kept = [*settings, *(str(name) for name in table if str(name).startswith(f"{CONDITION}."))]
     columns = {name: plain(table[name]) for name in dict.fromkeys([*kept, "point", "condition", "chip", "perturbed"])}
     rows = pd.DataFrame(columns, index=table.index, dtype=object)
     rows[MEASURED] = measured(table, metric)

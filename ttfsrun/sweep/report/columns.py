@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ttfsrun.results.measured import EXECUTION
-from ttfsrun.results.table import CONDITION, FIRST, Table
+from ttfsrun.results.table import CONDITION, FIRST, Table, settings_of
 from ttfsrun.sweep.watch.status import State
 
 MAIN = ("test_accuracy", "valid_accuracy", "test_loss", "test_decision_time_median")
@@ -30,8 +30,7 @@ def columns(table: Table, states: Mapping[str, State]) -> tuple[list[Column], di
     """
     cells = dict(zip(table.columns, _transposed(table), strict=True))
     cells |= _of_states(cells, states)
-    first = [name for name in table.columns if name in FIRST]
-    settings = table.columns[len(first) : table.columns.index(CONDITION)]
+    settings = settings_of(table.columns)
     same = {key: cells[key][0] for key in settings if key not in table.varying and _is_same(cells[key]) and table.rows}
     found = []
     for name in table.columns:

@@ -14,7 +14,7 @@ from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
 from ttfsrun.results.table import Table
 from ttfsrun.sweep.watch.claims import Fates
 from ttfsrun.sweep.watch.scheduler import Scheduler
-from ttfsrun.sweep.watch.status import State, States, Summary, states
+from ttfsrun.sweep.watch.status import States, Summary, state_of, states
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,8 @@ def standing(folder: SweepFolder, scheduler: Scheduler | None = None) -> Standin
 def from_results(folder: SweepFolder, *notes: str) -> States:
     """The states as far as results tell them: done, failed, or missing."""
     records = latest(folder.records_as(Summary))
-    told = {point: _state(records.get(point)) for point in folder.points_as(PointId)}
+    told = {point: state_of(records.get(point)) for point in folder.points_as(PointId)}
     return States(folder, told, records, [], Fates({}, notes))
-
-
-def _state(record: Summary | None) -> State:
-    if record is None:
-        return State("missing")
-    return State(record.status, record.reason, record.message, record.execution.job)
 
 
 class _Ear(logging.Handler):

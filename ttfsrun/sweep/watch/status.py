@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 
@@ -129,7 +130,7 @@ def states(folder: SweepFolder, scheduler: Scheduler | None = None) -> States:
         attempts = list(folder.records_as(Summary))  # a task may have left its results after we looked
         claims = _claims(points, known, attempts)
     records = latest(attempts)
-    told = {point: _state(records.get(point), claims.get(point, ()), found.units) for point in points}
+    told = {point: state_of(records.get(point), claims.get(point, ()), found.units) for point in points}
     return States(folder, told, records, known, found)
 
 
@@ -152,7 +153,9 @@ def _claims(points: Sequence[str], known: Sequence[Submission], attempts: Iterab
     return found
 
 
-def _state(record: Summary | None, claims: Sequence[Claim], units: Mapping[str, Sequence[Fate]]) -> State:
+def state_of(
+    record: Summary | None, claims: Sequence[Claim] = (), units: Mapping[str, Sequence[Fate]] = MappingProxyType({})
+) -> State:
     """A result, else what lives, else what may live, else the last failure, else nothing."""
     if record is not None and record.status == "done":
         return State("done", job=record.execution.job)
