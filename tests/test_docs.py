@@ -17,9 +17,7 @@ import yaml
 from ttfsrun.cluster import Slurm
 from ttfsrun.compose import Composer, compose, conf_dir
 from ttfsrun.conditions import conditions_of
-from ttfsrun.figures.of_sweep import drawings
 from ttfsrun.results.measured import ENERGY_MODELS, metric_names
-from ttfsrun.results.plot import source_of
 from ttfsrun.results.verbs import VERBS as VERBS_OF_RESULTS
 from ttfsrun.sweep.grid.request import requested
 from ttfsrun.sweep.verbs import VERBS
@@ -181,20 +179,3 @@ def test_every_flag_of_plot_is_explained() -> None:
     VERBS_OF_RESULTS["plot"].arguments(parser)
     flags = set(re.findall(r"--[a-z-]+", FIGURES.partition("\n\n")[2].partition("\n\n")[0]))
     assert flags == set(parser._option_string_actions) - {"-h", "--help"}
-
-
-def test_the_ranking_of_imperfections_follows_from_its_table() -> None:
-    folder = TOP / "results" / "reference"
-    source = source_of(folder / "sensitivity")
-    (ranking,) = (each for each in drawings(source.table, source.varying) if each.name == "ranking")
-    numbers = ranking.numbers.set_index(["setting", "substrate", "protocol"])["median"]
-    page = (folder / "README.md").read_text()
-    for setting in numbers.index.unique("setting"):
-        told = [
-            f"{numbers[setting, substrate, protocol]:.2f}"
-            for substrate in ("ideal", "brainscales2")
-            for protocol in ("clean_to_perturbed", "in_the_loop")
-        ]
-        assert f"(`{setting}`) | {' | '.join(told)} |" in page
-    hours = source.table["seconds"].sum() / 3600
-    assert f"It took {hours:.1f} core-hours" in page

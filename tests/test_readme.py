@@ -13,9 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ttfsrun.compose import Composer, conf_dir, expand
+from ttfsrun.compose import expand
 from ttfsrun.identity import point_id
-from ttfsrun.sweep.grid.request import requested
 
 TOP = Path(__file__).parents[1]
 README = (TOP / "README.md").read_text()
@@ -162,18 +161,6 @@ def test_every_reference_result_is_of_the_command_beside_it(words: list[str]) ->
         metrics = pd.read_json(TOP / folder / point.label / "metrics.json", typ="series")
         assert metrics["id"] == point_id(point.config)
         assert metrics["made_by"]["git_dirty"] is False
-
-
-@pytest.mark.parametrize("words", commands_of_results("sweep"), ids=" ".join)
-def test_every_table_of_the_study_is_of_the_sweep_beside_it(words: list[str]) -> None:
-    _, sweep, _, name = words
-    table = pd.read_csv(REFERENCE / name / "table.csv", dtype={"point": str})
-    composer = Composer(conf_dir())
-    configs = composer.compose_all(requested([sweep], composer).points)
-    assert list(table["point"].unique()) == list(dict.fromkeys(point_id(config) for config in configs))
-    assert set(table["status"]) == {"done"}
-    assert not table["git_dirty"].any()
-    assert table["git_sha"].nunique() == 1
 
 
 def test_the_speed_of_sweeps_is_the_one_that_was_measured() -> None:

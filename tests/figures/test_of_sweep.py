@@ -171,7 +171,7 @@ def test_chips_that_only_their_own_network_met_share_a_column() -> None:
 def test_a_trade_off_has_a_panel_for_each_cost_that_is_not_in_proportion_to_another() -> None:
     panels = drawn(strengths())["trade_off"].figure.axes
     told = [axes.get_xlabel() for axes in panels]
-    assert told == [r"mean decision time ($\tau_\mathrm{syn}$)", "energy (µJ), events"]
+    assert told == [r"mean decision time ($\tau_\mathrm{syn}$)", "energy, events (µJ)"]
     assert "trade_off" not in drawn(strengths(), y="test_decision_time_mean")
 
 

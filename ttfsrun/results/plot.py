@@ -16,8 +16,8 @@ from ttfsrun.config import Config
 from ttfsrun.errors import UserError, exit_code
 from ttfsrun.results.curves import StoredCurves, csv_rows
 from ttfsrun.results.record import Attempt
-from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
-from ttfsrun.results.table import CONDITION, csv_bytes, read, settings_of
+from ttfsrun.results.sweep_folder import SweepFolder, latest
+from ttfsrun.results.table import CONDITION, DATA, csv_bytes, read, settings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,9 +59,7 @@ class Source:
 
     def _data(self) -> str | None:
         """The name of the data, where all points have the same."""
-        names = set(self.table["data.name"]) if "data.name" in self.table else set()
-        if not names and self.folder:
-            names = {point.config.data.name for point in self.folder.points_as(_Point).values()}
+        names = set(self.table[DATA]) if DATA in self.table else set()
         return str(names.pop()) if len(names) == 1 else None
 
     def _curves(self) -> pd.DataFrame | None:
@@ -71,18 +69,6 @@ class Source:
             return _stored_curves(self.folder, self.table, self.varying)
         beside = (self.path if self.path.is_dir() else self.path.parent) / "curves.csv"
         return pd.read_csv(beside, dtype={"point": str}) if beside.exists() else None
-
-
-class _Data(msgspec.Struct, frozen=True):
-    name: str
-
-
-class _OfData(msgspec.Struct, frozen=True):
-    data: _Data
-
-
-class _Point(PointId, frozen=True, kw_only=True):
-    config: _OfData
 
 
 class _Matrix(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+DATA = "data.name"  # a column even where all points have the same: what chance is depends on it
 CONDITION = "condition"  # the column, and what the columns of a condition's own settings begin with
 SHOWN = 5  # points that a warning names
 FIRST = ("sweep", "point", "status")
@@ -46,6 +47,10 @@ class Net(msgspec.Struct, frozen=True):
 
 class Evaluation(msgspec.Struct, frozen=True):
     conditions: msgspec.Raw
+
+
+class Data(msgspec.Struct, frozen=True):
+    name: str
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -125,7 +130,11 @@ def read(folder: SweepFolder, *, every_setting: bool = False, bare: bool = False
     shapes = _shapes(points.values())
     _warn_of_mixed_data(folder, dict(zip(points, shapes, strict=True)), outcomes)
     varying = list(dict.fromkeys(key for point in points.values() for key in point.settings))
-    told = [_settings(point, varying, every_setting) for point in points.values()]
+    names = {data: msgspec.json.decode(data, type=Data).name for data in {bytes(shape.data) for shape in shapes}}
+    told = [
+        _settings(point, varying, every_setting) | {DATA: names[bytes(shape.data)]}
+        for point, shape in zip(points.values(), shapes, strict=True)
+    ]
     settings = list(dict.fromkeys([*varying, *(key for own in told for key in own)]))
     grid = _grid(shapes)
     types = {key: kind_of([own.get(key) for own in told]) for key in settings}

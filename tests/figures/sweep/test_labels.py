@@ -36,7 +36,7 @@ def test_a_setting_is_called_by_its_title_with_the_unit_that_the_schema_states(k
         ("valid_loss", "valid loss"),
         ("test_silent_fraction_2", "silent fraction, layer 2"),
         ("test_decision_us_p95", "95th percentile of the decision time (µs)"),
-        ("test_energy_brainscales2_window_uj", "energy (µJ), brainscales2 window"),
+        ("test_energy_brainscales2_window_uj", "energy, BrainScaleS-2 for the window (µJ)"),
         ("test_synaptic_events", "test synaptic events"),
     ],
 )

@@ -53,6 +53,7 @@ TITLES = {  # by dotted key; all others are called by their key
     "training.input_noise": "input noise in training",
     "training.loss.xi": "xi of the loss",
     "training.optimizer.learning_rate": "learning rate",
+    "training.perturbed": "trained on the substrate",
 }
 KINDS = {"std": "std", "cv": "cv", "jitter": "std", "p": "probability", "loss": "probability"}  # by the key's last word
 UNITS = {"tau_syn": style.TAU_SYN, "v_th - v_leak": r"$v_\mathrm{th} - v_\mathrm{leak}$"}  # others as they are
@@ -63,6 +64,12 @@ METRICS = {
     "decision_us": "decision time (µs)",
     "silent_fraction": "silent fraction",
     "spikes_per_sample": "spikes per sample",
+}
+ENERGIES = {  # by model; others as they are called
+    "brainscales2_window": "BrainScaleS-2 for the window",
+    "brainscales2_decision": "BrainScaleS-2 to the decision",
+    "loihi_events": "events on Loihi",
+    "odin_events": "events on ODIN",
 }
 STATISTICS = {"mean": "mean", "median": "median", "p95": "95th percentile of the"}
 
@@ -133,7 +140,7 @@ def metric(column: str) -> str:
         return f"{split} error (%)"
     energy = re.fullmatch(r"energy_(\w+)_uj", name)
     if energy:
-        return f"energy (µJ), {energy[1].replace('_', ' ')}"
+        return f"energy, {ENERGIES.get(energy[1], energy[1].replace('_', ' '))} (µJ)"
     found = re.fullmatch(r"(\w+?)_(mean|median|p95|\d+)", name)
     if not found or found[1] not in METRICS:
         return column.replace("_", " ")

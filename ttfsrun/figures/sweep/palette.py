@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from matplotlib import colormaps
 from matplotlib.artist import Artist
@@ -34,16 +35,22 @@ class Key:
     values: list[Value]
 
     def colour(self, value: Value) -> str:
-        place = self.values.index(value)
-        if (numeric(self.values) and len(self.values) > 2) or len(self.values) > len(COLOURS):
-            return _ordered(place, len(self.values))
-        return COLOURS[place]
+        place = self._places[value]
+        return _ordered(place, len(self.values)) if self._on_a_scale else COLOURS[place]
 
     def marker(self, value: Value) -> str:
-        return MARKERS[self.values.index(value) % len(MARKERS)]
+        return MARKERS[self._places[value] % len(MARKERS)]
 
     def line(self, value: Value) -> object:
-        return LINES[self.values.index(value) % len(LINES)]
+        return LINES[self._places[value] % len(LINES)]
+
+    @cached_property
+    def _places(self) -> dict[Value, int]:
+        return {value: place for place, value in reversed(list(enumerate(self.values)))}
+
+    @cached_property
+    def _on_a_scale(self) -> bool:
+        return (numeric(self.values) and len(self.values) > 2) or len(self.values) > len(COLOURS)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ import re
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ttfsrun.figures import logarithmic, style
 from ttfsrun.figures.sweep import labels, palette
 from ttfsrun.figures.sweep.drawing import Drawing
 from ttfsrun.figures.sweep.palette import Palette
-from ttfsrun.figures.sweep.rows import HOVER, MEASURED, counted, groups
+from ttfsrun.figures.sweep.rows import HOVER, MEASURED, Value, counted, groups
 
 COST = re.compile(r"test_(decision_time_mean|decision_us_mean|energy_\w+_uj)")
 ACROSS, HEIGHT = 3, 1.75  # panels in a row, and the height of one in inches
@@ -51,24 +52,25 @@ def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, k
     across = min(len(columns), ACROSS)
     hover: dict[str, list[str]] = {}
     numbers = []
+    rows, values_of = _grouped(rows, keys)
     with style.look():
         down = -(-len(columns) // across)
         figure = style.new_figure(width, 0.4 + HEIGHT * down)
         grid = figure.subplots(down, across, squeeze=False, sharey=True)
-        errors = rows[MEASURED].to_numpy(dtype=float)
+        errors = rows[MEASURED].to_numpy()
         if errors.min() > 0 and errors.max() > FACTOR * errors.min():
             logarithmic.vertical(grid[0, 0], errors)
         for number, (axes, column) in enumerate(zip(grid.flat, columns, strict=False)):
             priced = rows.assign(cost=_finite(done[column]))
             priced = priced[priced["cost"].notna()]
-            for place, (values, own) in enumerate(groups(priced, keys.columns)):
-                look, gid = keys.look(values), f"{name}-points-{number}-{place}"
-                cost, error = own["cost"].astype(float), own[MEASURED].astype(float)
-                axes.scatter(cost, error, s=6, color=look.colour, marker=look.marker, alpha=0.4, linewidths=0, gid=gid)
-                hover[gid] = [f"{text}; {column} {value:.4g}" for text, value in zip(own[HOVER], cost, strict=True)]
-                axes.plot([cost.median()], [error.median()], color=look.colour, marker=look.marker, markersize=5,
-                          markeredgecolor="white", markeredgewidth=0.6, linestyle="", zorder=4)  # fmt: skip
-                numbers.append((column, *values, cost.median(), error.median(), len(own)))
+            for place, (marker, own) in enumerate(priced.groupby("marker", sort=False)):
+                gid = f"{name}-points-{number}-{place}"
+                hover[gid] = _points(axes, own, column, str(marker), gid)
+            middle = _medians(priced)
+            numbers += [
+                (column, *values_of[group], row.cost, row.error, row.n)
+                for group, row in zip(middle.index, middle.itertuples(), strict=True)
+            ]
             axes.set_xlabel(labels.wrapped(labels.metric(column), int(width / across / 0.062), lines=3))
             axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
             if number % across == 0:
@@ -83,6 +85,33 @@ def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, k
         + (" Energies are modelled, not measured." if any("energy" in column for column in columns) else "")
     )
     return Drawing(name, caption, figure, told, hover)
+
+
+def _grouped(rows: pd.DataFrame, keys: Palette) -> tuple[pd.DataFrame, list[tuple[Value, ...]]]:
+    """The rows in the order of their groups, with the number, colour and marker of each; the values of each group."""
+    found = list(groups(rows, keys.columns))
+    looks = [keys.look(values) for values, _ in found]
+    number = [number for number, (_, own) in enumerate(found) for _ in range(len(own))]
+    told = {"colour": [looks[group].colour for group in number], "marker": [looks[group].marker for group in number]}
+    ordered = pd.concat([own for _, own in found]).assign(group=number, **told).astype({MEASURED: float})
+    return ordered, [values for values, _ in found]
+
+
+def _medians(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each group: `cost`, `error`, its `colour`, and `n`."""
+    return rows.groupby("group").agg(
+        cost=("cost", "median"), error=(MEASURED, "median"), colour=("colour", "first"), n=("cost", "size")
+    )
+
+
+def _points(axes: Axes, points: pd.DataFrame, column: str, marker: str, gid: str) -> list[str]:
+    """All of one marker, and the medians of their groups; returns what to say of each point."""
+    middle = _medians(points)
+    axes.scatter(points["cost"], points[MEASURED], s=6, color=list(points["colour"]),
+                 marker=marker, alpha=0.4, linewidths=0, gid=gid)  # fmt: skip
+    axes.scatter(middle["cost"], middle["error"], s=25, color=list(middle["colour"]), marker=marker,
+                 edgecolor="white", linewidths=0.6, zorder=4)  # fmt: skip
+    return [f"{text}; {column} {value:.4g}" for text, value in zip(points[HOVER], points["cost"], strict=True)]
 
 
 def _finite(column: pd.Series[float]) -> pd.Series[float]:
