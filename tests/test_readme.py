@@ -108,31 +108,6 @@ def test_every_file_that_the_readme_links_exists() -> None:
     assert [target for target in links if not (TOP / target).exists()] == []
 
 
-def rows_of_the_table() -> list[list[str]]:
-    lines = [line for line in README.splitlines() if line.startswith("| `")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-@pytest.mark.parametrize("row", rows_of_the_table(), ids=lambda row: row[0].strip("`"))
-def test_every_accuracy_of_the_readme_is_that_of_the_committed_table(row: list[str]) -> None:
-    name, _, accuracy, seeds, _ = row
-    table = pd.read_csv(REFERENCE / name.strip("`") / "table.csv")
-    percent = 100 * table["test_accuracy"]
-    assert accuracy == f"{percent.mean():.2f} ± {percent.std():.2f}"
-    assert int(seeds) == len(table)
-
-
-def test_the_readme_shows_all_three_experiments() -> None:
-    assert [row[0].strip("`") for row in rows_of_the_table()] == ["yin_yang", "mnist_16x16", "mnist_28x28"]
-
-
-def test_the_readme_has_the_command_of_every_reference_result() -> None:
-    for words in commands_of_results("train"):
-        verb, experiment, seeds, *_ = words
-        if "brainscales2" not in words[-1]:
-            assert f"`ttfsrun {verb} {experiment} '{seeds}'`" in README
-
-
 def chip_rows() -> list[list[str]]:
     lines = [line for line in README.splitlines() if line.startswith(("| yin-yang |", "| MNIST 16x16 |"))]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
