@@ -108,23 +108,6 @@ def test_every_file_that_the_readme_links_exists() -> None:
     assert [target for target in links if not (TOP / target).exists()] == []
 
 
-def chip_rows() -> list[list[str]]:
-    lines = [line for line in README.splitlines() if line.startswith(("| yin-yang |", "| MNIST 16x16 |"))]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-@pytest.mark.parametrize("row", chip_rows(), ids=lambda row: ", ".join(row[:2]))
-def test_every_accuracy_on_a_chip_is_that_of_the_committed_table(row: list[str]) -> None:
-    data, training, *cells, _ = row
-    folder = data.lower().replace("-", "_").replace(" ", "_") + {"in the loop": "_in_the_loop"}.get(training, "_clean")
-    table = pd.read_csv(REFERENCE / "brainscales2" / folder / "conditions.csv")
-    for condition, cell in zip(("own", "own, other chips", "simulation"), cells, strict=True):
-        percent = 100 * table[table["condition"] == condition]["test_accuracy"]
-        assert cell == f"{percent.mean():.2f} ± {percent.std():.2f}", condition
-    assert table["run"].nunique() == 5
-    assert table[table["condition"] == "own, other chips"]["chip"].nunique() == 5
-
-
 @pytest.mark.parametrize("words", commands_of_results("train"), ids=" ".join)
 def test_every_reference_result_is_of_the_command_beside_it(words: list[str]) -> None:
     verb, *overrides, flag, folder = words

@@ -233,6 +233,24 @@ def test_confusion_is_summed_over_replicates() -> None:
     assert set(first["samples"]) == {2 + 3 + 4}
 
 
+def test_confusions_of_different_data_are_figures_of_their_own_by_setting_and_by_condition() -> None:
+    points = tables.combinations({"data.name": ["yin_yang", "mnist"], "protocol": ["a", "b"], "seed.init": SEEDS})
+    table = tables.table(points, OTHERS[:2])
+    classes = {"yin_yang": 3, "mnist": 10}
+    matrices = [np.full((classes[name], classes[name] + 1), 1) for name in table["data.name"]]
+    found = drawn(table, Beside(confusion=matrices, names=["yin", "yang", "dot"]))
+    assert {name for name in found if name.startswith("confusion")} == {
+        f"confusion{which}_{data}" for which in ("", "_conditions") for data in classes
+    }
+    for data, n in classes.items():
+        assert set(found[f"confusion_{data}"].numbers["condition"]) == {"protocol a", "protocol b"}
+        told = found[f"confusion_conditions_{data}"]
+        assert set(told.numbers["condition"]) == set(table["condition"])
+        assert told.numbers["true"].nunique() == n
+        assert told.caption.endswith("All at protocol a.")
+        assert set(told.numbers["samples"]) == {len(SEEDS)}
+
+
 def test_every_marker_has_its_text_in_the_order_of_the_picture() -> None:
     for drawing in drawn(tables.without(tables.table(one_at_a_time()), [3, 7])).values():
         collections = [c for axes in drawing.figure.axes for c in axes.collections if c.get_gid()]

@@ -22,7 +22,7 @@ from ttfsrun.figures.sweep.roles import Roles
 from ttfsrun.figures.sweep.rows import MEASURED
 from ttfsrun.figures.sweep.strength import MANY, Lines, Panel, strength
 from ttfsrun.figures.sweep.trade_off import trade_off
-from ttfsrun.results.table import CONDITION, settings_of
+from ttfsrun.results.table import CONDITION, DATA, settings_of
 
 __all__ = ["Beside", "Drawing", "Wishes", "drawings"]
 
@@ -227,10 +227,28 @@ def _from_shards(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Iterat
         kept, where = _held(sheet, curves, [column, panel])
         drawing = learning("curves", kept, column, panel)
         yield drawing and dataclasses.replace(drawing, caption=drawing.caption + where)
-    if sheet.beside.confusion is not None and not sheet.each:
-        kept, where = _held(sheet, own if column else sheet.main, [column])
-        drawing = confusions("confusion", kept, column or CONDITION, sheet.beside)
-        yield drawing and dataclasses.replace(drawing, caption=drawing.caption + where)
+    yield from _confusions(sheet, own, told)
+
+
+def _confusions(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Iterator[Drawing | None]:
+    """Of each data: by the first of these columns, and by conditions where there are several."""
+    if sheet.beside.confusion is None or sheet.each:
+        return
+    data = sheet.table[DATA] if DATA in sheet.table else pd.Series("", sheet.table.index)
+    names = list(data.unique())
+    for name in names:
+        suffix = f"_{name}" if len(names) > 1 else ""
+        here, main = (table[data[table.index] == name] for table in (own, sheet.main))
+        column = next((key for key in told if here[key].nunique(dropna=False) > 1), None)
+        if column:
+            kept, where = _held(sheet, here, [column])
+            drawing = confusions(f"confusion{suffix}", kept, column, sheet.beside)
+            yield drawing and dataclasses.replace(drawing, caption=drawing.caption + where)
+        if not column or main[CONDITION].nunique() > 1:
+            kept, where = _held(sheet, main, [CONDITION])
+            title = f"confusion{'_conditions' if column else ''}{suffix}"
+            drawing = confusions(title, kept, CONDITION, sheet.beside)
+            yield drawing and dataclasses.replace(drawing, caption=drawing.caption + where)
 
 
 def _held(sheet: Sheet, table: pd.DataFrame, free: Sequence[str | None]) -> tuple[pd.DataFrame, str]:

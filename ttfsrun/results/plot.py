@@ -51,16 +51,15 @@ class Source:
 
         data = self._data()
         return Beside(
-            classes=_classes(data),
-            names=list(NAMES) if data == "yin_yang" else None,
+            classes=_classes(*data) if len(data) == 1 else None,
+            names=list(NAMES) if "yin_yang" in data else None,
             confusion=_confusion(self.folder, self.table) if self.folder else None,
             curves=self._curves(),
         )
 
-    def _data(self) -> str | None:
-        """The name of the data, where all points have the same."""
-        names = set(self.table[DATA]) if DATA in self.table else set()
-        return str(names.pop()) if len(names) == 1 else None
+    def _data(self) -> list[str]:
+        """The names of the data."""
+        return [str(name) for name in self.table[DATA].unique()] if DATA in self.table else []
 
     def _curves(self) -> pd.DataFrame | None:
         import pandas as pd
@@ -168,9 +167,9 @@ def _states(counts: Counter[str]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in ("failed", "missing") if counts[status])
 
 
-def _classes(name: str | None) -> int | None:
+def _classes(name: str) -> int | None:
     known = schema.tags(schema.structs_of(schema.fields(Config)["data"]))
-    return getattr(known.get(name or ""), "n_classes", None)
+    return getattr(known.get(name), "n_classes", None)
 
 
 def _confusion(folder: SweepFolder, table: pd.DataFrame) -> list[np.ndarray | None]:
