@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,16 @@ class Sweep:
         wait_until("it trains the next network", lambda: cpu_seconds(worker) > seconds + TRAINING_SECONDS / 3)
         os.kill(worker, signal.SIGSTOP)
         return f"{self.jobs()[-1]}_{number}"
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Its processes compute nothing meanwhile."""
+        workers = self.workers()
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        yield
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
 
     def _shards(self, task: int) -> list[bytes]:
         """The lines of results of one task."""

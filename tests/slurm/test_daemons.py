@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sweeps import POINTS, Sweep, output, wait_until
 
@@ -32,6 +33,8 @@ def test_a_slurmctld_that_is_killed_and_started_again_loses_nothing(
 ) -> None:
     sweep.launch()
     before = sweep.wait_for_results()
+    with sweep.standing_still():
+        wait_until_slurmctld_has_saved(sweep)
 
     dev_cluster("kill", "slurmctld")
     missing = POINTS - len(sweep.done())
@@ -44,6 +47,16 @@ def test_a_slurmctld_that_is_killed_and_started_again_loses_nothing(
     assert blind["notes"]  # that squeue does not answer
     assert blind["missing"] == blind["failed"] == 0
     assert sweep.table() == reference.table()
+
+
+def wait_until_slurmctld_has_saved(sweep: Sweep) -> None:
+    """It writes its state at most every five seconds; killed before, it forgets that the tasks run, starts them a
+    second time, and then drains the node."""
+    settings = output("scontrol", "show", "config").splitlines()
+    folder = next(line.partition("=")[2].strip() for line in settings if line.startswith("StateSaveLocation"))
+    now = time.time()
+    output("scontrol", "update", f"jobid={sweep.jobs()[-1]}", "comment=a change that has to be saved")
+    wait_until("slurmctld has saved its state", lambda: (Path(folder) / "job_state").stat().st_mtime > now)
 
 
 def test_a_sweep_does_without_slurmdbd_and_its_status_stays_true(
