@@ -1,50 +1,24 @@
-"""Which figures a table gets, what they show, and that each can be read whatever is in the table."""
+"""Which figures a table gets, and what they show."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import tables
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from tables import BITS, JITTER, MISMATCH
+from tables import BITS, JITTER, MISMATCH, OTHERS, SEEDS, crossed, drawn, one_at_a_time, strengths
 
 from ttfsrun.errors import UserError
 from ttfsrun.figures import style
-from ttfsrun.figures.of_sweep import Beside, Drawing, Wishes, drawings
-
-SEEDS = range(4)
-OTHERS = [{}, *({"condition": "own, other chips", "chip": chip, "more": 1} for chip in (1001, 1002))]
-
-
-def drawn(table: pd.DataFrame, beside: Beside | None = None, **wishes: str) -> dict[str, Drawing]:
-    found = drawings(table, tables.settings_of(table), Wishes(**wishes), beside)
-    assert len({each.name for each in found}) == len(found)
-    return {each.name: each for each in found}
-
-
-def crossed(settings: Mapping[str, Sequence[Any]], seeds: Sequence[int] = SEEDS, noise: float = 0.1) -> pd.DataFrame:
-    return tables.table(tables.combinations({**settings, "seed.init": seeds}), noise=noise)
-
-
-def strengths(values: Sequence[float | None] = (0.0, 0.05, 0.2), key: str = MISMATCH) -> pd.DataFrame:
-    return crossed({key: values})
+from ttfsrun.figures.of_sweep import Beside
 
 
 def labels_of(figure: Figure) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-
-
-def one_at_a_time() -> list[dict[str, Any]]:
-    base: dict[str, Any] = {MISMATCH: 0.0, JITTER: 0.0, BITS: None}
-    away = [{MISMATCH: 0.1}, {MISMATCH: 0.2}, {JITTER: 0.01}, {JITTER: 0.02}, {BITS: 2}, {BITS: 4}]
-    return [{**base, **each, "seed.init": seed} for each in ({}, *away) for seed in SEEDS]
 
 
 def test_medians_and_quartiles_are_those_of_the_replicates() -> None:
@@ -210,47 +184,6 @@ def test_settings_that_move_together_are_one_axis() -> None:
     assert "spike jitter moves with it" in found["strength"].caption
 
 
-def test_learning_curves_are_medians_by_the_value_of_what_varies() -> None:
-    table = strengths((0.0, 0.1))
-    rows = [
-        (point, strength, seed, split, "accuracy", epoch, 1 - (0.5 + seed / 100 + strength) / epoch)
-        for point, strength, seed in table[["point", MISMATCH, "seed.init"]].itertuples(index=False)
-        for split in ("train", "valid")
-        for epoch in (1, 2)
-    ]
-    names = ["point", MISMATCH, "seed.init", "split", "metric", "epoch", "value"]
-    numbers = drawn(table, Beside(curves=pd.DataFrame(rows, columns=names)))["curves"].numbers
-    told = numbers[(numbers["split"] == "valid") & (numbers[MISMATCH] == 0.1) & (numbers["epoch"] == 2)]
-    assert list(told["median"]) == pytest.approx([100 * 0.615 / 2])
-    assert list(told["n"]) == [len(SEEDS)]
-
-
-def test_confusion_is_summed_over_replicates() -> None:
-    table = tables.without(strengths((0.0, 0.1)), [0])
-    matrices = [np.full((3, 4), number + 1) for number in range(len(table))]
-    drawing = drawn(table, Beside(confusion=matrices, names=["yin", "yang", "dot"]))["confusion"]
-    first = drawing.numbers[drawing.numbers["condition"] == "threshold mismatch 0"]
-    assert set(first["samples"]) == {2 + 3 + 4}
-
-
-def test_confusions_of_different_data_are_figures_of_their_own_by_setting_and_by_condition() -> None:
-    points = tables.combinations({"data.name": ["yin_yang", "mnist"], "protocol": ["a", "b"], "seed.init": SEEDS})
-    table = tables.table(points, OTHERS[:2])
-    classes = {"yin_yang": 3, "mnist": 10}
-    matrices = [np.full((classes[name], classes[name] + 1), 1) for name in table["data.name"]]
-    found = drawn(table, Beside(confusion=matrices, names=["yin", "yang", "dot"]))
-    assert {name for name in found if name.startswith("confusion")} == {
-        f"confusion{which}_{data}" for which in ("", "_conditions") for data in classes
-    }
-    for data, n in classes.items():
-        assert set(found[f"confusion_{data}"].numbers["condition"]) == {"protocol a", "protocol b"}
-        told = found[f"confusion_conditions_{data}"]
-        assert set(told.numbers["condition"]) == set(table["condition"])
-        assert told.numbers["true"].nunique() == n
-        assert told.caption.endswith("All at protocol a.")
-        assert set(told.numbers["samples"]) == {len(SEEDS)}
-
-
 def test_every_marker_has_its_text_in_the_order_of_the_picture() -> None:
     for drawing in drawn(tables.without(tables.table(one_at_a_time()), [3, 7])).values():
         collections = [c for axes in drawing.figure.axes for c in axes.collections if c.get_gid()]
@@ -299,43 +232,3 @@ def test_a_sweep_without_a_result_has_no_figure() -> None:
     table = strengths()
     assert drawn(tables.without(table, range(len(table)))) == {}
     assert drawn(table.iloc[:0]) == {}
-
-
-LONG = "training.schedule.a_name_that_is_far_too_long_for_any_axis_of_a_picture"
-FIVE = {MISMATCH: [0, 0.1, 0.2], JITTER: [0, 0.1], BITS: [2, None], "protocol": ["a", "b"], LONG: [1, 2]}
-CHIPS = [{}, *({"condition": "own, other chips", "chip": chip} for chip in range(20))]
-NASTY = {
-    "one point": crossed({MISMATCH: [0.1]}, seeds=[0]),
-    "one seed": crossed({MISMATCH: [0, 0.1, 0.2]}, seeds=[0]),
-    "two values": strengths((0.0, 0.2)),
-    "no noise, no difference": crossed({"network.hidden": ["[5]", "[6]"]}, noise=0),
-    "many values": crossed({MISMATCH: np.linspace(0, 1, 40)}),
-    "many decades": strengths((0.0, 1e-6, 1e-4, 1e-2, 1.0)),
-    "many words": crossed({LONG: [f"a value with {n} words" * 3 for n in range(5)]}),
-    "many choices": crossed({"protocol": [f"choice_{n}" for n in range(30)]}, seeds=[0, 1]),
-    "one long word": crossed({"protocol": ["under_perturbation" * 3, "b"]}),
-    "true and false and none": crossed({"training.perturbed": [True, False, None]}),
-    "five settings": crossed(FIVE, seeds=[0]),
-    "many panels": crossed({MISMATCH: [0, 0.1], JITTER: np.arange(7) / 50, BITS: range(1, 9)}, seeds=[0, 1]),
-    "half done": tables.without(strengths((0, 0.1, 0.2, 0.3)), range(5, 16), "missing"),
-    "perfect": strengths().assign(test_accuracy=1.0),
-    "some perfect": strengths().assign(test_accuracy=[1.0, 0.9, 0.8] * 4),
-    "infinite": strengths().assign(test_accuracy=[1.0, np.inf, np.nan, 0.5] * 3, test_decision_time_mean=np.inf),
-    "many chips": tables.table([{"seed.init": number, "seed.chip": number} for number in range(20)], CHIPS),
-    "one at a time, by protocol": tables.table(
-        [{**point, "protocol": name} for point in one_at_a_time() for name in "ab"]
-    ),
-    "negative": strengths().assign(test_accuracy=-0.5),
-    "no costs": strengths().filter(regex="^(?!test_energy|test_decision)"),
-}
-
-
-@pytest.mark.parametrize("name", NASTY)
-def test_whatever_the_table_every_picture_is_legible(name: str, assert_legible: Callable[[Figure], None]) -> None:
-    found = drawn(NASTY[name], Beside(classes=3))
-    assert found
-    for drawing in found.values():
-        assert drawing.caption.endswith(".")
-        assert "$" not in drawing.caption
-        assert len(drawing.numbers)
-        assert_legible(drawing.figure)

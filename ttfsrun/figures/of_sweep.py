@@ -225,8 +225,7 @@ def _from_shards(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Iterat
         curves = curves.assign(**{key: pd.Series(rows.plain(curves[key]), curves.index, object) for key in sheet.keys})
         panel = next(iter(told[1:]), None)
         kept, where = _held(sheet, curves, [column, panel])
-        drawing = learning("curves", kept, column, panel)
-        yield drawing and dataclasses.replace(drawing, caption=drawing.caption + where)
+        yield _saying(learning("curves", kept, column, panel), where)
     yield from _confusions(sheet, own, told)
 
 
@@ -240,15 +239,16 @@ def _confusions(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Iterato
         suffix = f"_{name}" if len(names) > 1 else ""
         here, main = (table[data[table.index] == name] for table in (own, sheet.main))
         column = next((key for key in told if here[key].nunique(dropna=False) > 1), None)
-        if column:
-            kept, where = _held(sheet, here, [column])
-            drawing = confusions(f"confusion{suffix}", kept, column, sheet.beside)
-            yield drawing and dataclasses.replace(drawing, caption=drawing.caption + where)
+        found = [("confusion", here, column)] if column else []
         if not column or main[CONDITION].nunique() > 1:
-            kept, where = _held(sheet, main, [CONDITION])
-            title = f"confusion{'_conditions' if column else ''}{suffix}"
-            drawing = confusions(title, kept, CONDITION, sheet.beside)
-            yield drawing and dataclasses.replace(drawing, caption=drawing.caption + where)
+            found.append(("confusion_conditions" if column else "confusion", main, CONDITION))
+        for title, table, key in found:
+            kept, where = _held(sheet, table, [key])
+            yield _saying(confusions(title + suffix, kept, key, sheet.beside), where)
+
+
+def _saying(drawing: Drawing | None, more: str) -> Drawing | None:
+    return drawing and dataclasses.replace(drawing, caption=drawing.caption + more)
 
 
 def _held(sheet: Sheet, table: pd.DataFrame, free: Sequence[str | None]) -> tuple[pd.DataFrame, str]:

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ttfsrun.figures.of_sweep import Beside, Drawing, Wishes, drawings
+
 MISMATCH, JITTER, BITS = "substrate.v_th.chip_std", "substrate.spike_time.jitter", "substrate.weight.bits"
+SEEDS = range(4)
+#: A network on its own chip, and on two others.
+OTHERS = [{}, *({"condition": "own, other chips", "chip": chip, "more": 1} for chip in (1001, 1002))]
 
 
 def combinations(settings: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -62,3 +67,23 @@ def without(told: pd.DataFrame, rows: Sequence[int], status: str = "failed") -> 
     told.loc[list(rows), "status"] = status
     told.loc[list(rows), [name for name in told if name.startswith("test_")]] = np.nan
     return told
+
+
+def drawn(told: pd.DataFrame, beside: Beside | None = None, **wishes: str) -> dict[str, Drawing]:
+    found = drawings(told, settings_of(told), Wishes(**wishes), beside)
+    assert len({each.name for each in found}) == len(found)
+    return {each.name: each for each in found}
+
+
+def crossed(settings: Mapping[str, Sequence[Any]], seeds: Sequence[int] = SEEDS, noise: float = 0.1) -> pd.DataFrame:
+    return table(combinations({**settings, "seed.init": seeds}), noise=noise)
+
+
+def strengths(values: Sequence[float | None] = (0.0, 0.05, 0.2), key: str = MISMATCH) -> pd.DataFrame:
+    return crossed({key: values})
+
+
+def one_at_a_time() -> list[dict[str, Any]]:
+    base: dict[str, Any] = {MISMATCH: 0.0, JITTER: 0.0, BITS: None}
+    away = [{MISMATCH: 0.1}, {MISMATCH: 0.2}, {JITTER: 0.01}, {JITTER: 0.02}, {BITS: 2}, {BITS: 4}]
+    return [{**base, **each, "seed.init": seed} for each in ({}, *away) for seed in SEEDS]

@@ -50,12 +50,12 @@ def heat_map(name: str, rows: pd.DataFrame, axes_of: tuple[str, str], metric: st
         for number, (axes, (values, part)) in enumerate(zip(grid.flat, parts, strict=False)):
             here = statistics(part, [y, x])
             texts |= cells(axes, here, Cells(up, right, scale, f"{name}-{number}"))
-            named = [f"{labels.title(key)} {labels.text(value)}" for key, value in zip(keys, values, strict=False)]
-            axes.set_title(", ".join([*named, counted(here["n"])]))
+            characters = int(width / across / labels.CHARACTER)
+            axes.set_title(labels.heading([*labels.named(keys, values), counted(here["n"])], characters))
             if number % across == 0:
-                axes.set_ylabel(labels.wrapped(labels.label(y), int((each - 0.4) / 0.062)))
+                axes.set_ylabel(labels.wrapped(labels.label(y), int((each - 0.4) / labels.CHARACTER)))
             if number // across == down - 1:
-                axes.set_xlabel(labels.wrapped(labels.label(x), int(width / across / 0.065)))
+                axes.set_xlabel(labels.wrapped(labels.label(x), characters))
         for axes in grid.flat[len(parts) :]:
             axes.set_visible(False)
         figure.suptitle(f"median {labels.metric(metric)}", fontsize=7.0)

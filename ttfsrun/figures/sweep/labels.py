@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
@@ -71,6 +72,7 @@ ENERGIES = {  # by model; others as they are called
     "loihi_events": "events on Loihi",
     "odin_events": "events on ODIN",
 }
+CHARACTER = 0.062  # width of one in a label or a heading, in inches
 STATISTICS = {"mean": "mean", "median": "median", "p95": "95th percentile of the"}
 
 
@@ -131,6 +133,19 @@ def text(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, int | float) else str(value).replace("_", " ")
+
+
+def named(keys: Iterable[str], values: Iterable[object]) -> list[str]:
+    """Settings with their values: `protocol in the loop`."""
+    return [f"{title(key)} {text(value)}" for key, value in zip(keys, values, strict=False)]
+
+
+def heading(parts: Iterable[str], width: int) -> str:
+    """Of a panel, in lines of about `width` characters; no part is torn."""
+    words = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+    return textwrap.fill(words, width, break_long_words=False, break_on_hyphens=False).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
 
 
 def metric(column: str) -> str:

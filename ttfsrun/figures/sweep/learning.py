@@ -41,7 +41,9 @@ def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | N
     keys = Palette(Key(column, shown)) if column else Palette()
     told = _statistics(errors, [panel or "split", *keys.columns])
     with style.look():
-        figure = style.new_figure(style.COLUMN if len(beside) <= 2 else style.PAGE, HEIGHT + (0.2 if column else 0))
+        width = style.COLUMN if len(beside) <= 2 else style.PAGE
+        characters = int(width / len(beside) / labels.CHARACTER)
+        figure = style.new_figure(width, HEIGHT + (0.2 if column else 0))
         panels = figure.subplots(1, len(beside), squeeze=False, sharey=True)[0]
         positive = told[["median", "q25", "q75"]].to_numpy(dtype=float).ravel()
         if (positive > 0).any():
@@ -49,8 +51,8 @@ def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | N
         for axes, value in zip(panels, beside, strict=True):
             own = told[_among(told[panel or "split"], [value])]
             _panel(axes, own, keys)
-            text = f"{labels.title(panel)} {labels.text(value)}" if panel else SPLITS[value][0]
-            axes.set_title(f"{text}, {counted(own['n'])}" if not panel else f"{text}\n{counted(own['n'])}")
+            title = labels.named([panel], [value]) if panel else [SPLITS[value][0]]
+            axes.set_title(labels.heading([*title, counted(own["n"])], characters))
         panels[0].set_ylabel("validation error (%)" if panel else "error (%)")
         palette.legend(figure, keys)
     of = f", for each {' and '.join(labels.title(key) for key in (column, panel) if key)}" if column else ""

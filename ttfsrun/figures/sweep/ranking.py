@@ -45,7 +45,7 @@ def ranking(name: str, rows: pd.DataFrame, each: OneAtATime, metric: str) -> Dra
         for axes, (values, part), order in zip(grid, panels, orders, strict=True):
             number = len(hover)
             hover |= _panel(axes, part, order, (keys, f"{name}-points-{number}"))
-            told = [f"{labels.title(key)} {labels.text(value)}" for key, value in zip(each.apart, values, strict=True)]
+            told = labels.named(each.apart, values)
             n = statistics(part, [CHANGED, AT, *told_by], LOSS)["n"]
             axes.set_title("\n".join([*told, counted(n)]))
         figure.supxlabel(_axis(metric)) if len(panels) > 1 else grid[0].set_xlabel(_axis(metric))

@@ -71,7 +71,7 @@ def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, k
                 (column, *values_of[group], row.cost, row.error, row.n)
                 for group, row in zip(middle.index, middle.itertuples(), strict=True)
             ]
-            axes.set_xlabel(labels.wrapped(labels.metric(column), int(width / across / 0.062), lines=3))
+            axes.set_xlabel(labels.wrapped(labels.metric(column), int(width / across / labels.CHARACTER), lines=3))
             axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
             if number % across == 0:
                 axes.set_ylabel(labels.metric(metric))

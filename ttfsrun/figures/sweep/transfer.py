@@ -60,10 +60,11 @@ def transfer(name: str, rows: pd.DataFrame, metric: str, keys: Sequence[str]) ->
         norm = heat_map.norm(told["median"].to_numpy(dtype=float))
         for number, (axes, (values, part)) in enumerate(zip(grid.flat, parts, strict=False)):
             cells = heat_map.Cells(trained, evaluated, norm, f"{name}-{number}")
-            hover |= heat_map.cells(axes, statistics(part, [TRAINED, EVALUATED]), cells)
+            here = statistics(part, [TRAINED, EVALUATED])
+            hover |= heat_map.cells(axes, here, cells)
             _frame(axes, trained, evaluated)
-            named = [f"{labels.title(key)} {labels.text(v)}" for key, v in zip(keys, values, strict=False)]
-            axes.set_title(", ".join([*named, counted(statistics(part, [TRAINED, EVALUATED])["n"])]))
+            heading = [*labels.named(keys, values), counted(here["n"])]
+            axes.set_title(labels.heading(heading, int(width / across / labels.CHARACTER)))
         for axes in grid.flat[len(parts) :]:
             axes.set_visible(False)
         figure.supxlabel(EVALUATED)
