@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -159,9 +159,8 @@ def blocks() -> dict[str, str]:
     return found | {"costs": "\n".join([*lines, row("all", "", f"{sum(costs.values()):.1f}")])}
 
 
-def renewed(page: str) -> str:
-    """A page with what has to stand between its marks."""
-    found = blocks()
+def renewed(page: str, found: Mapping[str, str]) -> str:
+    """A page with what has to stand between its marks: `blocks`."""
     return BLOCK.sub(lambda mark: f"{mark[1]}\n{found[mark[2]]}\n\n{mark[3]}", page)
 
 
@@ -169,8 +168,9 @@ def main(names: list[str]) -> None:
     for name in names or published():
         lines, _ = plot(HERE / name, Wishes(), out=None)
         print(*lines, sep="\n")
+    found = blocks()
     for page in PAGES:
-        page.write_text(renewed(page.read_text()))
+        page.write_text(renewed(page.read_text(), found))
 
 
 if __name__ == "__main__":

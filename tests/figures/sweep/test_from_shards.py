@@ -34,6 +34,14 @@ def test_learning_curves_are_medians_by_the_value_of_what_varies() -> None:
     assert list(told["n"]) == [len(SEEDS)]
 
 
+def test_learning_curves_are_drawn_once_where_points_share_their_trainings() -> None:
+    table = crossed({"protocol": ["a", "b"]}, noise=0)
+    drawing = drawn(table, Beside(curves=curves_of(table)))["curves"]
+    assert not drawing.figure.legends
+    assert set(drawing.numbers["n"]) == {len(SEEDS)}
+    assert drawing.caption.endswith("They are the same for all values of protocol.")
+
+
 @pytest.mark.parametrize("n", [2, 3])
 def test_learning_curves_with_long_names_are_legible(n: int, assert_legible: Callable[[Figure], None]) -> None:
     names = [f"experiment_{number}_brainscales2" for number in range(n)]

@@ -19,6 +19,7 @@ from ttfsrun.figures.sweep.rows import Value, counted, groups, levels, plain
 
 MOST, MOST_PANELS = 6, 3  # lines of a panel, and panels for the values of a column
 HEIGHT = 1.9  # inches
+WHICH = ["split", "epoch", "error"]
 FEW = 12  # up to so many epochs each one has a marker
 
 
@@ -31,6 +32,9 @@ def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | N
     errors = _errors(curves, [key for key in (column, panel) if key])
     if errors.empty:
         return None
+    alike = column if column and _all_alike(errors, column) else None
+    if alike:  # points that share their trainings
+        column, errors = None, errors[_among(errors[alike], levels(list(errors[alike]))[:1])]
     shown = _some(list(errors[column]), MOST) if column else []
     beside = _some(list(errors[panel]), MOST_PANELS) if panel else [s for s in SPLITS if (errors["split"] == s).any()]
     errors = errors[errors["split"] == "valid"] if panel else errors
@@ -60,6 +64,7 @@ def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | N
         f"{'Validation error' if panel else 'Error'} over the epochs of training{of}: medians, with the quartiles as "
         f"bands ({counted(told['n'])} networks)."
         + (" Of many values some are shown." if column and len(shown) == MOST else "")
+        + (f" They are the same for all values of {labels.title(alike)}." if alike else "")
     )
     return Drawing(name, caption, figure, told)
 
@@ -70,6 +75,13 @@ def _errors(curves: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     error = 100 * (1 - pd.to_numeric(rows["value"], errors="coerce").astype(float))
     values = {key: pd.Series(plain(rows[key]), index=rows.index, dtype=object) for key in columns}
     return rows.assign(error=error, **values)[np.isfinite(error)]
+
+
+def _all_alike(errors: pd.DataFrame, column: str) -> bool:
+    """Whether all its values, two or more, have the same curves."""
+    parts = [part.sort_values(WHICH) for _, part in groups(errors, [column])]
+    first, *others = [part[WHICH].to_numpy() for part in parts]
+    return len(others) > 0 and all(np.array_equal(first, other) for other in others)
 
 
 def _some(values: list[Value], most: int) -> list[Value]:
