@@ -209,7 +209,7 @@ def test_an_svg_keeps_the_name_of_the_points_and_a_mark_for_each() -> None:
 
 
 def test_a_wish_for_a_column_or_a_metric_that_there_is_not_names_those_that_there_are() -> None:
-    with pytest.raises(UserError, match=rf"substrate.bits: .* choose from {MISMATCH}"):
+    with pytest.raises(UserError, match=rf"--x substrate.bits: .* choose from {MISMATCH}"):
         drawn(strengths(), x="substrate.bits")
     with pytest.raises(UserError, match=r"--y accuracy: .* test_accuracy, test_loss"):
         drawn(strengths(), y="accuracy")

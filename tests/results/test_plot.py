@@ -118,7 +118,7 @@ def test_what_is_wished_is_drawn_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--x", BITS], f"{BITS}: the table has no such column; choose from {MISMATCH}, seed.init"),
+        (["--x", BITS], f"--x {BITS}: the table has no such column; choose from {MISMATCH}, seed.init"),
         (["--y", "loss"], "--y loss: the table has no such metric; choose from test_accuracy"),
     ],
 )

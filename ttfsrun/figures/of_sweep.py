@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -65,11 +65,12 @@ class Sheet:
     @classmethod
     def of(cls, table: pd.DataFrame, varying: Sequence[str], wishes: Wishes, beside: Beside) -> Sheet:
         table = table.reset_index(drop=True)
-        wished = [name for name in (wishes.x, wishes.hue, wishes.style) if name]
+        named = {"--x": wishes.x, "--hue": wishes.hue, "--style": wishes.style}
+        wished = {flag: name for flag, name in named.items() if name}
         _check(table, wished, wishes.y)
         keys = roles.independent(table, varying)
         seeds = [key for key in varying if key.startswith(roles.SEEDS) and key in table]
-        found = rows.of(table, [*keys, *seeds, *wished], wishes.y)
+        found = rows.of(table, [*keys, *seeds, *wished.values()], wishes.y)
         points = pd.DataFrame({key: rows.plain(table[key]) for key in keys}, dtype=object)
         return cls(table, found, keys, one_at_a_time.found(points, keys), wishes, beside)
 
@@ -93,11 +94,11 @@ class Sheet:
         return self.main[self.main[CONDITION] == OWN]
 
 
-def _check(table: pd.DataFrame, wished: Sequence[str], metric: str) -> None:
-    for name in wished:
+def _check(table: pd.DataFrame, wished: Mapping[str, str], metric: str) -> None:
+    for flag, name in wished.items():
         if name not in table:
             known = [str(key) for key in table if "." in str(key) or key in (CONDITION, "chip", "protocol")]
-            raise UserError(f"{name}: the table has no such column; choose from {', '.join(known)}")
+            raise UserError(f"{flag} {name}: the table has no such column; choose from {', '.join(known)}")
     numbers = [str(key) for key in table if str(key).partition("_")[0] in ("test", "valid", "train")]
     if metric not in numbers:
         raise UserError(f"--y {metric}: the table has no such metric; choose from {', '.join(numbers)}")
