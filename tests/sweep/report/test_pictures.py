@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ttfsrun.figures import style
 from ttfsrun.sweep.report.pictures import picture
@@ -88,7 +90,16 @@ def test_a_picture_brings_no_rules_for_the_rest_of_the_page_and_escapes_its_capt
     assert 'aria-label="Accuracy &lt;b&gt; &amp; &quot;more&quot;"' in svg
 
 
-def test_ink_and_paper_change_in_the_dark_but_not_beneath_words_on_coloured_cells() -> None:
+@pytest.mark.parametrize(
+    "add_cells",
+    [
+        lambda axes: axes.pcolormesh(np.arange(6).reshape(2, 3)),
+        lambda axes: axes.add_patch(Rectangle((0, 0), 1, 1, facecolor=style.PALE)),
+    ],
+)
+def test_ink_and_paper_change_in_the_dark_but_not_beneath_words_on_coloured_cells(
+    add_cells: Callable[[Axes], object],
+) -> None:
     figure, axes = drawn()
     axes.plot([1, 2], color=style.BLUE)
     made = picture(Drawing(figure), 1)
@@ -96,7 +107,7 @@ def test_ink_and_paper_change_in_the_dark_but_not_beneath_words_on_coloured_cell
     assert "var(--figure-ink)" in made.svg
     assert "var(--figure-blue)" in made.svg
     assert style.INK not in made.svg
-    axes.pcolormesh(np.arange(6).reshape(2, 3))
+    add_cells(axes)
     made = picture(Drawing(figure), 1)
     assert made.is_paper
     assert "var(--" not in made.svg

@@ -15,13 +15,17 @@ import made_up
 import pytest
 
 from ttfsrun.cli import main
+from ttfsrun.figures.of_sweep import drawings
+from ttfsrun.results.plot import source_of
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import read
 from ttfsrun.sweep.report import standing as standing_module
 from ttfsrun.sweep.report.about import commands, facts
 from ttfsrun.sweep.report.columns import columns, embedded
 from ttfsrun.sweep.report.described import descriptions
+from ttfsrun.sweep.report.drawn import pictures
 from ttfsrun.sweep.report.failures import groups
+from ttfsrun.sweep.report.pictures import picture
 from ttfsrun.sweep.report.standing import from_results, standing
 from ttfsrun.sweep.report.write import report
 
@@ -78,6 +82,16 @@ def test_a_single_point_has_a_page(tmp_path: Path) -> None:
     assert report(folder, None)[1] == 0
     assert column(data_of(page_of(folder)), "point") == [point]
     assert "1 point. It has a result." in page_of(folder)
+
+
+def test_its_figures_are_those_that_plot_has(tmp_path: Path) -> None:
+    folder, points = made_up.sweep(tmp_path / "bits", [{"substrate.weight.bits": bits} for bits in (2, 4, 8)])
+    made_up.write(folder, [made_up.done(point) for point in points])
+    source = source_of(folder.path)
+    drawn = drawings(source.table, source.varying, beside=source.beside())
+    assert len(drawn) > 1
+    of_page, _ = pictures(folder, read(folder, every_setting=True))
+    assert of_page == [picture(each, number) for number, each in enumerate(drawn, 1)]
 
 
 def test_the_same_sweep_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ttfsrun.figures.of_sweep import drawings
 from ttfsrun.results.plot import Source
 from ttfsrun.results.sweep_folder import SweepFolder
-from ttfsrun.results.table import Table, settings_of
+from ttfsrun.results.table import DATA, Table, settings_of
 from ttfsrun.sweep.report.pictures import Picture, picture
 
 
 def pictures(folder: SweepFolder, table: Table) -> tuple[list[Picture], str]:
     """Every figure that `ttfsrun plot` has for a sweep; else none, and why. table: all of it, with every setting."""
-    others = [key for key in settings_of(table.columns) if key not in table.varying]
+    others = [key for key in settings_of(table.columns) if key not in (*table.varying, DATA)]
     source = Source(folder.path, table.frame().drop(columns=others), folder, folder.path)
     drawn = drawings(source.table, source.varying, beside=source.beside())
     found = [picture(each, number) for number, each in enumerate(drawn, 1)]

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ttfsrun.figures import style
 
@@ -94,7 +95,10 @@ def picture(drawn: Drawn, number: int) -> Picture:
 
 def _has_cells(figure: Figure) -> bool:
     """Whether it has cells of a colour each, with words on them: neither may change without the other."""
-    return any(axes.images or any(isinstance(each, QuadMesh) for each in axes.collections) for axes in figure.axes)
+    return any(
+        axes.images or any(isinstance(each, QuadMesh | Rectangle) for each in (*axes.collections, *axes.patches))
+        for axes in figure.axes
+    )
 
 
 def _is_lost_in_the_dark(root: ElementTree.Element) -> bool:
