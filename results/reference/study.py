@@ -81,6 +81,15 @@ def backward(table: Table) -> Lines:
         yield row(rules[perturbed, rule], *by_condition(rows))
 
 
+def jitter(table: Table) -> Lines:
+    ways = list(table.groupby(["training.perturbed", "training.backward"], sort=False).groups)
+    titles = (f"trained, `{rule}`" if perturbed else "only evaluated" for perturbed, rule in ways)
+    yield from head("spike jitter", *titles)
+    for strength, rows in table.groupby("substrate.spike_time.jitter"):
+        of = rows.groupby(["training.perturbed", "training.backward"]).get_group
+        yield row(strength, *(spread(of(way)) for way in ways))
+
+
 def on_the_chip(table: Table) -> Lines:
     yield from head("data", "trained", *CONDITIONS.values(), "published")
     for (experiment, protocol), rows in table.groupby(["experiment", "protocol"], sort=False):
@@ -107,6 +116,7 @@ ENTRIES: dict[str, Callable[[Table], Lines]] = {
     "imperfections": imperfections,
     "imperfections_mnist": imperfections,
     "backward": backward,
+    "jitter": jitter,
     "on_the_chip": on_the_chip,
     "sensitivity": sensitivity,
 }
