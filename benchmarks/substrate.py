@@ -34,9 +34,9 @@ import torch
 from report import Goal, duration, machine, ratio, table
 from timing import BLOCK
 
-from ttfsrun.compose import expand
+from ttfsrun.config.compose import expand
 from ttfsrun.neuron import keep_freed_memory, set_threads
-from ttfsrun.training import Samples, Trainer
+from ttfsrun.training.trainer import Samples, Trainer
 
 BOUND = 3  # the whole chip, forward and backward pass, against the ideal substrate
 RULES = ("observed", "ideal", "same_draw")

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ttfsrun import cli, experiment, report
-from ttfsrun.compose import compose
-from ttfsrun.config import Config
+from ttfsrun.cli import main
+from ttfsrun.config.compose import compose
+from ttfsrun.config.schema import Config
 from ttfsrun.neuron import get_threads, set_threads
-from ttfsrun.training import Samples
+from ttfsrun.run import train, write
+from ttfsrun.training.trainer import Samples
 
 TINY = (
     "data.samples={train:110,valid:40,test:50}",
@@ -36,7 +37,7 @@ def tiny() -> Callable[..., Config]:
 @pytest.fixture(scope="session")
 def samples() -> dict[str, Samples]:
     """The encoded splits of the tiny configuration."""
-    return experiment.load_samples(compose(TINY))[0]
+    return train.load_samples(compose(TINY))[0]
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def threads() -> Iterator[Callable[[int], None]]:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without pictures, whose drawing takes longer than a tiny training."""
-    monkeypatch.setattr(report, "draw_all", lambda *args, **kwargs: None)
+    monkeypatch.setattr(write, "draw_all", lambda *args, **kwargs: None)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def ttfsrun(
         capsys.readouterr()
         caplog.clear()
         try:
-            code = cli.main([str(word) for word in argv])
+            code = main.main([str(word) for word in argv])
         except SystemExit as left:
             code = int(left.code or 0)
         printed = capsys.readouterr()

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import ttfsrun
-from ttfsrun import checkpoint
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.training import Samples, State, Trainer
+from ttfsrun.training import checkpoint
+from ttfsrun.training.trainer import Samples, State, Trainer
 
 Tiny = Callable[..., Config]
 PACKAGE = Path(ttfsrun.__file__).parent
@@ -170,5 +170,5 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
 def test_nothing_in_the_package_reads_or_writes_pickles() -> None:
     forbidden = re.compile(r"torch\.(save|load)\b|import pickle|pickle\.|joblib|\.pkl\b|\.pt\b|allow_pickle=True")
     sources = sorted(PACKAGE.rglob("*.py"))
-    assert PACKAGE / "checkpoint.py" in sources
+    assert PACKAGE / "training" / "checkpoint.py" in sources
     assert [path for path in sources if forbidden.search(path.read_text())] == []

@@ -14,11 +14,11 @@ import yaml
 from safetensors.numpy import save_file
 
 import ttfsrun
-from ttfsrun import cli
-from ttfsrun.compose import compose, expand, sources
-from ttfsrun.config import Config
+from ttfsrun.cli import main
+from ttfsrun.config.compose import compose, expand, sources
+from ttfsrun.config.ids import point_id
+from ttfsrun.config.schema import Config
 from ttfsrun.errors import RunFailed, UserError
-from ttfsrun.identity import point_id
 from ttfsrun.substrate.chip import Chip
 
 ROOT = Path(ttfsrun.__file__).resolve().parent.parent
@@ -28,13 +28,13 @@ HEAVY = {"torch", "numba", "numpy", "pandas", "matplotlib", "submitit", "pooch",
 def called(*argv: str) -> int:
     """The exit code, whichever way the command line leaves."""
     try:
-        return cli.main(argv)
+        return main.main(argv)
     except SystemExit as left:
         return int(left.code or 0)
 
 
 def process(
-    *argv: str, code: str = "from ttfsrun.cli import main; sys.exit(main())"
+    *argv: str, code: str = "from ttfsrun.cli.main import main; sys.exit(main())"
 ) -> subprocess.CompletedProcess[str]:
     """A process of its own, in the checkout."""
     return subprocess.run(
@@ -46,7 +46,7 @@ def process(
 def test_verbs_without_a_network_answer_without_heavy_imports(argv: list[str]) -> None:
     code = (
         "import atexit; atexit.register(lambda: sys.stderr.write('\\n' + ' '.join(sys.modules)));"
-        "from ttfsrun.cli import main; sys.exit(main())"
+        "from ttfsrun.cli.main import main; sys.exit(main())"
     )
     done = process(*argv, code=code)
     loaded = {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
@@ -57,9 +57,7 @@ def test_verbs_without_a_network_answer_without_heavy_imports(argv: list[str]) -
 
 @pytest.mark.parametrize("flags", [(), ("--json",), ("--out",)], ids=str)
 def test_a_chip_is_shown_without_torch(flags: tuple[str, ...], tmp_path: Path) -> None:
-    code = (
-        "from ttfsrun.cli import main; left = main(); sys.exit(left or bool({'torch', 'numba'} & sys.modules.keys()))"
-    )
+    code = "from ttfsrun.cli.main import main; left = main(); sys.exit(left or bool({'torch', 'numba'} & sys.modules.keys()))"
     out = (str(tmp_path / "chip"),) if "--out" in flags else ()
     done = process("chip", "substrate=brainscales2", *flags, *out, code=code)
     assert (done.returncode, done.stderr) == (0, "")
@@ -198,7 +196,7 @@ def test_what_a_verb_raises_becomes_its_exit_code(
     def fail(args: object) -> int:
         raise raised
 
-    monkeypatch.setitem(cli.VERBS, "config", cli.VERBS["config"]._replace(run=fail))
+    monkeypatch.setitem(main.VERBS, "config", main.VERBS["config"]._replace(run=fail))
     assert called("config") == code
     assert capsys.readouterr().err == told
 
@@ -261,9 +259,9 @@ def test_train_hands_over_points_and_flags_and_prints_what_it_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = []
-    experiment = type(sys)("ttfsrun.experiment")
+    experiment = type(sys)("ttfsrun.run.train")
     experiment.train = lambda *args, **kwargs: calls.append((args, kwargs)) or ["one", "two"]
-    monkeypatch.setitem(sys.modules, "ttfsrun.experiment", experiment)
+    monkeypatch.setitem(sys.modules, "ttfsrun.run.train", experiment)
     assert called("train", "seed.init=1,2", "--out", "here", "training.epochs=3", "--overwrite") == 0
     assert capsys.readouterr().out == "one\ntwo\n"
     assert called("train", "--resume", "runs/x") == 0
@@ -277,9 +275,9 @@ def test_evaluate_hands_over_run_and_overrides_and_prints_a_line_of_json_for_eac
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = []
-    experiment = type(sys)("ttfsrun.experiment")
+    experiment = type(sys)("ttfsrun.run.train")
     experiment.evaluate = lambda *args: calls.append(args) or iter([{"run": "a"}, {"run": "b"}])
-    monkeypatch.setitem(sys.modules, "ttfsrun.experiment", experiment)
+    monkeypatch.setitem(sys.modules, "ttfsrun.run.train", experiment)
     assert called("evaluate", "runs/x", "seed.chip=7", "--json", "seed.trial=1") == 0
     assert calls == [(Path("runs/x"), ["seed.chip=7", "seed.trial=1"])]
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [{"run": "a"}, {"run": "b"}]

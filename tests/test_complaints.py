@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ttfsrun.compose import ConfigError, expand
+from ttfsrun.config.compose import ConfigError, expand
 
 
 def complaint_about(*overrides: str) -> str:

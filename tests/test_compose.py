@@ -11,10 +11,10 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from ttfsrun.compose import Composer, ConfigError, compose, conf_dir, expand, sources
-from ttfsrun.config import Config
+from ttfsrun.config.compose import Composer, ConfigError, compose, conf_dir, expand, sources
+from ttfsrun.config.dotted_keys import leaves, lookup
+from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.tree import leaves, lookup
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ttfsrun import experiment
-from ttfsrun.checkpoint import save_state
-from ttfsrun.compose import compose, expand
-from ttfsrun.conditions import conditions_of
+from ttfsrun.config.compose import compose, expand
+from ttfsrun.config.conditions import conditions_of
+from ttfsrun.config.ids import point_id
 from ttfsrun.errors import ConfigError
-from ttfsrun.experiment import load_samples
-from ttfsrun.identity import point_id
-from ttfsrun.training import Trainer
+from ttfsrun.run import train
+from ttfsrun.run.train import load_samples
+from ttfsrun.training.checkpoint import save_state
+from ttfsrun.training.trainer import Trainer
 
 CONDITIONS = (
     "evaluation.conditions={simulation: {evaluation.perturbed: false}, elsewhere: {seed.chip: [5, 6]}, "
@@ -188,9 +188,9 @@ def test_a_chip_file_that_changed_meanwhile_stops_a_training_from_going_on(
     assert ttfsrun("train", *tiny_overrides, strength, file, "--out", run)[0] == 0
     config = compose([*tiny_overrides, strength, file])
     trainer = Trainer([config], *(load_samples(config)[0][split] for split in ("train", "valid")))
-    save_state(run / "checkpoint.safetensors", trainer.state, {"": experiment._identity(config)})
+    save_state(run / "checkpoint.safetensors", trainer.state, {"": train._identity(config)})
     assert ttfsrun("train", "--resume", run)[0] == 0
-    save_state(run / "checkpoint.safetensors", trainer.state, {"": experiment._identity(config)})
+    save_state(run / "checkpoint.safetensors", trainer.state, {"": train._identity(config)})
     assert ttfsrun("chip", *tiny_overrides, strength, "seed.chip=1", "--out", chip, "--overwrite")[0] == 0
     code, _, messages = ttfsrun("train", "--resume", run)
     assert code == 2

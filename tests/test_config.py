@@ -8,10 +8,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from ttfsrun.compose import ConfigError, compose
-from ttfsrun.config import Config
-from ttfsrun.identity import point_id
-from ttfsrun.tree import leaves
+from ttfsrun.config.compose import ConfigError, compose
+from ttfsrun.config.dotted_keys import leaves
+from ttfsrun.config.ids import point_id
+from ttfsrun.config.schema import Config
 
 Tiny = Callable[..., Config]
 

@@ -14,14 +14,14 @@ import msgspec
 import pytest
 import yaml
 
-from ttfsrun.cluster import Slurm
-from ttfsrun.compose import Composer, compose, conf_dir
-from ttfsrun.conditions import conditions_of
-from ttfsrun.results.measured import ENERGY_MODELS, metric_names
-from ttfsrun.results.verbs import VERBS as VERBS_OF_RESULTS
+from ttfsrun.cli.results import VERBS as VERBS_OF_RESULTS
+from ttfsrun.cli.sweep import VERBS
+from ttfsrun.config.cluster import Slurm
+from ttfsrun.config.compose import Composer, compose, conf_dir
+from ttfsrun.config.conditions import conditions_of
+from ttfsrun.config.dotted_keys import leaves
+from ttfsrun.results.columns import ENERGY_MODELS, metric_names
 from ttfsrun.sweep.grid.request import requested
-from ttfsrun.sweep.verbs import VERBS
-from ttfsrun.tree import leaves
 
 TOP = Path(__file__).parents[1]
 PAGE = (TOP / "docs" / "solver.md").read_text()

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from ttfsrun import evaluation
-from ttfsrun.config import Config, SquaredError, TimeCrossEntropy
-from ttfsrun.evaluation import evaluate
-from ttfsrun.loss import sample_losses
+from ttfsrun.config.schema import Config, SquaredError, TimeCrossEntropy
 from ttfsrun.network import Network, build
 from ttfsrun.neuron import Neuron
-from ttfsrun.training import Samples
+from ttfsrun.training import responses
+from ttfsrun.training.loss import sample_losses
+from ttfsrun.training.responses import evaluate
+from ttfsrun.training.trainer import Samples
 
 Tiny = Callable[..., Config]
 INF = math.inf
@@ -137,7 +137,7 @@ def test_results_do_not_depend_on_what_is_evaluated_at_once(
     configs = [tiny(f"seed.init={seed}", f"network.neuron.v_th={1 + seed / 10}") for seed in range(5)]
     part = samples["test"]
     alone = [evaluate(build([config]), part.times, part.labels, LOSS)[0] for config in configs]
-    monkeypatch.setattr(evaluation, "ROWS", rows)
+    monkeypatch.setattr(responses, "ROWS", rows)
     together = evaluate(build(configs), part.times, part.labels, LOSS)
     assert [result.metrics() for result in together] == [result.metrics() for result in alone]
     for one, other in zip(together, alone, strict=True):

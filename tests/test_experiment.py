@@ -17,15 +17,16 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from ttfsrun import checkpoint, experiment
-from ttfsrun.compose import compose, conf_dir
-from ttfsrun.config import Config, Mnist
+from ttfsrun.config.compose import compose, conf_dir
+from ttfsrun.config.ids import point_id
+from ttfsrun.config.schema import Config, Mnist
 from ttfsrun.data import mnist
 from ttfsrun.data.dataset import DataError, Dataset, Split
 from ttfsrun.files import sha256
-from ttfsrun.identity import point_id
 from ttfsrun.network import build
-from ttfsrun.results.folder import FIGURES
+from ttfsrun.run import train
+from ttfsrun.run.folder import FIGURES
+from ttfsrun.training import checkpoint
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 SPLITS = ("train", "valid", "test")
@@ -310,7 +311,7 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ttfsrun.progress.Display.after_batch", interrupted)
+        patch.setattr("ttfsrun.run.progress.Display.after_batch", interrupted)
         code, output, messages = ttfsrun("train", *tiny_overrides, *words, "--out", run)
     assert (code, output) == (130, "")
     assert messages.splitlines() == [
@@ -366,7 +367,7 @@ def test_a_run_that_was_killed_while_it_wrote_its_results_writes_them_again(
     for step in ("RunFolder.write_metrics", "PopulationFolder.write_table"):
         run = tmp_path / step
         with monkeypatch.context() as patch:
-            patch.setattr(f"ttfsrun.results.folder.{step}", killed)
+            patch.setattr(f"ttfsrun.run.folder.{step}", killed)
             assert ttfsrun("train", *tiny_overrides, "seed.init=1,2", "--out", run)[0] == 130
         assert ttfsrun("train", "--resume", run)[0] == 0
         assert_same_run(run, whole)
@@ -535,7 +536,7 @@ def first_samples(dataset: Dataset, n: int) -> Dataset:
 def test_every_experiment_trains(
     name: str, ttfsrun: Command, no_figures: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = experiment.data.load
+    load = train.data.load
     monkeypatch.setattr(mnist.download, "MIRRORS", ())
     config = compose([f"experiment={name}"])
     if isinstance(config.data, Mnist):
@@ -544,7 +545,7 @@ def test_every_experiment_trains(
         except DataError as error:
             pytest.skip(f"MNIST is not here, and tests download nothing: {error}")
         load = lambda settings: whole  # noqa: E731
-    monkeypatch.setattr(experiment.data, "load", lambda settings: first_samples(load(settings), 1000))
+    monkeypatch.setattr(train.data, "load", lambda settings: first_samples(load(settings), 1000))
     run = tmp_path / "run"
     code, _, messages = ttfsrun("train", f"experiment={name}", "training.epochs=1", "--out", run)
     assert (code, messages) == (0, "")

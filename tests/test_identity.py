@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ttfsrun.compose import compose
-from ttfsrun.identity import chip_files, point_id, shape_id, training_id
+from ttfsrun.config.compose import compose
+from ttfsrun.config.ids import chip_files, point_id, shape_id, training_id
 
 CHIP = ["substrate=brainscales2"]
 EVALUATED = [

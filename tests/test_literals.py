@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ttfsrun.compose import Composer, ConfigError, conf_dir
-from ttfsrun.conf_files import ConfFiles
-from ttfsrun.literals import literal
+from ttfsrun.config.compose import Composer, ConfigError, conf_dir
+from ttfsrun.config.conf_folder import ConfFiles
+from ttfsrun.config.override_syntax import literal
 
 FILES = ConfFiles(conf_dir())
 ODD = st.text(alphabet="ab'\"\\ ${},[]:=()#~\n\t0e-.")  # what the grammar gives a meaning to

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ttfsrun.config import SquaredError, TimeCrossEntropy
-from ttfsrun.loss import Loss, sample_losses
+from ttfsrun.config.schema import SquaredError, TimeCrossEntropy
+from ttfsrun.training.loss import Loss, sample_losses
 
 PAPER = TimeCrossEntropy(xi=0.2, alpha=0.005, beta=1.0, silent=100.0)
 SHIFTLESS = SquaredError(delta=0.5, silent=100.0)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
 from ttfsrun.network import Network, build, initial_weights
 from ttfsrun.neuron import Neuron, first_spike
-from ttfsrun.training import Samples
+from ttfsrun.training.trainer import Samples
 
 Tiny = Callable[..., Config]
 INF = math.inf

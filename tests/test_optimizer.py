@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ttfsrun.config import Adam, CosineDecay, StepDecay
-from ttfsrun.optimizer import Moments, adam_step, schedule
+from ttfsrun.config.schema import Adam, CosineDecay, StepDecay
+from ttfsrun.training.optimizer import Moments, adam_step, schedule
 
 SETTINGS = Adam(learning_rate=0.005, beta1=0.9, beta2=0.999, epsilon=1e-8)
 SHAPES = ((5, 7), (8, 3))

@@ -83,7 +83,7 @@ def test_the_wheel_holds_the_code_the_configuration_and_the_parts_of_a_page_and_
     assert "ttfsrun/conf/config.yaml" in names
     kinds = ("*.html", "*.css", "*.js")
     page = {path.relative_to(ROOT).as_posix() for kind in kinds for path in (ROOT / "ttfsrun").rglob(kind)}
-    assert "ttfsrun/sweep/report/report.css" in page
+    assert "ttfsrun/report/report.css" in page
     assert names - {"ttfsrun/py.typed"} == code | configuration | page
 
 

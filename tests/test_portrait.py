@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ttfsrun.portrait import confusions
+from ttfsrun.run.figures import confusions
 
 
 def record(name: str, right: int, chip: int | str | None = 0, **settings: float) -> dict[str, Any]:

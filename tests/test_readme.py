@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ttfsrun.compose import expand
-from ttfsrun.identity import point_id
+from ttfsrun.config.compose import expand
+from ttfsrun.config.ids import point_id
 
 TOP = Path(__file__).parents[1]
 README = (TOP / "README.md").read_text()

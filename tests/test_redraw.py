@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ttfsrun import checkpoint, training
-from ttfsrun.cli import main
+from ttfsrun.cli.main import main
 from ttfsrun.errors import UserError
-from ttfsrun.redraw import redraw
-from ttfsrun.results.folder import FIGURES
+from ttfsrun.run.folder import FIGURES
+from ttfsrun.run.redraw import redraw
+from ttfsrun.training import checkpoint, trainer
 
 OVERRIDES = (
     "substrate=brainscales2",
@@ -70,14 +70,14 @@ def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*args: object, **kwargs: object) -> None:
         raise AssertionError("drawn")
 
-    monkeypatch.setattr("ttfsrun.redraw.draw_all", fails)
+    monkeypatch.setattr("ttfsrun.run.redraw.draw_all", fails)
 
 
 @pytest.mark.slow
 def test_the_figures_of_a_population_are_drawn_again_to_the_same_bytes_and_as_vectors(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training.Trainer, "__init__", None)  # nothing is trained
+    monkeypatch.setattr(trainer.Trainer, "__init__", None)  # nothing is trained
     before = {path.relative_to(trained): path.read_bytes() for path in trained.rglob("figures/*")}
     files = redraw(trained, tmp_path / "out")
     assert sorted(files) == sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
@@ -163,7 +163,7 @@ def test_a_folder_without_runs_and_one_that_cannot_be_written_are_refused(
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The data that were loaded."""
-    from ttfsrun import redraw as module
+    from ttfsrun.run import redraw as module
 
     loaded: list[object] = []
     load: Callable[..., object] = module.load_samples
@@ -189,7 +189,7 @@ def test_plot_redraws_a_run_and_says_its_files(
         asked.extend((folder, vector) for _, folder in portraits)
         return [folder / "raster.png" for _, folder in portraits]
 
-    monkeypatch.setattr("ttfsrun.redraw.draw_all", draw)
+    monkeypatch.setattr("ttfsrun.run.redraw.draw_all", draw)
     folders = [tmp_path / f"seed.init={seed}" for seed in (1, 2)]
     said = "".join(f"{folder / 'raster.png'}\n" for folder in folders)
     assert ttfsrun("plot", trained, "--out", tmp_path) == (0, said, "")

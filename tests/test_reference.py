@@ -12,8 +12,8 @@ import pytest
 import study
 import yaml
 
-from ttfsrun.compose import Composer, conf_dir
-from ttfsrun.identity import point_id
+from ttfsrun.config.compose import Composer, conf_dir
+from ttfsrun.config.ids import point_id
 from ttfsrun.sweep.grid.request import requested
 
 PAGE = (study.HERE / "README.md").read_text()

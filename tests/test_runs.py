@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from ttfsrun import checkpoint, report
-from ttfsrun.cli import main
+from ttfsrun.cli.main import main
+from ttfsrun.run import write
+from ttfsrun.training import checkpoint
 
 WITHOUT_FIGURES = "report.draw_all = lambda *args, **kwargs: None"
 EVERY_EPOCH = "fitting.CHECKPOINT_SECONDS = 0.0"
@@ -34,7 +35,7 @@ def start() -> Iterator[Start]:
     def run(*words: object, before: str = "pass") -> subprocess.Popen[str]:
         # What is started in the background inherits a deaf ear for interrupts.
         listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        imports = "import sys; from ttfsrun import cli, experiment, fitting, report"
+        imports = "import sys; from ttfsrun.cli import main as cli; from ttfsrun.run import train as experiment, write as report; from ttfsrun.training import fit as fitting"
         code = f"{listen}; {imports}; {WITHOUT_FIGURES}; {before}; sys.exit(cli.main())"
         argv = [sys.executable, "-c", code, *map(str, words)]
         environment = os.environ | {"FORCE_COLOR": "1"}  # as many continuous-integration services have it
@@ -61,7 +62,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: tuple[str, .
     """What the long training leaves when nothing disturbs it."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "draw_all", lambda *args, **kwargs: None)
+        patch.setattr(write, "draw_all", lambda *args, **kwargs: None)
         assert main(["train", *tiny_overrides, *LONG, "--out", str(out)]) == 0
     return results(out)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ttfsrun.compose import conf_dir
-from ttfsrun.conf_files import ConfFiles
-from ttfsrun.short_way import NotPlain, with_plain_values
+from ttfsrun.config.compose import conf_dir
+from ttfsrun.config.conf_folder import ConfFiles
+from ttfsrun.config.fast_path import NotPlain, with_plain_values
 
 FILES = ConfFiles(conf_dir())
 NODE, TREE = FILES.merged([])

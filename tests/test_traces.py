@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
+from ttfsrun.evaluation.trained_network import Subject
 from ttfsrun.figures.membrane import ROLES, Trace
 from ttfsrun.network import Network, build
 from ttfsrun.neuron import Neuron, first_spike
-from ttfsrun.records import Subject
+from ttfsrun.run.membrane_traces import traces
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.substrate.emulation import IDEAL
-from ttfsrun.traces import traces
-from ttfsrun.training import Samples
+from ttfsrun.training.trainer import Samples
 
 Tiny = Callable[..., Config]
 CHIP = (

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from ttfsrun.config import Config
-from ttfsrun.evaluation import evaluate
+from ttfsrun.config.schema import Config
 from ttfsrun.network import build
 from ttfsrun.neuron import parallel
-from ttfsrun.training import Diverged, Samples, State, Trainer, curve_metrics
+from ttfsrun.training.responses import evaluate
+from ttfsrun.training.trainer import Diverged, Samples, State, Trainer, curve_metrics
 
 Tiny = Callable[..., Config]
 Splits = dict[str, Samples]
@@ -126,7 +126,7 @@ def test_an_epoch_from_a_copied_state_is_the_epoch_itself(seven: list[Config], s
 
 
 def test_yin_yang_is_learnt(tiny: Tiny) -> None:
-    from ttfsrun.experiment import load_samples
+    from ttfsrun.run.train import load_samples
 
     config = tiny(
         "data.samples={train:600,valid:200,test:200}",

@@ -2,6 +2,6 @@
 
 import sys
 
-from ttfsrun.cli import main
+from ttfsrun.cli.main import main
 
 sys.exit(main())

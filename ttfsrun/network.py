@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
 from ttfsrun.neuron import Neuron, first_spike, observed_spike
 from ttfsrun.random import stream
 from ttfsrun.substrate.backward import carried

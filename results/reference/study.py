@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ttfsrun.figures.of_sweep import Wishes, drawings
 from ttfsrun.figures.sweep.labels import text, title
-from ttfsrun.results.plot import plot, source_of
+from ttfsrun.report.plot import plot, source_of
+from ttfsrun.report.selection import Wishes, drawings
 
 HERE = Path(__file__).parent
 PAGES = (HERE / "README.md", HERE.parents[1] / "README.md")

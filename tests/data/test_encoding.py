@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ttfsrun import config
+from ttfsrun.config import schema
 from ttfsrun.data import encode
 
-ALL_SPIKE = config.Encoding(t_early=0.15, t_late=2.0, silent_at_one=False)
-WHITE_IS_SILENT = config.Encoding(t_early=0.15, t_late=2.0, silent_at_one=True)
+ALL_SPIKE = schema.Encoding(t_early=0.15, t_late=2.0, silent_at_one=False)
+WHITE_IS_SILENT = schema.Encoding(t_early=0.15, t_late=2.0, silent_at_one=True)
 
 
 def test_zero_and_one_give_exactly_the_earliest_and_the_latest_time() -> None:

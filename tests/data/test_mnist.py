@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ttfsrun import config, data
+from ttfsrun import data
+from ttfsrun.config import schema
 from ttfsrun.data import DataError, Dataset, idx, mnist, prepared
 
 Serve = Callable[[dict[str, bytes]], str]
@@ -26,9 +27,9 @@ GOLDEN = {
 }
 
 
-def settings(folder: Path | None, size: int) -> config.Mnist:
-    encoding = config.Encoding(t_early=0.15, t_late=2.0, silent_at_one=False)
-    return config.Mnist(folder=None if folder is None else str(folder), size=size, encoding=encoding)
+def settings(folder: Path | None, size: int) -> schema.Mnist:
+    encoding = schema.Encoding(t_early=0.15, t_late=2.0, silent_at_one=False)
+    return schema.Mnist(folder=None if folder is None else str(folder), size=size, encoding=encoding)
 
 
 def same(one: Dataset, other: Dataset) -> bool:

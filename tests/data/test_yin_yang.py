@@ -9,15 +9,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ttfsrun import config, data
+from ttfsrun import data
+from ttfsrun.config import schema
 from ttfsrun.data import yin_yang
 from ttfsrun.data.yin_yang import DOT, OUTSIDE, YANG, YIN
 
 CONF = Path(__file__).parents[2] / "conf" / "data" / "yin_yang.yaml"
 
 
-def published() -> config.YinYang:
-    return msgspec.convert(yaml.safe_load(CONF.read_text()), config.YinYang)
+def published() -> schema.YinYang:
+    return msgspec.convert(yaml.safe_load(CONF.read_text()), schema.YinYang)
 
 
 def test_the_first_points_of_seed_42_are_the_published_ones() -> None:

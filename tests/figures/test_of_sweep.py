@@ -14,7 +14,7 @@ from tables import BITS, JITTER, MISMATCH, OTHERS, SEEDS, crossed, drawn, one_at
 
 from ttfsrun.errors import UserError
 from ttfsrun.figures import style
-from ttfsrun.figures.of_sweep import Beside
+from ttfsrun.report.selection import Beside
 
 
 def labels_of(figure: Figure) -> list[str]:

@@ -13,12 +13,12 @@ import torch
 from in_nest import BOUND, NEEDS_NEST, PARAMETERS, Array, largest_difference, spikes_in_nest
 from torch import Tensor
 
-from ttfsrun.compose import compose
-from ttfsrun.config import Config
+from ttfsrun.config.compose import compose
+from ttfsrun.config.schema import Config
 from ttfsrun.data import yin_yang
 from ttfsrun.data.encoding import encode
-from ttfsrun.loss import sample_losses
 from ttfsrun.neuron import Neuron, first_spike
+from ttfsrun.training.loss import sample_losses
 
 pytestmark = NEEDS_NEST
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ttfsrun.compose import compose
-from ttfsrun.config import Config
+from ttfsrun.config.compose import compose
+from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.results.chip_folder import ChipFolder
+from ttfsrun.run.chip_folder import ChipFolder
 from ttfsrun.substrate.chip import Chip, units
 
 FILES = ["chip.csv", "chip.png", "chip.safetensors", "summary.csv"]

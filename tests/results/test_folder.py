@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from ttfsrun.compose import compose, revise
+from ttfsrun.config.compose import compose, revise
 from ttfsrun.errors import UserError
-from ttfsrun.results.folder import PopulationFolder, RunFolder, default_folder, folder_names
 from ttfsrun.results.provenance import provenance
+from ttfsrun.run.folder import PopulationFolder, RunFolder, default_folder, folder_names
 
 
 def make_run(path: Path) -> RunFolder:
@@ -122,7 +122,7 @@ def test_the_default_folder_tells_data_and_point() -> None:
 
 
 def test_results_are_handled_without_torch() -> None:
-    code = "import sys; import ttfsrun.results.folder, ttfsrun.results.provenance; sys.exit('torch' in sys.modules)"
+    code = "import sys; import ttfsrun.run.folder, ttfsrun.results.provenance; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,7 +11,7 @@ import made_up
 import pytest
 from tables import BITS, MISMATCH
 
-from ttfsrun.cli import main
+from ttfsrun.cli.main import main
 from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES
 from ttfsrun.results.gather import Request, gather
 from ttfsrun.results.record import Curves
@@ -141,9 +141,7 @@ def test_what_is_no_sweep_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_a_sweep_is_drawn_without_torch(tmp_path: Path) -> None:
     swept(tmp_path)
-    program = (
-        "import sys; from ttfsrun.cli import main; sys.exit(main() or bool({'torch', 'numba'} & sys.modules.keys()))"
-    )
+    program = "import sys; from ttfsrun.cli.main import main; sys.exit(main() or bool({'torch', 'numba'} & sys.modules.keys()))"
     left = subprocess.run(
         [sys.executable, "-c", program, "plot", str(tmp_path), "--x", MISMATCH], capture_output=True, check=False
     )

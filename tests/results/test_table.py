@@ -235,7 +235,7 @@ def test_loading_and_gathering_import_no_torch(tmp_path: Path) -> None:
     made_up.seeds(tmp_path, 2)
     code = f"""
 import sys
-from ttfsrun.cli import main
+from ttfsrun.cli.main import main
 main(["gather", {str(tmp_path)!r}])
 assert not {{"torch", "numba", "pandas", "hydra"}} & sys.modules.keys()
 import ttfsrun.results

@@ -214,12 +214,12 @@ class Sweep:
 
     def leaders(self) -> list[int]:
         """Processes that lead a task of this sweep."""
-        return [pid for pid in pythons("ttfsrun.sweep.work.worker") if str(self.path) in argv(pid)]
+        return [pid for pid in pythons("ttfsrun.sweep.worker.array_task") if str(self.path) in argv(pid)]
 
     def workers(self) -> list[int]:
         """Processes that compute for this sweep."""
         leaders = self.leaders()
-        return [pid for pid in pythons("ttfsrun.sweep.work.child") if parent(pid) in leaders]
+        return [pid for pid in pythons("ttfsrun.sweep.worker.process") if parent(pid) in leaders]
 
 
 def pythons(module: str) -> list[int]:

@@ -92,7 +92,7 @@ def test_no_more_tasks_run_at_once_than_allowed_over_all_arrays(
     cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.parallel_tasks=1"]
     sweep = new_sweep(cluster=[*cluster, f"cluster.setup={setup}"])
     small = (
-        "import sys; from ttfsrun.sweep import slurm; from ttfsrun.cli import main; "
+        "import sys; from ttfsrun.sweep import slurm; from ttfsrun.cli.main import main; "
         "slurm.largest_array = lambda: 2; sys.exit(main(sys.argv[1:]))"
     )
 

@@ -11,11 +11,11 @@ import torch
 from hypothesis import settings
 from torch import Tensor
 
-from ttfsrun.compose import compose
-from ttfsrun.config import Config
+from ttfsrun.config.compose import compose
+from ttfsrun.config.dotted_keys import store
+from ttfsrun.config.schema import Config
 from ttfsrun.network import Network, build
 from ttfsrun.substrate.emulation import Emulation, Operation
-from ttfsrun.tree import store
 
 #: Yin-yang with few samples and neurons: 4 inputs, 7 hidden neurons, 3 label neurons, a bias into both layers.
 TINY = (

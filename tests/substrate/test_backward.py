@@ -11,7 +11,7 @@ import torch
 from perturbed import STRONG, configured, doubled, operating, outcome, some_times
 from torch import Tensor
 
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
 from ttfsrun.network import build
 from ttfsrun.neuron import Neuron, first_spike, observed_spike
 from ttfsrun.substrate.backward import RULES, carried

@@ -13,7 +13,7 @@ import torch
 from perturbed import STRONG, configured, operating, outcome, some_times
 from torch import Tensor
 
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
 from ttfsrun.neuron import Neuron, parallel
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.substrate.emulation import Emulation, Operation

@@ -12,9 +12,9 @@ from numpy.testing import assert_array_equal
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch_file
 
-from ttfsrun.compose import compose
-from ttfsrun.conditions import conditions_of
-from ttfsrun.config import Config
+from ttfsrun.config.compose import compose
+from ttfsrun.config.conditions import conditions_of
+from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
 from ttfsrun.substrate.chip import Chip
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from perturbed import STRONG, configured, operating, outcome, some_times
 
-from ttfsrun import evaluation
-from ttfsrun.config import Config
-from ttfsrun.evaluation import Evaluation, evaluate
-from ttfsrun.experiment import load_samples
+from ttfsrun.config.schema import Config
+from ttfsrun.evaluation.trained_network import Subject
 from ttfsrun.network import build
 from ttfsrun.neuron import parallel
-from ttfsrun.records import Subject
+from ttfsrun.run.train import load_samples
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.emulation import Emulation
-from ttfsrun.training import Samples, Trainer
+from ttfsrun.training import responses
+from ttfsrun.training.responses import Evaluation, evaluate
+from ttfsrun.training.trainer import Samples, Trainer
 
 TAUS = {"tau_mem.chip_cv": 0.2, "tau_syn.chip_cv": 0.3, "tau_syn.correlation": 0.5}
 CLEAN = configured(seed__init=1)
@@ -122,7 +122,7 @@ def test_the_noise_of_an_evaluation_does_not_depend_on_what_is_computed_at_once(
     rows: int, splits: dict[str, Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = [result.metrics() for result in evaluated(MIXED, splits["test"])]
-    monkeypatch.setattr(evaluation, "ROWS", rows)
+    monkeypatch.setattr(responses, "ROWS", rows)
     assert [result.metrics() for result in evaluated(MIXED, splits["test"])] == expected
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from perturbed import STRONG, configured, operating, outcome, some_times
 
-from ttfsrun.config import Config
-from ttfsrun.experiment import load_samples
+from ttfsrun.config.schema import Config
+from ttfsrun.run.train import load_samples
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.training import Samples, Trainer
+from ttfsrun.training.trainer import Samples, Trainer
 
 OnChip = Callable[..., Config]
 DEAD_HIDDEN = [True, False, False, True, False, False, False]

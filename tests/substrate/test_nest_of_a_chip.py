@@ -13,11 +13,11 @@ import torch
 from in_nest import BOUND, NEEDS_NEST, Array, largest_difference, spikes_in_nest
 from perturbed import configured, doubled, operating
 
-from ttfsrun.config import Config
-from ttfsrun.experiment import load_samples
+from ttfsrun.config.schema import Config
 from ttfsrun.network import Network
+from ttfsrun.run.train import load_samples
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.training import Trainer
+from ttfsrun.training.trainer import Trainer
 
 pytestmark = NEEDS_NEST
 

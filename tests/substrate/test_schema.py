@@ -7,8 +7,8 @@ import math
 import pytest
 from perturbed import STRONG
 
-from ttfsrun.complaints import show
-from ttfsrun.compose import ConfigError, compose, expand
+from ttfsrun.config.compose import ConfigError, compose, expand
+from ttfsrun.config.diagnostics import show
 
 #: A value that each strength cannot have, and what is said of it.
 BAD: dict[str, tuple[object, str]] = dict.fromkeys(STRONG, (-0.1, ">= 0")) | {

@@ -13,12 +13,12 @@ from hypothesis.extra import numpy as arrays
 from perturbed import FIXED, configured, operating
 from torch import Tensor
 
-from ttfsrun.config import Config
-from ttfsrun.experiment import load_samples
+from ttfsrun.config.schema import Config
 from ttfsrun.network import build
+from ttfsrun.run.train import load_samples
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.emulation import Emulation
-from ttfsrun.training import Samples, Trainer
+from ttfsrun.training.trainer import Samples, Trainer
 
 weights = arrays.arrays(np.float32, (4, 3), elements=st.floats(-5, 5, width=32))
 n_bits = st.integers(1, 8)

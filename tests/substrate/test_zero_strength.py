@@ -17,11 +17,11 @@ from hypothesis.extra import numpy as arrays
 from perturbed import FIXED, MANNERS, STRONG, configured, operating, outcome, some_times
 from torch import Tensor
 
-from ttfsrun.config import Config
-from ttfsrun.evaluation import evaluate
-from ttfsrun.experiment import load_samples
+from ttfsrun.config.dotted_keys import leaves
+from ttfsrun.config.schema import Config
 from ttfsrun.network import build
 from ttfsrun.neuron import Neuron
+from ttfsrun.run.train import load_samples
 from ttfsrun.substrate import chip, emulation
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.changes import scaled, shifted, silenced
@@ -29,8 +29,8 @@ from ttfsrun.substrate.chip import Chip
 from ttfsrun.substrate.emulation import IDEAL, Emulation
 from ttfsrun.substrate.perturbation import Perturbation
 from ttfsrun.substrate.schema import Substrate, perturbations
-from ttfsrun.training import Samples, Trainer
-from ttfsrun.tree import leaves
+from ttfsrun.training.responses import evaluate
+from ttfsrun.training.trainer import Samples, Trainer
 
 #: Time constants of each neuron's own take other kernels, which round differently (see `Member.kind`).
 OF_TAUS = ("tau_mem.chip", "tau_syn.chip")

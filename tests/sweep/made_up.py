@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from ttfsrun.compose import compose
+from ttfsrun.config.compose import compose
+from ttfsrun.config.dotted_keys import copied, store
 from ttfsrun.results import lines
 from ttfsrun.results.record import Curves, Execution, Reason, Record
 from ttfsrun.results.sweep_folder import Ended, Intent, Job, Refused, Submitted, SweepFolder, SweepPoint
-from ttfsrun.sweep.watch.processes import started
-from ttfsrun.sweep.watch.scheduler import Look, Task
-from ttfsrun.tree import copied, store
+from ttfsrun.sweep.monitor.processes import started
+from ttfsrun.sweep.monitor.scheduler import Look, Task
 
 PACKAGE = "c0de"
 START = 1_700_000_000.0

@@ -12,10 +12,10 @@ import pytest
 from made_up import Fake
 
 from ttfsrun.results.sweep_folder import Ended
-from ttfsrun.sweep.watch.cancel import cancel, plan
-from ttfsrun.sweep.watch.processes import started
-from ttfsrun.sweep.watch.scheduler import SchedulerRefused, Task
-from ttfsrun.sweep.watch.status import states
+from ttfsrun.sweep.monitor.cancel import cancel, plan
+from ttfsrun.sweep.monitor.processes import started
+from ttfsrun.sweep.monitor.scheduler import SchedulerRefused, Task
+from ttfsrun.sweep.monitor.status import states
 
 RUNNING = Task("running", "RUNNING", "node1")
 OBEYS = "import time; time.sleep(600)"
@@ -67,7 +67,7 @@ def test_a_process_of_this_machine_is_told_to_end(tmp_path: Path, process: Calla
 def test_a_process_that_takes_its_time_still_runs(
     tmp_path: Path, process: Callable[[str], dict[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ttfsrun.sweep.watch.cancel.PATIENCE", 0.2)
+    monkeypatch.setattr("ttfsrun.sweep.monitor.cancel.PATIENCE", 0.2)
     folder, points = made_up.seeds(tmp_path, 1)
     own = process(REFUSES)
     made_up.submit(folder, made_up.intent([points], cluster=made_up.LOCAL, **own))

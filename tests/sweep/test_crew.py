@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ttfsrun.compose import Composer, conf_dir
+from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
-from ttfsrun.sweep.points import frozen
-from ttfsrun.sweep.work.crew import Crew, Share, _Worker
-from ttfsrun.sweep.work.messages import Greeting
+from ttfsrun.sweep.submit.freeze import frozen
+from ttfsrun.sweep.worker.crew import Crew, Share, _Worker
+from ttfsrun.sweep.worker.messages import Greeting
 
 PATIENCE = 120.0  # seconds
 
@@ -81,7 +81,7 @@ def orphans() -> Iterator[Callable[[], list[int]]]:
     def found() -> list[int]:
         output = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
         rows = [line.split(None, 2) for line in output.splitlines()]
-        return [int(row[0]) for row in rows if row[1] == str(os.getpid()) and "ttfsrun.sweep.work.child" in row[2]]
+        return [int(row[0]) for row in rows if row[1] == str(os.getpid()) and "ttfsrun.sweep.worker.process" in row[2]]
 
     yield found
     assert not found()
@@ -142,9 +142,9 @@ def test_a_stopped_crew_saves_its_states_and_another_goes_on(grid, greeting, orp
 
 LEADER = """
 import json, sys, msgspec
-from ttfsrun.sweep.work.crew import Crew, Share, _Worker
+from ttfsrun.sweep.worker.crew import Crew, Share, _Worker
 from ttfsrun.results.sweep_folder import SweepPoint
-from ttfsrun.sweep.work.messages import Greeting
+from ttfsrun.sweep.worker.messages import Greeting
 class Heard:
     def epoch(self, worker, *numbers): print(worker, flush=True)
     def finished(self, *record): pass

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from ttfsrun import fitting
-from ttfsrun.compose import Composer, compose, conf_dir
+from ttfsrun.config.compose import Composer, compose, conf_dir
 from ttfsrun.errors import CannotWrite
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
-from ttfsrun.sweep.points import frozen
-from ttfsrun.sweep.work import checkpoints, execute
-from ttfsrun.sweep.work.execute import Site
+from ttfsrun.sweep.submit.freeze import frozen
+from ttfsrun.sweep.worker import checkpoints, execute
+from ttfsrun.sweep.worker.execute import Site
+from ttfsrun.training import fit
 
 Run = Callable[..., dict[str, Record]]
 
@@ -84,7 +84,7 @@ def test_a_point_has_the_same_result_in_every_population(points, site):
 def test_points_that_share_a_training_are_trained_once(points, site, monkeypatch):
     trained = []
     monkeypatch.setattr(
-        execute, "fit", lambda trainer, *args: trained.append(len(trainer.configs)) or fitting.fit(trainer, *args)
+        execute, "fit", lambda trainer, *args: trained.append(len(trainer.configs)) or fit.fit(trainer, *args)
     )
     grid = points("protocol=clean_to_perturbed", "seed.init=1,2", "substrate.v_th.chip_std=0.0,0.1,0.2")
     heard = computed(grid, site)
@@ -104,8 +104,8 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(points, site, mon
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fitting.checkpoint, "save_state", full)
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(fit.checkpoint, "save_state", full)
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
     assert results(computed(grid, site).records) == results(expected.records)
     assert "No space left on device; the training goes on without a checkpoint" in caplog.text
 
@@ -164,7 +164,7 @@ def test_what_fails_a_whole_population_is_found_out_in_smaller_ones(points, site
 
 
 def test_a_stopped_population_goes_on_from_its_checkpoint_in_parts(points, site, monkeypatch):
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
     grid = points("seed.init=range(4)", "training.epochs=6")
     expected = computed(grid, site)
     heard = Heard(at=4)
@@ -181,7 +181,7 @@ def test_a_stopped_population_goes_on_from_its_checkpoint_in_parts(points, site,
 
 
 def test_a_checkpoint_of_other_code_is_not_gone_on_with(points, site, monkeypatch):
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
     grid = points("seed.init=1", "training.epochs=5")
     with pytest.raises(KeyboardInterrupt):
         execute.execute(grid, site, Heard(at=3))
@@ -191,7 +191,7 @@ def test_a_checkpoint_of_other_code_is_not_gone_on_with(points, site, monkeypatc
 
 
 def test_a_checkpoint_of_other_data_is_not_gone_on_with(points, site, monkeypatch):
-    monkeypatch.setattr(fitting, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
     grid = points("seed.init=1", "training.epochs=5")
     with pytest.raises(KeyboardInterrupt):
         execute.execute(grid, site, Heard(at=3))

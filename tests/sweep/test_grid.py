@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ttfsrun.compose import Composer, compose, conf_dir
+from ttfsrun.config.compose import Composer, compose, conf_dir
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.request import Request, requested
 
@@ -311,7 +311,7 @@ def test_a_grid_without_points_is_a_mistake(ask: Ask) -> None:
 def test_points_are_found_without_torch_or_numpy() -> None:
     code = """if True:
         import sys
-        from ttfsrun.compose import Composer, conf_dir
+        from ttfsrun.config.compose import Composer, conf_dir
         from ttfsrun.sweep.grid.request import requested
         composer = Composer(conf_dir())
         assert composer.compose_all(requested(["sweep=weight_resolution"], composer).points)

@@ -10,13 +10,13 @@ from pathlib import Path
 import made_up
 import pytest
 
-from ttfsrun.compose import Composer, compose, conf_dir
+from ttfsrun.config.compose import Composer, compose, conf_dir
 from ttfsrun.errors import RunFailed
 from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, config_of
-from ttfsrun.sweep import costs
-from ttfsrun.sweep.plan import Cost
-from ttfsrun.sweep.points import frozen
-from ttfsrun.sweep.work import calibrate
+from ttfsrun.sweep.submit import costs
+from ttfsrun.sweep.submit.freeze import frozen
+from ttfsrun.sweep.submit.plan import Cost
+from ttfsrun.sweep.worker import calibrate
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -198,7 +198,7 @@ def test_a_retry_takes_settings_of_the_cluster_and_no_others(sweep, folder, ttfs
 
 
 def test_each_interrupted_sweep_goes_on(sweep, folder, monkeypatch):
-    from ttfsrun.sweep.local import _Show
+    from ttfsrun.sweep.submit.local import _Show
 
     expected = sweep("seed.init=1,2", "training.epochs=8", out="expected")[0]
     assert expected == 0

@@ -8,7 +8,7 @@ import made_up
 import pytest
 from made_up import START
 
-from ttfsrun.sweep.watch.logs import last_lines, log_of
+from ttfsrun.sweep.monitor.logs import last_lines, log_of
 
 
 @pytest.mark.parametrize(

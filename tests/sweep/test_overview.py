@@ -9,9 +9,9 @@ import made_up
 import pytest
 from made_up import START, Fake
 
-from ttfsrun.sweep.watch.overview import Status, duration, watch
-from ttfsrun.sweep.watch.scheduler import Task
-from ttfsrun.sweep.watch.status import states
+from ttfsrun.sweep.monitor.overview import Status, duration, watch
+from ttfsrun.sweep.monitor.scheduler import Task
+from ttfsrun.sweep.monitor.status import states
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ttfsrun.results.sweep_folder import SweepPoint
-from ttfsrun.sweep.plan import LARGEST, Cost, Plan, Room, plan
+from ttfsrun.sweep.submit.plan import LARGEST, Cost, Plan, Room, plan
 
 COST = Cost(epoch=0.03, network=0.04, point=0.1, memory=4e8, network_memory=1e6)
 

@@ -44,7 +44,7 @@ def table(ttfsrun: Call, tmp_path: Path) -> Callable[..., tuple[bytes, bytes]]:
 
 @pytest.mark.slow
 def test_the_same_sweep_gives_the_same_bytes_however_it_is_computed(table, monkeypatch):
-    from ttfsrun.sweep import plan
+    from ttfsrun.sweep.submit import plan
 
     first = table("cluster=local")
     assert first[0].count(b"\n") == 1 + 20 * 4, "itself, in simulation, on two other chips"

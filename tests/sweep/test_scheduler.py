@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_up import START
 
-from ttfsrun.sweep.watch.scheduler import Look, SchedulerRefused, Slurm, Task, expanded
+from ttfsrun.sweep.monitor.scheduler import Look, SchedulerRefused, Slurm, Task, expanded
 
 Commands = Callable[..., None]
 

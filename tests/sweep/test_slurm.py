@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ttfsrun.cluster import Slurm
-from ttfsrun.compose import Composer, conf_dir
+from ttfsrun.config.cluster import Slurm
+from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.errors import ConfigError, UserError
 from ttfsrun.results.sweep_folder import SweepFolder
-from ttfsrun.sweep import slurm
+from ttfsrun.sweep.submit import slurm
 
 PROFILES = sorted((Path(__file__).parents[2] / "slurm" / "profiles").glob("*.yaml"))
 
@@ -85,13 +85,13 @@ def test_a_whole_node_has_all_its_memory():
 def test_the_task_is_warned_of_its_time_limit(srun):
     text = script(f"cluster.srun={srun}")
     assert directives(text)["signal"] == ("USR2@60" if srun else "B:USR2@60")
-    last = next(line for line in text.splitlines() if "ttfsrun.sweep.work.worker" in line)
+    last = next(line for line in text.splitlines() if "ttfsrun.sweep.worker.array_task" in line)
     assert last.startswith("srun " if srun else "exec "), "what is told has to be the task itself"
 
 
 def test_lines_of_the_setup_come_before_the_task():
     text = script("cluster.setup=['module load python', 'export A=\"b c\"']")
-    assert text.index('module load python\nexport A="b c"\n') < text.index("ttfsrun.sweep.work.worker")
+    assert text.index('module load python\nexport A="b c"\n') < text.index("ttfsrun.sweep.worker.array_task")
 
 
 ODD = 'it\'s a "sweep"; $(touch hacked) `id` & ünï * ~'
@@ -102,7 +102,9 @@ def test_odd_characters_reach_no_shell(tmp_path, commands):
     path.mkdir()
     text = script("cluster.srun=false", path=path)
     assert directives(text)["output"] == str(path / "slurm" / "%A_%a_0_log.out")
-    command = next(line for line in text.splitlines() if "ttfsrun.sweep.work.worker" in line).removeprefix("exec ")
+    command = next(line for line in text.splitlines() if "ttfsrun.sweep.worker.array_task" in line).removeprefix(
+        "exec "
+    )
     words = subprocess.run(["bash", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True, check=True)
     assert words.stdout.splitlines()[-3:] == [str(path), "token", "3"]
     assert not Path("hacked").exists()

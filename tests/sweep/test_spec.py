@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ttfsrun.compose import Composer, conf_dir
+from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.request import requested
 

@@ -15,9 +15,9 @@ import pytest
 from made_up import START, Fake
 
 from ttfsrun.results.record import REASONS
-from ttfsrun.sweep.watch.processes import lives, started
-from ttfsrun.sweep.watch.scheduler import Look, Task
-from ttfsrun.sweep.watch.status import State, States, states
+from ttfsrun.sweep.monitor.processes import lives, started
+from ttfsrun.sweep.monitor.scheduler import Look, Task
+from ttfsrun.sweep.monitor.status import State, States, states
 
 RUNNING, PENDING = Task("running", "RUNNING", "node1"), Task("queued", "PENDING", "Priority")
 FAILED, KILLED = Task("ended", "FAILED", "exit code 1"), Task("ended", "OUT_OF_MEMORY")
@@ -261,7 +261,7 @@ def test_telling_imports_nothing_heavy(tmp_path: Path) -> None:
     made_up.seeds(tmp_path, 2)
     code = f"""
 import sys
-from ttfsrun.cli import main
+from ttfsrun.cli.main import main
 main(["status", {str(tmp_path)!r}])
 assert not {{"torch", "numba", "numpy", "pandas", "hydra", "submitit", "rich"}} & sys.modules.keys()
 """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ttfsrun.compose import Composer, conf_dir
+from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.results.record import Record
 from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint
-from ttfsrun.sweep.points import frozen
-from ttfsrun.sweep.work.task import Task
+from ttfsrun.sweep.submit.freeze import frozen
+from ttfsrun.sweep.worker.task import Task
 
 
 class Silent:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ttfsrun import config
+from ttfsrun.config import schema
 
 
-def encode(values: NDArray[np.float32], encoding: config.Encoding) -> NDArray[np.float32]:
+def encode(values: NDArray[np.float32], encoding: schema.Encoding) -> NDArray[np.float32]:
     """Spike time t_early + (t_late - t_early) x of every value, inf for no spike (Göltz et al. 2021, Methods).
 
     values [...]: x in [0, 1]; result [...]: float32, in tau_syn. Computed in float64 and rounded once, so that

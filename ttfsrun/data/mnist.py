@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ttfsrun import config
+from ttfsrun.config import schema
 from ttfsrun.data import download, folders, idx, prepared
 from ttfsrun.data.dataset import DataError, Dataset, Split
 from ttfsrun.files import user_cache
@@ -21,7 +21,7 @@ from ttfsrun.files import user_cache
 SIDE = 28  # pixels of an original image
 CENTRE = 24  # pixels of the part that is resized: the margin holds hardly any ink
 N_TRAIN, N_VALID, N_TEST = 50_000, 10_000, 10_000
-N_CLASSES = config.Mnist.n_classes
+N_CLASSES = schema.Mnist.n_classes
 
 TRAIN_IMAGES = idx.Expected(
     "train-images-idx3-ubyte",
@@ -46,7 +46,7 @@ TEST_LABELS = idx.Expected(
 FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 
-def load(settings: config.Mnist) -> Dataset:
+def load(settings: schema.Mnist) -> Dataset:
     """50,000 training, 10,000 validation and 10,000 test images."""
     return read(folders.of_mnist(settings.folder), settings.size)
 

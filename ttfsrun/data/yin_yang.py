@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ttfsrun import config
+from ttfsrun.config import schema
 from ttfsrun.data.dataset import Dataset, Split
 
 # As the published list of names has it. The published code's variable `is_yin` is true in the half that it numbers 1.
@@ -20,7 +20,7 @@ YIN, YANG, DOT = 0, 1, 2
 OUTSIDE = -1  # not a class: a place that no point of the dataset can have
 
 
-def load(settings: config.YinYang) -> Dataset:
+def load(settings: schema.YinYang) -> Dataset:
     """The three splits, each from a generator of its own."""
     seeds, samples = settings.generator_seeds, settings.samples
     return Dataset(
@@ -37,7 +37,7 @@ def load(settings: config.YinYang) -> Dataset:
     )
 
 
-def generate(seed: int, n: int, settings: config.YinYang) -> Split:
+def generate(seed: int, n: int, settings: schema.YinYang) -> Split:
     """`n` points (x, y, 1 - x, 1 - y), as float32 [n, 4], and their classes; every class is equally likely."""
     random = np.random.RandomState(seed)
     points = np.empty((n, 2))
@@ -49,7 +49,7 @@ def generate(seed: int, n: int, settings: config.YinYang) -> Split:
     return Split(np.hstack([points, 1 - points]).astype(np.float32), labels)
 
 
-def classify(x: ArrayLike, y: ArrayLike, settings: config.YinYang) -> NDArray[np.int64]:
+def classify(x: ArrayLike, y: ArrayLike, settings: schema.YinYang) -> NDArray[np.int64]:
     """Class of every place, YIN, YANG or DOT, and OUTSIDE beyond the big circle.
 
     x, y [...]: coordinates in [0, 2 r_big]; result [...]: int64.
@@ -59,7 +59,7 @@ def classify(x: ArrayLike, y: ArrayLike, settings: config.YinYang) -> NDArray[np
     return np.where(in_circle, np.where(is_dot, DOT, np.where(is_yang, YANG, YIN)), OUTSIDE)
 
 
-def _point_of_class(goal: int, random: np.random.RandomState, settings: config.YinYang) -> tuple[float, float]:
+def _point_of_class(goal: int, random: np.random.RandomState, settings: schema.YinYang) -> tuple[float, float]:
     """Draw points from the square around the big circle until one lies in the circle and has the wanted class."""
     r_big = settings.r_big
     draw = random.random_sample  # one number a call: the same stream as two at once, and faster
@@ -71,7 +71,7 @@ def _point_of_class(goal: int, random: np.random.RandomState, settings: config.Y
             return x, y
 
 
-def _regions(x: Any, y: Any, settings: config.YinYang, sqrt: Callable[[Any], Any]) -> tuple[Any, Any, Any]:
+def _regions(x: Any, y: Any, settings: schema.YinYang, sqrt: Callable[[Any], Any]) -> tuple[Any, Any, Any]:
     """Whether a place lies in the big circle, in the yang half (dots not cut out), in one of the dots.
 
     For two numbers (`math.sqrt`, what drawing points needs to be fast) and for two arrays (`np.sqrt`).

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ttfsrun.errors import UserError
-from ttfsrun.results.measured import SPLITS
+from ttfsrun.results.columns import SPLITS
 from ttfsrun.results.table import CONDITION, Table
 
 QUANTILES = {"q25": 0.25, "q50": 0.5, "q75": 0.75}

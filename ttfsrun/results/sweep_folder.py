@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import yaml
 
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
 from ttfsrun.files import write_whole
 from ttfsrun.results import lines

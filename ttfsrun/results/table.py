@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ttfsrun.config.dotted_keys import ABSENT, leaves, lookup
 from ttfsrun.errors import UserError
-from ttfsrun.results.measured import EXECUTION, SPLITS, Evaluated, Outcome, Result, Row, metric_names
+from ttfsrun.results.columns import EXECUTION, SPLITS, Evaluated, Outcome, Result, Row, metric_names
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
-from ttfsrun.tree import ABSENT, leaves, lookup
 
 if TYPE_CHECKING:
     import pandas as pd

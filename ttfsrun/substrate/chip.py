@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
 from ttfsrun.files import write_whole
 from ttfsrun.random import stream

@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ttfsrun.config import Config
+from ttfsrun.config.schema import Config
 from ttfsrun.neuron import Neuron
 from ttfsrun.random import stream
 from ttfsrun.substrate.backward import RULES, Rule, carried

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ttfsrun.settings import Count, Settings
 from ttfsrun.substrate import imperfections
 from ttfsrun.substrate.perturbation import Perturbation
+from ttfsrun.types import Count, Settings
 
 IMPERFECTIONS = {
     name: import_module(f"{imperfections.__name__}.{name}")

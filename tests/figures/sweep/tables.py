@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ttfsrun.figures.of_sweep import Beside, Drawing, Wishes, drawings
+from ttfsrun.report.selection import Beside, Drawing, Wishes, drawings
 
 MISMATCH, JITTER, BITS = "substrate.v_th.chip_std", "substrate.spike_time.jitter", "substrate.weight.bits"
 SEEDS = range(4)

@@ -11,7 +11,7 @@ import tables
 from matplotlib.figure import Figure
 from tables import MISMATCH, OTHERS, SEEDS, crossed, drawn, strengths
 
-from ttfsrun.figures.of_sweep import Beside
+from ttfsrun.report.selection import Beside
 
 
 def curves_of(table: pd.DataFrame) -> pd.DataFrame:

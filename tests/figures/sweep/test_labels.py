@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from ttfsrun.config.introspection import all_keys
 from ttfsrun.figures.sweep import labels
-from ttfsrun.schema import all_keys
 
 
 def test_every_title_is_of_a_setting() -> None:

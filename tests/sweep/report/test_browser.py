@@ -11,7 +11,7 @@ from typing import Any
 import made_up
 import pytest
 
-from ttfsrun.sweep.report.write import report
+from ttfsrun.report.write import report
 
 ODD = "</script><script>document.title='broken'</script><!-- & \"quoted\" 'x' \u2028 ünï <b> ${x}"
 TRACEBACK = 'Traceback (most recent call last):\n  File "worker.py", line 8\nDiverged: <b>the loss</b> is nan'

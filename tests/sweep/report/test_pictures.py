@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ttfsrun.figures import style
-from ttfsrun.sweep.report.pictures import picture
+from ttfsrun.report.svg import picture
 
 
 @dataclass

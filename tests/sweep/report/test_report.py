@@ -14,20 +14,20 @@ from typing import Any
 import made_up
 import pytest
 
-from ttfsrun.cli import main
-from ttfsrun.figures.of_sweep import drawings
-from ttfsrun.results.plot import source_of
+from ttfsrun.cli.main import main
+from ttfsrun.report import snapshot as standing_module
+from ttfsrun.report.charts import pictures
+from ttfsrun.report.columns import columns, embedded
+from ttfsrun.report.descriptions import descriptions
+from ttfsrun.report.failures import groups
+from ttfsrun.report.plot import source_of
+from ttfsrun.report.provenance import commands, facts
+from ttfsrun.report.selection import drawings
+from ttfsrun.report.snapshot import from_results, standing
+from ttfsrun.report.svg import picture
+from ttfsrun.report.write import report
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import read
-from ttfsrun.sweep.report import standing as standing_module
-from ttfsrun.sweep.report.about import commands, facts
-from ttfsrun.sweep.report.columns import columns, embedded
-from ttfsrun.sweep.report.described import descriptions
-from ttfsrun.sweep.report.drawn import pictures
-from ttfsrun.sweep.report.failures import groups
-from ttfsrun.sweep.report.pictures import picture
-from ttfsrun.sweep.report.standing import from_results, standing
-from ttfsrun.sweep.report.write import report
 
 ODD = "</script><script>alert(1)</script><!-- & \"quoted\" 'x' \u2028 ünï <b> ${x}"
 TRACEBACK = 'Traceback (most recent call last):\n  File "worker.py", line 8\nDiverged: the loss is nan'
@@ -280,6 +280,6 @@ def test_a_page_that_cannot_be_written_and_a_folder_that_is_no_sweep_are_told_in
 def test_a_report_needs_no_torch(tmp_path: Path) -> None:
     folder, points = made_up.seeds(tmp_path / "seeds", 3)
     made_up.write(folder, [made_up.done(point) for point in points])
-    code = "import sys; from ttfsrun.cli import main; left = main(); sys.exit(left or 'torch' in sys.modules)"
+    code = "import sys; from ttfsrun.cli.main import main; left = main(); sys.exit(left or 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, "report", folder.path], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -1,4 +1,4 @@
 """The figures of a sweep: what each is made of and one file per kind, all pure functions of plain tables.
 
-`ttfsrun.figures.of_sweep` chooses among them.
+`ttfsrun.report.selection` chooses among them.
 """

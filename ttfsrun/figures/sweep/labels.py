@@ -10,8 +10,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 from msgspec import Meta
 
-from ttfsrun import schema
-from ttfsrun.config import Config
+from ttfsrun.config import introspection
+from ttfsrun.config.schema import Config
 from ttfsrun.figures import style
 from ttfsrun.results.table import CONDITION
 
@@ -113,9 +113,9 @@ def _described(key: str) -> tuple[str, str]:
     groups: list[Any] = [Config]
     *parents, last = key.split(".")
     for name in parents:
-        groups = [each for group in groups for each in schema.structs_of(schema.fields(group).get(name))]
+        groups = [each for group in groups for each in introspection.structs_of(introspection.fields(group).get(name))]
     for group in groups:
-        kind = schema.fields(group).get(last)
+        kind = introspection.fields(group).get(last)
         if kind is not None:
             return _description(kind), group.__doc__ or ""
     return "", ""

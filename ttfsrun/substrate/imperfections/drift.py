@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ttfsrun import settings as kinds
+from ttfsrun import types as kinds
 from ttfsrun.substrate.changes import scaled, shifted
 from ttfsrun.substrate.perturbation import Change, Perturbation, Shape, Where
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ttfsrun import settings as kinds
+from ttfsrun import types as kinds
 from ttfsrun.substrate.perturbation import Perturbation, Shape
 
 if TYPE_CHECKING:

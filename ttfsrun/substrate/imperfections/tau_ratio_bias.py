@@ -6,9 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun.settings import LARGEST
 from ttfsrun.substrate.changes import scaled
 from ttfsrun.substrate.perturbation import Perturbation
+from ttfsrun.types import LARGEST
 
 Settings = Annotated[float, Meta(gt=-1, le=LARGEST, description="relative error of tau_mem / tau_syn")]
 

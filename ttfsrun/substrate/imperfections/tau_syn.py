@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun import settings as kinds
+from ttfsrun import types as kinds
 from ttfsrun.substrate.changes import log_normal_gain
 from ttfsrun.substrate.perturbation import Perturbation
 

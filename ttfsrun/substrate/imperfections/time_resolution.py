@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from ttfsrun import settings as kinds
+from ttfsrun import types as kinds
 from ttfsrun.substrate.changes import Rounding, on_grid
 from ttfsrun.substrate.perturbation import Perturbation, Where
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun import settings as kinds
+from ttfsrun import types as kinds
 from ttfsrun.substrate.changes import normal_shift
 from ttfsrun.substrate.perturbation import Perturbation
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from ttfsrun import settings as kinds
+from ttfsrun import types as kinds
 from ttfsrun.substrate.changes import normal_gain, normal_shift, on_grid
 from ttfsrun.substrate.perturbation import Perturbation, Shape
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from hydra.core.override_parser.types import Override
 
-from ttfsrun.complaints import show
-from ttfsrun.compose import each_value
-from ttfsrun.conf_files import ConfFiles
+from ttfsrun.config.compose import each_value
+from ttfsrun.config.conf_folder import ConfFiles
+from ttfsrun.config.diagnostics import show
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.sampling import Distribution, distribution, random_rows, sobol_rows
 from ttfsrun.sweep.grid.spec import Columns, Draws, Spec, Values

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ttfsrun.complaints import show
-from ttfsrun.compose import Composer
-from ttfsrun.conf_files import ConfFiles
+from ttfsrun.config.compose import Composer
+from ttfsrun.config.conf_folder import ConfFiles
+from ttfsrun.config.diagnostics import show
+from ttfsrun.config.dotted_keys import ABSENT, Tree, lookup
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.axes import check_known
 from ttfsrun.sweep.grid.spec import Spec
-from ttfsrun.tree import ABSENT, Tree, lookup
 
 Words = tuple[str, ...]
 

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ttfsrun.compose import Composer
-from ttfsrun.conf_files import ConfFiles
+from ttfsrun.config.compose import Composer
+from ttfsrun.config.conf_folder import ConfFiles
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.axes import SEED, Axis, axes_of, base_axes, command_line_axes, seed_axes
 from ttfsrun.sweep.grid.exclude import check_keys, kept

@@ -35,13 +35,13 @@ import msgspec
 from msgspec import Meta
 from omegaconf import OmegaConf
 
-from ttfsrun.complaints import Complaints, did_you_mean, one_of
-from ttfsrun.compose import SHOWN, each_value
-from ttfsrun.conf_files import SWEEPS, UNREADABLE, ConfFiles, one_line
+from ttfsrun.config.compose import SHOWN, each_value
+from ttfsrun.config.conf_folder import SWEEPS, UNREADABLE, ConfFiles, one_line
+from ttfsrun.config.diagnostics import Complaints, did_you_mean, one_of
+from ttfsrun.config.dotted_keys import ABSENT, Tree, lookup, store
 from ttfsrun.errors import ConfigError
 from ttfsrun.files import expanded
-from ttfsrun.settings import SeedNumber, Settings
-from ttfsrun.tree import ABSENT, Tree, lookup, store
+from ttfsrun.types import SeedNumber, Settings
 
 LARGEST = 1_000_000  # points of a grid: more are a slip of the hand
 ABOUT_SWEEP = re.compile(r"[+~]*sweep(?![\w/])")

@@ -1,0 +1,240 @@
+"""The schema: every setting, its unit, its range. Frozen, checked at the door; the core trusts it.
+
+The values live in `conf/` (one yaml per named choice); this file says what may stand there.
+Times are in units of the nominal synaptic time constant, voltages relative to the nominal leak
+potential, both as in `network.neuron`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from ttfsrun.config.cluster import Debug, Local, Slurm
+from ttfsrun.substrate.schema import Substrate
+from ttfsrun.types import Count, DecayRate, Finite, Fraction, NonNegative, Positive, SeedNumber, Settings, TimeConstant
+
+
+class Encoding(Settings):
+    """Maps a value x in [0, 1] to the spike time t_early + (t_late - t_early) x."""
+
+    t_early: Annotated[NonNegative, Meta(description="spike time of x = 0, in tau_syn")]
+    t_late: Annotated[Positive, Meta(description="spike time of x = 1, in tau_syn")]
+    silent_at_one: Annotated[bool, Meta(description="x = 1 (a white pixel) sends no spike")]
+
+    def __post_init__(self) -> None:
+        if self.t_early >= self.t_late:
+            raise ValueError(f"t_early={self.t_early} has to be below t_late={self.t_late}")
+
+
+class Samples(Settings):
+    """How many points each split has."""
+
+    train: Count
+    valid: Count
+    test: Count
+
+
+class GeneratorSeeds(Settings):
+    """The seed of each split's generator."""
+
+    train: Annotated[int, Meta(ge=0, lt=2**32)]
+    valid: Annotated[int, Meta(ge=0, lt=2**32)]
+    test: Annotated[int, Meta(ge=0, lt=2**32)]
+
+
+class YinYang(Settings, tag_field="name", tag="yin_yang"):
+    """Three classes in a circle, generated (Kriener et al. 2022)."""
+
+    samples: Samples
+    generator_seeds: GeneratorSeeds
+    r_small: Annotated[Positive, Meta(description="radius of the dots")]
+    r_big: Annotated[Positive, Meta(description="radius of the circle")]
+    encoding: Encoding
+
+    n_inputs = 4
+    n_classes = 3
+
+    def __post_init__(self) -> None:
+        if self.r_small >= self.r_big / 2:
+            raise ValueError(f"r_small={self.r_small} has to be below r_big / 2 = {self.r_big / 2}")
+
+
+class Mnist(Settings, tag_field="name", tag="mnist"):
+    """Handwritten digits from the four original IDX files, or another dataset in their format."""
+
+    folder: Annotated[str | None, Meta(description="of the IDX files; null: TTFSRUN_DATA, else the user's cache")]
+    size: Annotated[Literal[16, 28], Meta(description="pixels a side; 16: the centre 24x24, resized")]
+    encoding: Encoding
+
+    n_classes = 10
+
+    @property
+    def n_inputs(self) -> int:
+        return self.size**2
+
+
+class Neuron(Settings):
+    """A leaky integrate-and-fire neuron; see `ttfsrun.neuron`."""
+
+    tau_mem: Annotated[TimeConstant, Meta(description="membrane time constant")]
+    tau_syn: Annotated[TimeConstant, Meta(description="synaptic time constant")]
+    v_th: Annotated[Finite, Meta(description="threshold")]
+    v_leak: Annotated[Finite, Meta(description="leak (resting) potential")]
+
+
+class WeightInit(Settings):
+    """Normal distribution of the initial weights, a mean and a standard deviation per layer."""
+
+    mean: list[Finite]
+    std: list[NonNegative]
+
+
+class Network(Settings):
+    """Feed-forward layers; the sizes of the first and last come from the data."""
+
+    hidden: Annotated[list[Count], Meta(description="neurons in each hidden layer")]
+    bias_time: Annotated[NonNegative | None, Meta(description="time of one extra spike into each layer; null: none")]
+    t_max: Annotated[Positive | None, Meta(description="end of the observation; later spikes do not count; null: none")]
+    input_repeats: Annotated[Count, Meta(description="lines that carry each input and the bias into the first layer")]
+    neuron: Neuron
+    init: WeightInit
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.hidden) + 1
+
+    def __post_init__(self) -> None:
+        for key in ("mean", "std"):
+            _one_per_layer(f"init.{key}", getattr(self.init, key), self.n_layers)
+
+
+class TimeCrossEntropy(Settings, tag_field="name", tag="cross_entropy"):
+    """log sum_n exp(-t_n / xi) + t_* / xi + alpha exp(t_* / beta) (Goeltz et al. 2021)."""
+
+    xi: Positive
+    alpha: NonNegative
+    beta: Positive
+    silent: Annotated[NonNegative, Meta(description="loss of a sample whose label neuron is silent")]
+
+
+class SquaredError(Settings, tag_field="name", tag="squared_error"):
+    """1/2 sum_n ((t_n - t_*) - delta (n != *))^2."""
+
+    delta: Annotated[Positive, Meta(description="wanted lead of the label neuron, in tau_syn")]
+    silent: Annotated[NonNegative, Meta(description="loss of a sample whose label neuron is silent")]
+
+
+class Adam(Settings):
+    """Kingma and Ba 2015."""
+
+    learning_rate: Positive
+    beta1: DecayRate
+    beta2: DecayRate
+    epsilon: Positive
+
+
+class StepDecay(Settings, tag_field="name", tag="step"):
+    """The learning rate is multiplied by `factor` after every `epochs` epochs."""
+
+    factor: Annotated[float, Meta(gt=0, le=1)]
+    epochs: Count
+
+
+class CosineDecay(Settings, tag_field="name", tag="cosine"):
+    """The learning rate falls to `final` times its first value along half a cosine over the training."""
+
+    final: Fraction
+
+
+class WeightBumping(Settings):
+    """Where too many neurons of a layer are silent, raise weights instead of following the gradient."""
+
+    silent_fraction: Annotated[list[Fraction], Meta(description="allowed silent fraction of each layer")]
+    value: Annotated[NonNegative, Meta(description="first bump; doubles while the same layer keeps triggering")]
+
+
+class Training(Settings):
+    """Everything about how the weights are found."""
+
+    epochs: Count
+    batch_size: Count
+    loss: TimeCrossEntropy | SquaredError
+    optimizer: Adam
+    schedule: StepDecay | CosineDecay
+    bumping: WeightBumping
+    perturbed: Annotated[bool, Meta(description="on the substrate, or in ideal simulation")]
+    backward: Annotated[
+        Literal["observed", "ideal", "same_draw"],
+        Meta(description="derivatives at recorded spikes, of the nominal network, or of the perturbed one"),
+    ]
+    gradient_limit: Annotated[Positive | None, Meta(description="drop larger weight gradients; null: keep all")]
+    input_noise: Annotated[NonNegative, Meta(description="std of noise on the input times in training, in tau_syn")]
+    keep: Annotated[Literal["best", "last"], Meta(description="the network to report: best validation, or the last")]
+
+
+Age = Annotated[int, Meta(ge=0, le=100_000)]
+
+
+class Evaluation(Settings):
+    """Under what the trained network is looked at; training happens once for all of it."""
+
+    perturbed: Annotated[bool, Meta(description="on the substrate, or in ideal simulation")]
+    trials: Annotated[Count, Meta(description="repetitions with other trial-to-trial noise")]
+    age: Annotated[
+        Annotated[int, Meta(ge=0, le=1_000_000)] | None,
+        Meta(description="of the chip, in epochs; null: training.epochs"),
+    ]
+    chips: Annotated[list[SeedNumber], Meta(description="seeds of further chips to evaluate on")]
+    conditions: Annotated[
+        dict[str, dict[str, Any]], Meta(description="named: settings that differ, a list of values makes a grid")
+    ]
+
+    def __post_init__(self) -> None:
+        if len(set(self.chips)) < len(self.chips):
+            raise ValueError(f"chips={self.chips}: a chip stands there twice")
+
+
+class Seeds(Settings):
+    """Apart, so that one can change while the others hold."""
+
+    init: Annotated[SeedNumber, Meta(description="initial weights")]
+    data: Annotated[SeedNumber, Meta(description="order of the samples and noise on the inputs in training")]
+    chip: Annotated[SeedNumber, Meta(description="fixed pattern of the substrate")]
+    trial: Annotated[SeedNumber, Meta(description="trial-to-trial noise of the substrate")]
+
+
+class Config(Settings):
+    """One point: a network, its training and its evaluation."""
+
+    data: YinYang | Mnist
+    network: Network
+    training: Training
+    substrate: Substrate
+    evaluation: Evaluation
+    cluster: Local | Debug | Slurm
+    seed: Seeds
+
+    def __post_init__(self) -> None:
+        _one_per_layer("training.bumping.silent_fraction", self.training.bumping.silent_fraction, self.network.n_layers)
+        excess = self.substrate.chip.excess(self.layer_inputs, sum(self.layer_sizes[1:]))
+        if excess is not None:
+            raise ValueError(f"substrate.chip: the network does not fit: {excess}")
+
+    @property
+    def layer_sizes(self) -> list[int]:
+        """Neurons from the input layer to the label neurons, without bias."""
+        return [self.data.n_inputs, *self.network.hidden, self.data.n_classes]
+
+    @property
+    def layer_inputs(self) -> list[int]:
+        """Input lines into each layer of neurons, bias included."""
+        bias = self.network.bias_time is not None
+        first, *others = (size + bias for size in self.layer_sizes[:-1])
+        return [first * self.network.input_repeats, *others]
+
+
+def _one_per_layer(key: str, values: list[float], n_layers: int) -> None:
+    if len(values) != n_layers:
+        raise ValueError(f"{key}={values} has {len(values)} values for {n_layers} layers with weights")

@@ -1,0 +1,119 @@
+"""The table of a sweep as data for the page: by column, small, in plain JSON.
+
+A column is {"name", "group", "shown"} with one of
+    {"same": value}                    the same in all rows
+    {"values": [...]}                  a value for each row
+    {"kinds": [...], "codes": [...]}   few different values, and for each row which of them
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ttfsrun.results.columns import EXECUTION
+from ttfsrun.results.table import CONDITION, FIRST, Table, settings_of
+from ttfsrun.sweep.monitor.status import State
+
+MAIN = ("test_accuracy", "valid_accuracy", "test_loss", "test_decision_time_median")
+DIGITS = 6  # of a measured number; the table that `gather` makes has all of them
+OWN = "own"  # the condition of a point itself
+Column = dict[str, Any]
+
+
+def columns(table: Table, states: Mapping[str, State]) -> tuple[list[Column], dict[str, Any]]:
+    """The columns of the page in their order, and the settings that are the same for all points, by key.
+
+    states: of each point. They know more than the table: what runs or waits, and what was lost with its task.
+    """
+    cells = dict(zip(table.columns, _transposed(table), strict=True))
+    cells |= _of_states(cells, states)
+    settings = settings_of(table.columns)
+    same = {key: cells[key][0] for key in settings if key not in table.varying and _is_same(cells[key]) and table.rows}
+    found = []
+    for name in table.columns:
+        if name == FIRST[0] or name in same:
+            continue
+        group = _group(name, table, settings)
+        values = cells[name] if name in settings else [_short(value) for value in cells[name]]
+        found.append({"name": name, "group": group, "shown": _is_shown(name, group, values), **_packed(values)})
+    return found, same
+
+
+def _transposed(table: Table) -> list[list[Any]]:
+    return [list(column) for column in zip(*table.rows, strict=True)] or [[] for _ in table.columns]
+
+
+def _of_states(cells: Mapping[str, Sequence[Any]], states: Mapping[str, State]) -> dict[str, list[Any]]:
+    """Status, reason and message of each row."""
+    told: dict[str, list[Any]] = {"status": [], "reason": [], "message": []}
+    for point, status, reason, message in zip(*(cells[name] for name in ("point", *told)), strict=True):
+        state = states.get(point)
+        if state is None or status == "done":
+            row = [status, reason, message]
+        else:
+            row = [state.kind, state.reason, " ".join(state.message.split()) if state.message else None]
+        for column, value in zip(told.values(), row, strict=True):
+            column.append(value)
+    return told
+
+
+def _group(name: str, table: Table, settings: Sequence[str]) -> str:
+    if name in table.varying:
+        return "settings that vary"
+    if name in settings:
+        return "other settings"
+    if name == CONDITION or name.startswith(f"{CONDITION}.") or name in ("perturbed", "chip", "epoch"):
+        return "evaluation"
+    if name in EXECUTION:
+        return "execution"
+    return "metrics" if name in table.metrics else "point"
+
+
+def _is_shown(name: str, group: str, values: Sequence[Any]) -> bool:
+    """Whether a column is there from the start: what says something about this sweep."""
+    if name in ("reason", "message", *MAIN):
+        return any(value is not None for value in values)
+    if name == CONDITION:
+        return any(value not in (None, OWN) for value in values)
+    if name in ("perturbed", "chip") or name.startswith(f"{CONDITION}."):
+        return len({value for value in values if value is not None}) > 1
+    return group in ("point", "settings that vary")
+
+
+def _short(value: Any) -> Any:
+    """A number to DIGITS digits."""
+    if isinstance(value, float) and math.isfinite(value):
+        return float(f"{value:.{DIGITS}g}")
+    return value
+
+
+def plain(value: Any) -> Any:
+    """What JSON has no word for, as text: inf, -inf, nan."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_same(values: Sequence[Any]) -> bool:
+    return all(value is values[0] or (type(value), value) == (type(values[0]), values[0]) for value in values)
+
+
+def _packed(values: Sequence[Any]) -> Column:
+    """The shortest of the ways to write a column down."""
+    values = [plain(value) for value in values]
+    if values and _is_same(values):
+        return {"same": values[0]}
+    kinds: dict[tuple[type, Any], int] = {}  # 1, 1.0 and True are equal, and not the same
+    codes = [kinds.setdefault((type(value), value), len(kinds)) for value in values]
+    if len(kinds) * 3 > len(values):
+        return {"values": values}
+    return {"kinds": [value for _, value in kinds], "codes": codes}
+
+
+def embedded(data: Any) -> str:
+    """JSON that may stand in a script element: nothing in it can end the element, or begin a comment."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

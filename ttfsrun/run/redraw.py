@@ -1,0 +1,65 @@
+"""All figures of a run once more, from what its folder holds: nothing is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ttfsrun.config.conditions import conditions_of
+from ttfsrun.config.schema import Config, Mnist, YinYang
+from ttfsrun.errors import UserError
+from ttfsrun.evaluation.trained_network import Subject, all_records, chip_files
+from ttfsrun.figures.run_figures import Portrait
+from ttfsrun.neuron import get_threads
+from ttfsrun.run.figures import draw_all, portrait
+from ttfsrun.run.folder import PopulationFolder, RunFolder, make
+from ttfsrun.run.train import load_samples, read, stored_weights, use_threads
+
+
+def redraw(run: Path, out: Path | None = None) -> list[Path]:
+    """Draw the figures of a run, or of each network of a population, as PNG and PDF with their numbers as tables.
+
+    They replace those in the folder of the run, or go to `out`; of a population to a folder in it for each network.
+    What the network decided comes from its metrics.json, what else it does is computed again. Returns the files.
+    Raises UserError where the run is not finished, or its files are damaged; then nothing is drawn.
+    """
+    folder = PopulationFolder(run)
+    portraits: list[tuple[Portrait, Path]] = []
+    data: YinYang | Mnist | None = None
+    for name in folder.names():
+        member = folder.run(name)
+        config = read(member)
+        use_threads(config)
+        subject = _subject(member, config)
+        records, curves = _records(member, config), member.read_curves()
+        if config.data != data:  # the networks of one training share it
+            data, samples = config.data, load_samples(config)[0]["test"]
+        figures = member.figures if out is None else out / name
+        portraits.append((portrait(subject, samples, records, curves), figures))
+    for _, figures in portraits:
+        make(figures)
+    return draw_all(portraits, get_threads(), vector=True)
+
+
+def _subject(run: RunFolder, config: Config) -> Subject:
+    weights = stored_weights(run, config)
+    chip_files(conditions_of(config))
+    return Subject(config, weights)
+
+
+def _records(run: RunFolder, config: Config) -> list[dict[str, Any]]:
+    """The records in the metrics of a run; a UserError where they lack what a figure shows."""
+    metrics = run.read_metrics()
+    try:
+        records = all_records(metrics, conditions_of(config)[0])
+        shapes = [[len(row) for row in record["test"]["confusion"]] for record in records]
+        complete = all(record.keys() >= {"condition", "settings", "perturbed", "chip"} for record in records)
+    except (AttributeError, KeyError, TypeError):
+        complete = False
+    classes = config.data.n_classes
+    if not complete or any(shape != [classes + 1] * classes for shape in shapes):
+        raise UserError(
+            f"{run.metrics} lacks the confusion matrix of the test samples, {classes} x {classes + 1}, of a condition: "
+            "it is damaged, or of another version; train again"
+        )
+    return records

@@ -1,0 +1,114 @@
+"""What a finished training leaves behind: the folder of each network, tables of all of them, and what to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import pandas as pd
+
+from ttfsrun.config.conditions import Condition
+from ttfsrun.config.ids import point_id
+from ttfsrun.evaluation.trained_network import SPLITS as SPLITS_OF_CONDITIONS
+from ttfsrun.evaluation.trained_network import Subject, all_records, record, row_of
+from ttfsrun.neuron import get_threads
+from ttfsrun.run.figures import draw_all, portrait
+from ttfsrun.run.folder import PopulationFolder
+from ttfsrun.training import checkpoint
+from ttfsrun.training.trainer import SPLITS, Samples, State, Trainer, curve_metrics
+
+
+def report(
+    trainer: Trainer,
+    folder: PopulationFolder,
+    names: Sequence[str],
+    plans: Sequence[Sequence[Condition]],
+    samples: dict[str, Samples],
+    origin: Mapping[str, Any],
+) -> list[str]:
+    """Evaluate each network under its conditions (the first is its own), write all files; returns what to say."""
+    keep, state = trainer.settings.keep, trainer.state
+    chosen = trainer.best() if keep == "best" else trainer.last()
+    networks, conditions, portraits = [], [], []
+    for p, (name, config, (own, *others)) in enumerate(zip(names, trainer.configs, plans, strict=True)):
+        run, weights = folder.run(name), [weight[p : p + 1] for weight in chosen.weights]
+        subject = Subject(config, weights)
+        metrics: dict[str, Any] = {
+            "id": point_id(config),
+            "network": keep,
+            "epoch": int(state.best_epoch[p]) if keep == "best" else state.epoch,
+            **{split: subject.measured(split, part) for split, part in samples.items()},
+            "conditions": [record(condition, weights, samples) for condition in others],
+            "seconds": state.seconds,
+            "population": len(names),
+            **origin,
+        }
+        versions = {"best": state.best_weights, "last": state.weights}
+        checkpoint.save_network(run.network, {name: [w[p] for w in layers] for name, layers in versions.items()})
+        curves = curve_table(state, p)
+        run.write_curves(curves)
+        records = all_records(metrics, own)
+        table = condition_table(records)
+        if others:
+            run.write_conditions(table)
+        portraits.append((portrait(subject, samples["test"], records, curves), run.figures))
+        run.write_metrics(metrics)
+        networks.append(_row(name, metrics))
+        conditions.append(table.assign(run=name))
+    draw_all(portraits, processes=get_threads())
+    seed = trainer.configs[0].seed
+    alike = len({point_id(msgspec.structs.replace(config, seed=seed)) for config in trainer.configs}) == 1
+    return [*_summary(folder, pd.DataFrame(networks), pd.concat(conditions), alike), f"results: {folder.path}"]
+
+
+def curve_table(state: State, p: int) -> pd.DataFrame:
+    """Tidy learning curves of one network: epoch, split, metric, value."""
+    index = pd.MultiIndex.from_product(
+        [range(1, len(state.curves) + 1), SPLITS, curve_metrics(len(state.weights))], names=["epoch", "split", "metric"]
+    )
+    return pd.DataFrame({"value": state.curves[:, p].reshape(-1).numpy()}, index=index).reset_index()
+
+
+def condition_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per record; a chip is its seed, or the file that holds it."""
+    table = pd.DataFrame([row_of(record) for record in records], dtype=object)  # whole numbers stay what they are
+    measured = [key for key in table if str(key).startswith(SPLITS_OF_CONDITIONS)]
+    return table.astype(dict.fromkeys(measured, float))
+
+
+def _row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    accuracies = {f"{split}_accuracy": metrics[split]["accuracy"] for split in ("train", "valid", "test")}
+    return {"run": name, **accuracies, "test_loss": metrics["test"]["loss"]}
+
+
+def _summary(folder: PopulationFolder, networks: pd.DataFrame, conditions: pd.DataFrame, alike: bool) -> list[str]:
+    """Each network's accuracies, and of those that are alike but for seeds the mean; of several, tables are written."""
+    lines = [
+        f"{row.run}  test {row.test_accuracy:.2%}  valid {row.valid_accuracy:.2%}".strip()
+        for row in networks.itertuples()
+    ]
+    several, more = len(networks) > 1, len(conditions) > len(networks)
+    if several:
+        folder.write_table(networks)
+    if several and more:
+        folder.write_conditions(conditions[["run", *(key for key in conditions if key != "run")]])
+    if not alike:
+        return lines
+    if several and not more:
+        accuracy = 100 * networks["test_accuracy"]
+        lines.append(f"test {accuracy.mean():.2f} +- {accuracy.std():.2f} % (mean, std of {len(networks)} networks)")
+    return lines + (by_condition(conditions) if more else [])
+
+
+def by_condition(conditions: pd.DataFrame) -> list[str]:
+    """The mean test accuracy of each condition, and its standard deviation, over networks and chips."""
+    varied = [key for key in map(str, conditions) if "." in key]
+    lines = []
+    for values, group in conditions.groupby(["condition", *varied], dropna=False, sort=False):
+        name, *own = values
+        settings = [f"{key}={value}" for key, value in zip(varied, own, strict=True) if value == value]
+        accuracy = 100 * group["test_accuracy"]
+        spread = f" +- {accuracy.std():.2f} % (mean, std of {len(group)})" if len(group) > 1 else " %"
+        lines.append(" ".join([str(name), *settings]) + f": test {accuracy.mean():.2f}{spread}")
+    return lines

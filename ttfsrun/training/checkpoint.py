@@ -1,0 +1,96 @@
+"""Weights and the state of a training as safetensors files: plain arrays, no code. Each appears by rename."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ttfsrun.errors import UserError
+from ttfsrun.files import write_whole
+from ttfsrun.training.optimizer import Moments
+from ttfsrun.training.trainer import Bumping, State
+
+
+def save_state(path: Path, state: State, members: Mapping[str, str]) -> None:
+    """Everything that continues a training; members: the name of each run folder, in order, and its point's id."""
+    layers = {
+        "weight": state.weights,
+        "best": state.best_weights,
+        "first": state.moments.first,
+        "second": state.moments.second,
+    }
+    tensors = {f"{kind}.{layer}": tensor for kind, group in layers.items() for layer, tensor in enumerate(group)}
+    tensors |= {
+        "epoch": torch.tensor(state.epoch),
+        "steps": state.moments.steps,
+        "bumping.layer": state.bumping.layer,
+        "bumping.value": state.bumping.value,
+        "best_score": state.best_score,
+        "best_epoch": state.best_epoch,
+        "curves": state.curves,
+        "seconds": torch.tensor(state.seconds, dtype=torch.float64),
+    }
+    write_whole(path, save(tensors, metadata={"members": json.dumps(dict(members))}))
+
+
+def load_state(path: Path) -> tuple[State, dict[str, str]]:
+    """The state of a training, and the names of its run folders with the ids of their points."""
+    tensors, metadata = _read(path)
+
+    def layers(kind: str) -> list[Tensor]:
+        return [tensors[f"{kind}.{layer}"] for layer in range(sum(key.startswith("weight.") for key in tensors))]
+
+    try:
+        state = State(
+            epoch=int(tensors["epoch"]),
+            weights=layers("weight"),
+            moments=Moments(layers("first"), layers("second"), tensors["steps"]),
+            bumping=Bumping(tensors["bumping.layer"], tensors["bumping.value"]),
+            best_weights=layers("best"),
+            best_score=tensors["best_score"],
+            best_epoch=tensors["best_epoch"],
+            curves=tensors["curves"],
+            seconds=float(tensors["seconds"]),
+        )
+        return state, json.loads(metadata["members"])
+    except KeyError as error:
+        raise UserError(f"{path} lacks {error}: it is not a checkpoint of this version; train again") from None
+
+
+def save_network(path: Path, networks: dict[str, Sequence[Tensor]]) -> None:
+    """One network's weights [N, M] per layer, in several versions (best, last)."""
+    tensors = {
+        f"{version}.layer_{layer}": weight.contiguous()
+        for version, weights in networks.items()
+        for layer, weight in enumerate(weights, 1)
+    }
+    write_whole(path, save(tensors))
+
+
+def load_network(path: Path, version: str) -> list[Tensor]:
+    """The weights [N, M] per layer of one version."""
+    tensors, _ = _read(path)
+    n_layers = sum(key.startswith(f"{version}.layer_") for key in tensors)
+    keys = [f"{version}.layer_{layer}" for layer in range(1, n_layers + 1)]
+    if not keys or not tensors.keys() >= set(keys):
+        raise UserError(f"{path} holds no network called {version!r}; it has {sorted(tensors)}")
+    for key in keys:
+        if tensors[key].dtype != torch.float32 or not bool(tensors[key].isfinite().all()):
+            raise UserError(f"{path}: {key} is not made of finite float32 numbers: it is no trained network")
+    return [tensors[key] for key in keys]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key).clone() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"{path} is not there: the run is not finished; train --resume goes on with it") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None

@@ -1,0 +1,88 @@
+"""Adam and the learning rate's schedules, for a population: each network steps, or pauses, on its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ttfsrun.config.schema import Adam, CosineDecay, StepDecay
+from ttfsrun.neuron.compiled import compiled
+
+Array = NDArray[Any]
+
+
+@dataclass
+class Moments:
+    """Adam's running means of the gradient and of its square, per layer as the weights, and steps taken [P]."""
+
+    first: list[Tensor]
+    second: list[Tensor]
+    steps: Tensor
+
+    @classmethod
+    def zero(cls, weights: Sequence[Tensor]) -> Moments:
+        """Before the first step."""
+        first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+        return cls(first, second, torch.zeros(len(weights[0]), dtype=torch.int64))
+
+
+@compiled
+def _step(
+    weight: Array, gradient: Array, first: Array, second: Array, pace: Array, settings: tuple[float, float, float]
+) -> None:
+    """One layer, all arrays [P, N M], in place; pace [P, 2]: bias-corrected rate (0: leave as it is), scale of v."""
+    beta1, beta2, epsilon = settings
+    for p in range(len(weight)):
+        rate, scale = pace[p]
+        if rate > 0:
+            for i in range(weight.shape[1]):
+                g = gradient[p, i]
+                m = beta1 * first[p, i] + (1 - beta1) * g
+                v = beta2 * second[p, i] + (1 - beta2) * g * g
+                first[p, i], second[p, i] = m, v
+                weight[p, i] -= rate * m / (np.sqrt(v * scale) + epsilon)
+
+
+def adam_step(
+    weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, rates: Tensor, settings: Adam
+) -> None:
+    """Kingma and Ba 2015, algorithm 1, in place.
+
+    weights, gradients: per layer [P, N, M], contiguous. rates: learning rate per network [P]; where it is 0 the
+    network and its moments stay untouched, as if this step had not been.
+    """
+    moments.steps += rates > 0
+    steps = moments.steps.numpy().astype(np.float64)
+    corrected = np.where(rates.numpy() > 0, rates.numpy() / (1 - settings.beta1 ** np.maximum(steps, 1)), 0)
+    dtype = weights[0].numpy().dtype.type
+    numbers = tuple(dtype(value) for value in (settings.beta1, settings.beta2, settings.epsilon))
+    scale = 1 / (1 - settings.beta2 ** np.maximum(steps, 1))
+    pace = np.column_stack((corrected, scale)).astype(dtype)
+    for tensors in zip(weights, gradients, moments.first, moments.second, strict=True):
+        weight, gradient, first, second = (tensor.numpy().reshape(len(tensor), -1) for tensor in tensors)
+        _step(weight, gradient, first, second, pace, numbers)
+
+
+def step_decay(settings: StepDecay, epoch: int, epochs: int) -> float:
+    """Factor on the learning rate in `epoch` (from 0) of `epochs`."""
+    return float(settings.factor ** (epoch // settings.epochs))
+
+
+def cosine_decay(settings: CosineDecay, epoch: int, epochs: int) -> float:
+    """Factor on the learning rate in `epoch` (from 0) of `epochs` (Loshchilov and Hutter 2017, one period)."""
+    return settings.final + (1 - settings.final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+SCHEDULES: dict[type, Callable[[Any, int, int], float]] = {StepDecay: step_decay, CosineDecay: cosine_decay}
+
+
+def schedule(settings: StepDecay | CosineDecay, epoch: int, epochs: int) -> float:
+    """Factor on the learning rate in `epoch` (from 0) of `epochs`."""
+    return SCHEDULES[type(settings)](settings, epoch, epochs)
