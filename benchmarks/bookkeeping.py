@@ -51,7 +51,7 @@ def filled(folder: SweepFolder, like: SweepFolder, share: float) -> None:
     points = list(folder.points)[: round(share * len(folder.points))]
     for number in range(10):
         for kind, entry in (("results", record), ("curves", curves)):
-            content = [lines.encoded(msgspec.structs.replace(entry, point=point)) for point in points[number::10]]
+            content = [lines.encode_line(msgspec.structs.replace(entry, point=point)) for point in points[number::10]]
             (folder.shards / f"made-{number:05d}-0.{kind}.jsonl").write_bytes(b"".join(content))
 
 

@@ -35,8 +35,9 @@ from report import Goal, duration, machine, ratio, table
 from timing import BLOCK
 
 from ttfsrun.config.compose import expand
+from ttfsrun.data.samples import Samples
 from ttfsrun.neuron import keep_freed_memory, set_threads
-from ttfsrun.training.trainer import Samples, Trainer
+from ttfsrun.training.trainer import Trainer
 
 BOUND = 3  # the whole chip, forward and backward pass, against the ideal substrate
 RULES = ("observed", "ideal", "same_draw")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ttfsrun.figures import style
 from ttfsrun.neuron import Neuron, first_spike
-from ttfsrun.neuron.reference import current, membrane
+from ttfsrun.neuron.reference import current, membrane_reference
 
 TAU_MEM, TAU_SYN, THRESHOLD = 1.5, 1.0, 1.0
 TIMES = [0.2, 0.55, 0.9, 1.2, 1.6, 2.3]
@@ -31,7 +31,7 @@ def spike_and_gradients(weights: list[float]) -> tuple[float, np.ndarray, np.nda
 
 def trace(time: np.ndarray, weights: list[float]) -> np.ndarray:
     """V at each time, as if the neuron never spiked."""
-    return np.array([membrane(t, TIMES, weights, TAU_MEM, TAU_SYN) for t in time])
+    return np.array([membrane_reference(t, TIMES, weights, TAU_MEM, TAU_SYN) for t in time])
 
 
 def draw_trace(axes: Axes, spike: float) -> None:
@@ -86,7 +86,7 @@ def draw_derivative(axes: Axes, spike: float, by_weight: float) -> None:
 
 def draw() -> Figure:
     spike, by_weight, _ = spike_and_gradients(WEIGHTS)
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(style.PAGE, 2.5)
         left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
         draw_trace(left, spike)

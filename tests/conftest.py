@@ -9,9 +9,9 @@ import pytest
 from ttfsrun.cli import main
 from ttfsrun.config.compose import compose
 from ttfsrun.config.schema import Config
+from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.neuron import get_threads, set_threads
-from ttfsrun.run import train, write
-from ttfsrun.training.trainer import Samples
+from ttfsrun.run import write
 
 TINY = (
     "data.samples={train:110,valid:40,test:50}",
@@ -37,7 +37,7 @@ def tiny() -> Callable[..., Config]:
 @pytest.fixture(scope="session")
 def samples() -> dict[str, Samples]:
     """The encoded splits of the tiny configuration."""
-    return train.load_samples(compose(TINY))[0]
+    return load_samples(compose(TINY).data)[0]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def threads() -> Iterator[Callable[[int], None]]:
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs without pictures, whose drawing takes longer than a tiny training."""
-    monkeypatch.setattr(write, "draw_all", lambda *args, **kwargs: None)
+    monkeypatch.setattr(write, "plot_runs", lambda *args, **kwargs: None)
 
 
 @pytest.fixture

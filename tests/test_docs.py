@@ -21,7 +21,7 @@ from ttfsrun.config.compose import Composer, compose, conf_dir
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.dotted_keys import leaves
 from ttfsrun.results.columns import ENERGY_MODELS, metric_names
-from ttfsrun.sweep.grid.request import requested
+from ttfsrun.sweep.grid.request import read_request
 
 TOP = Path(__file__).parents[1]
 PAGE = (TOP / "docs" / "solver.md").read_text()
@@ -138,7 +138,7 @@ def test_the_grid_of_the_page_is_one(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(block)
     composer = Composer(conf_dir())
-    request = requested([f"sweep={file}"], composer)
+    request = read_request([f"sweep={file}"], composer)
     bits, jitters, each, cvs, drawn, seeds = 4, 5, 1 + 3 + 2, 3, 16, 20
     assert len(request.points) == (bits * jitters - 1) * each * cvs * drawn * seeds
     assert len(composer.compose_all(request.points[:: len(request.points) // 50])) >= 50

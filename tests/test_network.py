@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from ttfsrun.config.schema import Config
+from ttfsrun.data.samples import Samples
 from ttfsrun.network import Network, build, initial_weights
 from ttfsrun.neuron import Neuron, first_spike
-from ttfsrun.training.trainer import Samples
 
 Tiny = Callable[..., Config]
 INF = math.inf

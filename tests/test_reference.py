@@ -14,7 +14,7 @@ import yaml
 
 from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.config.ids import point_id
-from ttfsrun.sweep.grid.request import requested
+from ttfsrun.sweep.grid.request import read_request
 
 PAGE = (study.HERE / "README.md").read_text()
 
@@ -30,7 +30,7 @@ def test_every_entry_is_explained_with_the_command_of_its_sweep() -> None:
 def test_every_table_is_of_the_sweep_beside_it(name: str) -> None:
     table = pd.read_csv(study.HERE / name / "table.csv", dtype={"point": str})
     composer = Composer(conf_dir())
-    configs = composer.compose_all(requested([f"sweep={name}"], composer).points)
+    configs = composer.compose_all(read_request([f"sweep={name}"], composer).points)
     assert list(table["point"].unique()) == list(dict.fromkeys(point_id(config) for config in configs))
     assert set(table["status"]) == {"done"}
     assert not table["git_dirty"].any()
@@ -40,7 +40,7 @@ def test_every_table_is_of_the_sweep_beside_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", study.published())
 def test_every_number_is_a_statistic_of_at_least_ten_networks(name: str) -> None:
-    table = study.source_of(study.HERE / name).table
+    table = study.find_source(study.HERE / name).table
     keys = [key for key in study.varying_of(name) if not key.startswith("seed.")]
     assert table.groupby(keys, dropna=False)["seed.init"].nunique().min() >= 10
 
@@ -67,7 +67,7 @@ def test_every_file_that_the_page_links_is_published() -> None:
 @pytest.mark.parametrize("name", study.published())
 def test_every_figure_of_an_entry_is_drawn_from_its_table_alone(name: str, tmp_path: Path) -> None:
     shutil.copy(study.HERE / name / "table.csv", tmp_path)
-    study.plot(tmp_path, study.Wishes(), out=None)
+    study.plot_sweep(tmp_path, study.PlotOptions(), out=None)
     drawn = {path.name for path in (tmp_path / "figures").glob("*.png")}
     kept = {path.name for path in (study.HERE / name / "figures").glob("*.png")}
     of_the_sweep = {file for file in kept if file.startswith(("curves", "confusion"))}  # no table has them

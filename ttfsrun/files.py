@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders of the user's."""
+"""Files that appear whole or not at all, and the user's folders."""
 
 from __future__ import annotations
 
@@ -10,36 +10,55 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ttfsrun.errors import CannotWrite
+
 
 @contextmanager
-def appears_whole(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content gets the name `path` at the end, or, after any error, leaves nothing behind."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # two processes never share one
+def writing(path: Path, remedy: str = "") -> Iterator[None]:
+    """Raise CannotWrite for an OSError within the block: it names the path, the reason, and the remedy if any."""
     try:
-        with part.open("xb") as stream:
-            yield stream
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise CannotWrite(f"{path}: cannot be written ({error.strerror or error}){remedy and f'; {remedy}'}") from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole, in a folder that is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with appears_whole(path) as stream:
+@contextmanager
+def atomic_writer(path: Path, remedy: str = "") -> Iterator[BinaryIO]:
+    """Open a stream whose content gets the name `path` at the end, or, after any error, leaves nothing behind.
+
+    Raises CannotWrite where the file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")  # two processes never share one
+    with writing(path, remedy):
+        try:
+            with part.open("xb") as stream:
+                yield stream
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: bytes, remedy: str = "") -> None:
+    """Write a file that appears whole, in a folder that is created if necessary.
+
+    Raises CannotWrite where that fails; the message ends with the remedy, if any.
+    """
+    with writing(path, remedy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_writer(path, remedy) as stream:
         stream.write(content)
 
 
 def sha256(path: Path) -> str:
-    """Checksum of a file's content, hexadecimal."""
+    """Return the SHA-256 checksum of a file's content, hexadecimal. Raises OSError where it cannot be read."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def user_cache() -> Path:
-    """`~/.cache/ttfsrun`, or where XDG_CACHE_HOME says."""
-    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ttfsrun"
+    """Return `~/.cache/ttfsrun`, or the folder that XDG_CACHE_HOME names."""
+    return expand_user(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ttfsrun"
 
 
-def expanded(folder: str) -> Path:
-    """A path in which ~ stands for the user's home; unlike `Path.expanduser` it stays where there is no home."""
+def expand_user(folder: str) -> Path:
+    """Return a path with ~ expanded to the user's home. Unlike `Path.expanduser`, ~ stays where there is no home."""
     return Path(os.path.expanduser(folder))

@@ -18,7 +18,7 @@ from ttfsrun.config.schema import Config
 from ttfsrun.neuron import Neuron, first_spike, observed_spike
 from ttfsrun.random import stream
 from ttfsrun.substrate.backward import carried
-from ttfsrun.substrate.emulation import IDEAL, Operation
+from ttfsrun.substrate.emulation import IDEAL, Emulation, Operation, Placement
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,16 @@ def build(configs: Sequence[Config]) -> Network:
         for layer in range(settings.n_layers)
     ]
     return Network(tuple(weights), neuron, settings.bias_time, settings.t_max, settings.input_repeats)
+
+
+def emulate(configs: Sequence[Config], perturbed: Sequence[bool]) -> Emulation:
+    """Return the substrates of networks; where a network is not perturbed, its substrate is ideal."""
+    return Emulation.of(
+        [
+            Placement(config.chip_spec, on, config.seed.trial, config.training.backward)
+            for config, on in zip(configs, perturbed, strict=True)
+        ]
+    )
 
 
 def initial_weights(config: Config, layer: int) -> np.ndarray:

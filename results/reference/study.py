@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from ttfsrun.figures.sweep.labels import text, title
-from ttfsrun.report.plot import plot, source_of
-from ttfsrun.report.selection import Wishes, drawings
+from ttfsrun.report.plot import find_source, plot_sweep
+from ttfsrun.report.selection import PlotOptions, select_figures
 
 HERE = Path(__file__).parent
 PAGES = (HERE / "README.md", HERE.parents[1] / "README.md")
@@ -101,7 +101,7 @@ def on_the_chip(table: Table) -> Lines:
 def sensitivity(table: Table) -> Lines:
     whats = [f"{how}, {when}" for how in ("alone", "all but it") for when in ("only evaluated", "trained in the loop")]
     yield from head("imperfection", "strength", *whats)
-    (ranking,) = (each for each in drawings(table, varying_of("sensitivity")) if each.name == "ranking")
+    (ranking,) = (each for each in select_figures(table, varying_of("sensitivity")) if each.name == "ranking")
     numbers = ranking.numbers.set_index(["setting", "substrate", "protocol"])["median"]
     alone = numbers.xs(("ideal", CLEAN), level=("substrate", "protocol"))
     for name in alone.sort_values(ascending=False).index:
@@ -147,7 +147,7 @@ def row(*cells: object) -> str:
 
 
 def varying_of(name: str) -> list[str]:
-    return source_of(HERE / name).varying
+    return find_source(HERE / name).varying
 
 
 def core_hours(table: Table) -> float:
@@ -161,7 +161,7 @@ def published() -> list[str]:
 
 def blocks() -> dict[str, str]:
     """What has to stand between the marks of each name."""
-    tables = {name: source_of(HERE / name).table for name in published()}
+    tables = {name: find_source(HERE / name).table for name in published()}
     found = {name: "\n".join(ENTRIES[name](table)) for name, table in tables.items()}
     costs = {name: core_hours(table) for name, table in tables.items()}
     lines = [*head("entry", "points", "core-hours")]
@@ -176,7 +176,7 @@ def renewed(page: str, found: Mapping[str, str]) -> str:
 
 def main(names: list[str]) -> None:
     for name in names or published():
-        lines, _ = plot(HERE / name, Wishes(), out=None)
+        lines, _ = plot_sweep(HERE / name, PlotOptions(), out=None)
         print(*lines, sep="\n")
     found = blocks()
     for page in PAGES:

@@ -29,7 +29,7 @@ def real_folder() -> Path:
     folder = os.environ.get("TTFSRUN_DATA")
     if not folder:
         pytest.skip("TTFSRUN_DATA is not set: it names the folder with MNIST's four files")
-    missing = [file.name for file in mnist.FILES if idx.find(Path(folder), file.name) is None]
+    missing = [file.name for file in mnist.FILES if idx.find_file(Path(folder), file.name) is None]
     if missing:
         pytest.skip(f"TTFSRUN_DATA={folder} lacks {', '.join(missing)}")
     return Path(folder)
@@ -41,7 +41,7 @@ def real_mnist(real_folder: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "real"
     folder.mkdir()
     for file in mnist.FILES:
-        stored = idx.find(real_folder, file.name)
+        stored = idx.find_file(real_folder, file.name)
         assert stored is not None
         (folder / stored.path.name).symlink_to(stored.path.absolute())
     return folder

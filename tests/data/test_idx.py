@@ -14,7 +14,7 @@ CONTENT = HEADER + ARRAY.tobytes()
 
 
 def test_the_array_of_a_file_is_what_was_written() -> None:
-    assert np.array_equal(idx.parse(CONTENT, (2, 3, 4), "file"), ARRAY)
+    assert np.array_equal(idx.parse_idx(CONTENT, (2, 3, 4), "file"), ARRAY)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_array_of_a_file_is_what_was_written() -> None:
 )
 def test_a_file_that_is_not_as_expected_is_refused_by_name(content: bytes, complaint: str) -> None:
     with pytest.raises(DataError, match=complaint) as error:
-        idx.parse(content, (2, 3, 4), "some/file")
+        idx.parse_idx(content, (2, 3, 4), "some/file")
     assert str(error.value).startswith("some/file: ")
     assert "downloaded again" in str(error.value)
     assert "\n" not in str(error.value)
@@ -58,7 +58,7 @@ def wrong_crc() -> bytes:
 def test_a_damaged_gzip_file_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(content)
-    stored = idx.find(tmp_path, "images")
+    stored = idx.find_file(tmp_path, "images")
     assert stored is not None
     with pytest.raises(DataError, match="damaged gzip file") as error:
         _ = stored.unpacked
@@ -68,7 +68,7 @@ def test_a_damaged_gzip_file_is_refused_by_name(content: bytes, tmp_path: Path) 
 def test_a_file_is_found_raw_or_gzipped_with_the_same_hash(tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(CONTENT)
     (tmp_path / "packed.gz").write_bytes(gzip.compress(CONTENT))
-    raw, packed = idx.find(tmp_path, "raw"), idx.find(tmp_path, "packed")
+    raw, packed = idx.find_file(tmp_path, "raw"), idx.find_file(tmp_path, "packed")
     assert raw is not None
     assert packed is not None
     assert raw.unpacked == packed.unpacked == CONTENT
@@ -76,11 +76,11 @@ def test_a_file_is_found_raw_or_gzipped_with_the_same_hash(tmp_path: Path) -> No
 
 
 def test_a_file_that_is_absent_is_none(tmp_path: Path) -> None:
-    assert idx.find(tmp_path, "images") is None
-    assert idx.find(tmp_path / "no folder", "images") is None
+    assert idx.find_file(tmp_path, "images") is None
+    assert idx.find_file(tmp_path / "no folder", "images") is None
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     with pytest.raises(DataError, match=r"images: cannot be read \(Is a directory\)"):
-        idx.find(tmp_path, "images")
+        idx.find_file(tmp_path, "images")

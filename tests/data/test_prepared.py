@@ -30,32 +30,32 @@ def same(one: Prepared | None, other: Prepared) -> bool:
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
-    prepared.write([tmp_path], NAME, example())
-    assert same(prepared.read([tmp_path], NAME), example())
+    prepared.write_prepared([tmp_path], NAME, example())
+    assert same(prepared.read_prepared([tmp_path], NAME), example())
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 def test_nothing_prepared_is_none(tmp_path: Path) -> None:
-    assert prepared.read([tmp_path, tmp_path / "absent"], NAME) is None
+    assert prepared.read_prepared([tmp_path, tmp_path / "absent"], NAME) is None
 
 
 def test_a_torn_file_is_never_read(tmp_path: Path) -> None:
-    prepared.write([tmp_path], NAME, example())
+    prepared.write_prepared([tmp_path], NAME, example())
     whole = (tmp_path / NAME).read_bytes()
     for length in range(0, len(whole), 7):
         (tmp_path / NAME).write_bytes(whole[:length])
-        assert prepared.read([tmp_path], NAME) is None
+        assert prepared.read_prepared([tmp_path], NAME) is None
 
 
 def test_a_changed_byte_is_noticed_or_without_effect(tmp_path: Path) -> None:
-    prepared.write([tmp_path], NAME, example())
+    prepared.write_prepared([tmp_path], NAME, example())
     whole = (tmp_path / NAME).read_bytes()
     noticed = 0
     for position in range(len(whole)):
         changed = bytearray(whole)
         changed[position] ^= 0x80
         (tmp_path / NAME).write_bytes(changed)
-        found = prepared.read([tmp_path], NAME)
+        found = prepared.read_prepared([tmp_path], NAME)
         assert found is None or same(found, example())
         noticed += found is None
     assert noticed > len(whole) // 2
@@ -63,7 +63,7 @@ def test_a_changed_byte_is_noticed_or_without_effect(tmp_path: Path) -> None:
 
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / NAME, pixels=np.array([{}], object), labels=np.zeros(1), sha256=np.array(["a"]))
-    assert prepared.read([tmp_path], NAME) is None
+    assert prepared.read_prepared([tmp_path], NAME) is None
 
 
 def test_the_name_follows_the_source_and_the_size() -> None:
@@ -80,22 +80,22 @@ def test_the_name_follows_the_source_and_the_size() -> None:
 
 def test_where_the_first_folder_takes_no_files_the_second_does(read_only: Path, tmp_path: Path) -> None:
     places = [read_only, tmp_path / "new" / "cache"]
-    prepared.write(places, NAME, example())
+    prepared.write_prepared(places, NAME, example())
     assert list(read_only.iterdir()) == []
-    assert same(prepared.read(places, NAME), example())
+    assert same(prepared.read_prepared(places, NAME), example())
 
 
 def test_where_no_folder_takes_files_nothing_is_kept_and_nothing_fails(read_only: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     places = [read_only, tmp_path / "file" / "below"]
-    prepared.write(places, NAME, example())
-    assert prepared.read(places, NAME) is None
+    prepared.write_prepared(places, NAME, example())
+    assert prepared.read_prepared(places, NAME) is None
 
 
 def test_readers_see_whole_files_while_others_write(tmp_path: Path) -> None:
     def write_and_read(_: int) -> bool:
-        prepared.write([tmp_path], NAME, example())
-        return same(prepared.read([tmp_path], NAME), example())
+        prepared.write_prepared([tmp_path], NAME, example())
+        return same(prepared.read_prepared([tmp_path], NAME), example())
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(write_and_read, range(100)))

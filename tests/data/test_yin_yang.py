@@ -62,7 +62,7 @@ def test_a_shorter_split_is_the_beginning_of_a_longer_one() -> None:
 
 
 def test_the_map_of_classes_agrees_with_the_labels_of_all_published_points() -> None:
-    dataset = data.load(published())
+    dataset = data.load_dataset(published())
     for split in (dataset.train, dataset.valid, dataset.test):
         assert np.array_equal(yin_yang.classify(split.values[:, 0], split.values[:, 1], published()), split.labels)
 
@@ -93,7 +93,7 @@ def test_half_a_turn_exchanges_yin_and_yang_and_keeps_the_dots() -> None:
 
 
 def test_loading_gives_three_different_splits_and_their_seeds() -> None:
-    dataset = data.load(published())
+    dataset = data.load_dataset(published())
     assert [len(split.labels) for split in (dataset.train, dataset.valid, dataset.test)] == [5000, 1000, 1000]
     assert dataset.train.values.shape == (5000, 4)
     assert dataset.train.values.dtype == np.float32

@@ -46,7 +46,7 @@ def texts_of(figure: Figure) -> list[Text]:
 @pytest.fixture
 def assert_legible() -> Callable[[Figure], None]:
     def check(figure: Figure) -> None:
-        with style.look():
+        with style.figure_style():
             figure.draw_without_rendering()
         boxes = {
             f"{text.get_text()!r} ({number})": text.get_window_extent() for number, text in enumerate(texts_of(figure))

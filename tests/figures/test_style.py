@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ttfsrun.errors import CannotWrite
 from ttfsrun.figures import style
 from ttfsrun.figures.confusion import confusion_matrix, table
 from ttfsrun.figures.decision import first_output
@@ -85,7 +86,7 @@ def test_a_failed_save_leaves_the_old_picture_and_nothing_else(tmp_path: Path, m
         raise OSError("No space left on device")
 
     monkeypatch.setattr("os.replace", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(CannotWrite, match="No space left"):
         style.save(confusion_matrix(2 * COUNTS, SILENT), tmp_path / "matrix")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
@@ -99,7 +100,7 @@ def test_drawing_and_saving_leave_the_callers_settings_alone(tmp_path: Path) -> 
 def test_the_caller_s_settings_do_not_reach_the_picture() -> None:
     def pixels() -> bytes:
         buffer = io.BytesIO()
-        with style.look():
+        with style.figure_style():
             picture().savefig(buffer, format="rgba")
         return buffer.getvalue()
 

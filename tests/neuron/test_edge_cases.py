@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -130,8 +130,9 @@ def test_a_spike_is_never_missed_however_short_the_peak(tau_mem, tau_syn, start,
     neuron = Neuron(tau_mem, tau_syn)
     assert spike_of_one([start], [weight], neuron) < last
     inputs = [start, start + delay * (1 + math.sqrt(8 * excess)) * (1 + follower)]
+    # A membrane with very different time constants hardly falls between the inputs.
+    assume(reference.membrane_reference(inputs[1], inputs, [weight, -1.0], tau_mem, tau_syn) < 1)
     crossing = spike_of_one(inputs, [weight, -1.0], neuron)
-    assert reference.membrane(inputs[1], inputs, [weight, -1.0], tau_mem, tau_syn) < 1
     assert start < crossing < last
     assert spike_of_one(inputs, [weight * (1 - 2 * excess), -1.0], neuron) == math.inf
 

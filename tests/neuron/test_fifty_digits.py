@@ -116,7 +116,7 @@ def test_fifty_digits_tell_a_peak_that_exceeds_from_one_that_touches(ratio):
 def test_fifty_digits_and_the_plain_float64_reference_agree(ratio):
     for name in ("usual", "far_apart", "single"):
         times, weight, neuron = draw(name, ratio, DOUBLE, seed=21)
-        spikes = torch.tensor(reference.first_spike(times.numpy(), weight.numpy(), ratio, 1.0, 1.0))
+        spikes = torch.tensor(reference.first_spike_reference(times.numpy(), weight.numpy(), ratio, 1.0, 1.0))
         assert agreement(spikes, times, weight, neuron).spikes > 0
 
 

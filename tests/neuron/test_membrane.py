@@ -27,7 +27,7 @@ def test_it_is_the_voltage_of_the_plain_neuron(
     sample: list[tuple[float, float]], at: float, tau_mem: float, tau_syn: float, v_leak: float
 ) -> None:
     times, weight = (np.array([pair[k] for pair in sample]) for k in (0, 1))
-    plain = v_leak + reference.membrane(at, times, weight, tau_mem, tau_syn)  # type: ignore[arg-type]
+    plain = v_leak + reference.membrane_reference(at, times, weight, tau_mem, tau_syn)  # type: ignore[arg-type]
     (drawn,) = voltage(np.array([at]), times, weight, (tau_mem, tau_syn), v_leak)
     assert drawn == pytest.approx(plain, rel=1e-12, abs=1e-12)
 

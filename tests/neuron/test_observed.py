@@ -104,7 +104,7 @@ def test_derivatives_are_those_of_a_neuron_whose_threshold_is_what_its_membrane_
     observed = measured(times, weight, neuron)
     tau_mem = torch.as_tensor(neuron.tau_mem, dtype=DOUBLE).expand(6).tolist()
     v_there = [
-        [reference.membrane(time, row, weight[:, m], tau_mem[m], taus[1]) for m, time in enumerate(spikes)]
+        [reference.membrane_reference(time, row, weight[:, m], tau_mem[m], taus[1]) for m, time in enumerate(spikes)]
         for row, spikes in zip(times.tolist(), observed.tolist(), strict=True)
     ]
     own = Neuron(neuron.tau_mem, taus[1], v_th=torch.tensor(v_there, dtype=DOUBLE).nan_to_num(1).clamp_min(1e-3))

@@ -50,7 +50,7 @@ def test_the_membrane_solves_the_differential_equations_of_the_model(taus):
             lambda _, y: [y[1] - y[0] / taus[0], -y[1] / taus[1]], (start, end), state, rtol=1e-11, atol=1e-13
         )
         state = solution.y[:, -1].copy()
-        assert reference.membrane(end, times, weights, *taus) == pytest.approx(state[0], rel=1e-9)
+        assert reference.membrane_reference(end, times, weights, *taus) == pytest.approx(state[0], rel=1e-9)
         before_the_input = [time if time < end else math.inf for time in times]
         assert reference.current(end, before_the_input, weights, taus[1]) == pytest.approx(state[1], rel=1e-9)
 
@@ -67,10 +67,10 @@ def test_the_membrane_is_at_threshold_at_the_spike_and_below_before(sample, tau_
     if spike < math.inf:
         # One rounding of the time moves the membrane by its slope, which is at most the current.
         rounding = 1e-15 * (terms + spike * sum(map(abs, weights)))
-        assert reference.membrane(spike, times, weights, tau_mem, tau_syn) == pytest.approx(1, abs=rounding)
+        assert reference.membrane_reference(spike, times, weights, tau_mem, tau_syn) == pytest.approx(1, abs=rounding)
     end = min(spike, max(times) + 20)
     for time in np.linspace(0, end, 200, endpoint=False):
-        assert reference.membrane(time, times, weights, tau_mem, tau_syn) <= 1 + 1e-15 * terms
+        assert reference.membrane_reference(time, times, weights, tau_mem, tau_syn) <= 1 + 1e-15 * terms
 
 
 def test_a_peak_must_exceed_the_threshold():
@@ -98,7 +98,7 @@ def test_without_an_input_there_is_no_spike(times):
 def test_a_layer_is_its_neurons_one_by_one(taus):
     generator = np.random.default_rng(0)
     times, weight = generator.uniform(0, 1, (3, 5)), generator.normal(1, 1, (5, 4))
-    layer = reference.first_spike(times, weight, *taus, 1.0)
+    layer = reference.first_spike_reference(times, weight, *taus, 1.0)
     assert layer.shape == (3, 4)
     assert layer[2, 1] == reference.first_spike_of_one(times[2], weight[:, 1], *taus, 1.0)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ttfsrun.neuron import elementary, simd
-from ttfsrun.neuron.simd import LANES, any_lane, cast, load, max_lane, select, splat, store, sum_lanes
+from ttfsrun.neuron.simd import LANES, any_lane, cast, max_lane, select, splat, sum_lanes, vload, vstore
 
 TYPES = [np.float32, np.float64]
 
@@ -24,15 +24,15 @@ def elementwise(function):
 
     def unary(a, out):
         for at in range(0, a.size, LANES):
-            store(out, at, function(load(a, at)))
+            vstore(out, at, function(vload(a, at)))
 
     def binary(a, b, out):
         for at in range(0, a.size, LANES):
-            store(out, at, function(load(a, at), load(b, at)))
+            vstore(out, at, function(vload(a, at), vload(b, at)))
 
     def ternary(a, b, c, out):
         for at in range(0, a.size, LANES):
-            store(out, at, function(load(a, at), load(b, at), load(c, at)))
+            vstore(out, at, function(vload(a, at), vload(b, at), vload(c, at)))
 
     def call(*arrays):
         kernel = {1: unary, 2: binary, 3: ternary}[len(arrays)]
@@ -118,8 +118,8 @@ def test_the_short_series_are_as_exact_as_the_results_that_they_are_for(storage,
     @compiled
     def both(z, kept, decay, rise):
         for at in range(0, z.size, LANES):
-            store(decay, at, near_decay(kept, load(z, at)))
-            store(rise, at, near_rise(kept, load(z, at)))
+            vstore(decay, at, near_decay(kept, vload(z, at)))
+            vstore(rise, at, near_rise(kept, vload(z, at)))
 
     z = whole(np.append(np.random.default_rng(4).uniform(0, elementary.NEAR, 1000), [0, elementary.NEAR]), np.float64)
     decay, rise = np.empty_like(z), np.empty_like(z)
@@ -131,8 +131,8 @@ def test_the_short_series_are_as_exact_as_the_results_that_they_are_for(storage,
 def test_a_cast_rounds_once():
     @compiled
     def narrowed_and_widened(a, narrow, wide):
-        store(narrow, 0, cast(narrow, load(a, 0)))
-        store(wide, 0, cast(wide, load(narrow, 0)))
+        vstore(narrow, 0, cast(narrow, vload(a, 0)))
+        vstore(wide, 0, cast(wide, vload(narrow, 0)))
 
     a = np.random.default_rng(5).normal(0, 1, LANES)
     narrow, wide = np.empty(LANES, np.float32), np.empty(LANES)
@@ -204,7 +204,7 @@ def test_select_takes_each_lane_by_its_own_mask(dtype):
 def test_any_lane_sees_each_lane(dtype):
     @compiled
     def positive(a):
-        return any_lane(load(a, 0) > splat(a, 0.0))
+        return any_lane(vload(a, 0) > splat(a, 0.0))
 
     assert not positive(np.zeros(LANES, dtype))
     assert all(positive(row) for row in np.eye(LANES, dtype=dtype))
@@ -214,7 +214,7 @@ def test_any_lane_sees_each_lane(dtype):
 def test_a_sum_over_lanes_adds_halves_in_one_fixed_order(dtype):
     @compiled
     def total(a):
-        return sum_lanes(load(a, 0))
+        return sum_lanes(vload(a, 0))
 
     for values in np.random.default_rng(6).normal(0, 1, (50, LANES)).astype(dtype):
         rest = values
@@ -227,7 +227,7 @@ def test_a_sum_over_lanes_adds_halves_in_one_fixed_order(dtype):
 def test_the_largest_lane_is_found_wherever_it_is(dtype):
     @compiled
     def largest(a):
-        return max_lane(load(a, 0))
+        return max_lane(vload(a, 0))
 
     for row in np.eye(LANES, dtype=dtype) - 3:
         assert largest(row) == -2
@@ -237,7 +237,7 @@ def test_the_largest_lane_is_found_wherever_it_is(dtype):
 def test_a_vector_is_read_and_written_anywhere_in_an_array(dtype):
     @compiled
     def shift(a, out, source, target):
-        store(out, target, load(a, source))
+        vstore(out, target, vload(a, source))
 
     a, out = np.arange(3 * LANES, dtype=dtype), np.full(3 * LANES, -1, dtype)
     shift(a, out, 3, 5)

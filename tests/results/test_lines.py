@@ -16,12 +16,12 @@ class Entry(msgspec.Struct):
 
 
 def numbers(path: Path) -> list[int]:
-    return [entry.number for entry in lines.entries(path, Entry)]
+    return [entry.number for entry in lines.read_lines(path, Entry)]
 
 
 def test_entries_come_back_in_order(tmp_path):
     for number in range(5):
-        lines.append(tmp_path / "new" / "shard", Entry(number))
+        lines.append_line(tmp_path / "new" / "shard", Entry(number))
     assert numbers(tmp_path / "new" / "shard") == [0, 1, 2, 3, 4]
 
 
@@ -32,21 +32,21 @@ def test_where_there_is_no_file_there_are_no_entries(tmp_path):
 @pytest.mark.parametrize("torn", [b'{"num', b'{"number":', b"{", b'{"number": "text"}', b"\0\0\0\0"])
 def test_a_torn_line_is_skipped_and_the_next_one_is_whole(tmp_path, torn):
     path = tmp_path / "shard"
-    lines.append(path, Entry(1))
+    lines.append_line(path, Entry(1))
     with path.open("ab") as stream:
         stream.write(torn)
     assert numbers(path) == [1]
-    lines.append(path, Entry(2))
+    lines.append_line(path, Entry(2))
     assert numbers(path) == [1, 2]
 
 
 def test_a_full_disk_is_an_error_that_names_itself(tmp_path):
     with pytest.raises(OSError, match="No space left"):
-        lines.append(Path("/dev/full"), Entry(1))
+        lines.append_line(Path("/dev/full"), Entry(1))
 
 
 def test_a_line_is_on_disk_when_append_returns(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_size))
-    lines.append(tmp_path / "shard", Entry(1))
+    lines.append_line(tmp_path / "shard", Entry(1))
     assert synced == [(tmp_path / "shard").stat().st_size]

@@ -13,9 +13,9 @@ import pytest
 
 from ttfsrun.errors import UserError
 from ttfsrun.results import load
-from ttfsrun.results.gather import Request, gather
+from ttfsrun.results.gather import GatherOptions, gather
 from ttfsrun.results.record import Curves
-from ttfsrun.results.table import read
+from ttfsrun.results.table import read_table
 
 NOISY = ["evaluation.conditions={noisy: {evaluation.perturbed: true, substrate.spike_time.jitter: [0.01, 0.1]}}"]
 CONDITIONS = [{"condition": "noisy", "settings": {"substrate.spike_time.jitter": value}} for value in (0.01, 0.1)]
@@ -69,7 +69,7 @@ def test_the_columns_and_their_types_do_not_depend_on_what_is_done(tmp_path: Pat
 def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
     folder, points = made_up.seeds(tmp_path, 2)
     made_up.write(folder, [made_up.done(points[0])])
-    gather(folder, Request())
+    gather(folder, GatherOptions())
     rows = folder.table.read_text().splitlines()
     place = rows[0].split(",").index("epoch")
     assert [row.split(",")[place] for row in rows[1:]] == ["7", ""]
@@ -78,7 +78,7 @@ def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None
 def test_what_is_written_is_what_is_loaded(tmp_path: Path) -> None:
     folder, points = made_up.sweep(tmp_path, [{"seed.init": 3}, {"network.hidden": [5, 5]}], NOISY)
     made_up.write(folder, [made_up.done(points[0], conditions=CONDITIONS), made_up.failed(points[1], message='a, "b"')])
-    gather(folder, Request())
+    gather(folder, GatherOptions())
     loaded, written = load(tmp_path), pd.read_csv(folder.table, dtype={"point": str})
     assert list(loaded) == list(written)
     assert values(loaded) == values(written)
@@ -90,7 +90,7 @@ def test_the_same_results_give_the_same_bytes_whoever_computed_them(tmp_path: Pa
         folder, points = made_up.seeds(tmp_path / name, 20)
         for number, point in enumerate(points[order]):
             made_up.write(folder, [made_up.done(point, host=host, time=float(number))], shard=str(number % 3))
-        table = read(folder, bare=True)
+        table = read_table(folder, bare=True)
         tables.append(table.csv())
         assert b"node" not in tables[-1]
         assert b"\r" not in tables[-1]
@@ -99,7 +99,7 @@ def test_the_same_results_give_the_same_bytes_whoever_computed_them(tmp_path: Pa
 
 def test_every_setting_is_told_where_it_is_wanted(tmp_path: Path) -> None:
     folder, _ = made_up.sweep(tmp_path, [{"network.hidden": [5]}, {"network.hidden": [6]}])
-    table = read(folder, every_setting=True).frame()
+    table = read_table(folder, every_setting=True).frame()
     assert table["network.hidden"].tolist() == ["[5]", "[6]"]
     assert table["training.epochs"].nunique() == 1
     assert "training.epochs" not in load(tmp_path)
@@ -148,7 +148,7 @@ def test_the_exit_code_tells_how_the_sweep_stands(
     folder, points = made_up.seeds(tmp_path, 2)
     entries = [made_up.done(point) for point in points[:n_done]]
     made_up.write(folder, entries + [made_up.failed(point) for point in points[n_done:][:n_failed]])
-    lines, got = gather(folder, Request())
+    lines, got = gather(folder, GatherOptions())
     assert (got, lines) == (code, [f"{folder.table}: 2 rows", told])
 
 
@@ -156,7 +156,7 @@ def test_statistics_are_over_the_seeds_of_each_condition_and_setting(tmp_path: P
     grid = [{"training.epochs": epochs, "seed.init": seed} for epochs in (5, 9) for seed in range(4)]
     folder, points = made_up.sweep(tmp_path, grid, NOISY)
     made_up.write(folder, [made_up.done(point, conditions=CONDITIONS) for point in points[:-1]])
-    lines, _ = gather(folder, Request(over=["seed"]))
+    lines, _ = gather(folder, GatherOptions(over=["seed"]))
     assert lines[1].startswith(f"{tmp_path / 'aggregate.csv'}: ")
     statistics = pd.read_csv(tmp_path / "aggregate.csv")
     keys = ["training.epochs", "condition", "condition.substrate.spike_time.jitter", "metric"]
@@ -172,12 +172,12 @@ def test_statistics_are_over_the_seeds_of_each_condition_and_setting(tmp_path: P
 def test_statistics_over_what_does_not_vary_are_a_mistake(tmp_path: Path) -> None:
     folder, _ = made_up.seeds(tmp_path, 2)
     with pytest.raises(UserError, match=r"--agg seed\.trial: .* what varies: seed\.init"):
-        gather(folder, Request(over=["seed.trial"]))
+        gather(folder, GatherOptions(over=["seed.trial"]))
 
 
 def test_statistics_of_nothing_are_an_empty_table(tmp_path: Path) -> None:
     folder, _ = made_up.seeds(tmp_path, 2)
-    gather(folder, Request(over=["seed"]))
+    gather(folder, GatherOptions(over=["seed"]))
     assert (tmp_path / "aggregate.csv").read_text() == "condition,metric,n,mean,std,q25,q50,q75\n"
 
 
@@ -185,7 +185,7 @@ def test_learning_curves_become_a_long_table(tmp_path: Path) -> None:
     folder, points = made_up.seeds(tmp_path, 2)
     curves = {"train": {"loss": [0.5, None]}, "valid": {"accuracy": [0.1, 0.2]}}
     made_up.write(folder, [made_up.done(points[1]), Curves(point=points[1], curves=curves)])
-    lines, _ = gather(folder, Request(curves=True))
+    lines, _ = gather(folder, GatherOptions(curves=True))
     assert lines[1] == f"{folder.curves}: 4 rows"
     name = tmp_path.name
     assert folder.curves.read_text().splitlines() == [
@@ -201,7 +201,7 @@ def test_parquet_holds_the_same_table(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     folder, points = made_up.sweep(tmp_path, [{"seed.init": 3}, {"network.hidden": [5, 5]}], NOISY)
     made_up.write(folder, [made_up.done(points[0], conditions=CONDITIONS)])
-    gather(folder, Request(parquet=True))
+    gather(folder, GatherOptions(parquet=True))
     stored = pd.read_parquet(tmp_path / "table.parquet")
     assert list(stored) == list(load(tmp_path))
     assert values(stored) == values(load(tmp_path))
@@ -214,16 +214,16 @@ def test_parquet_without_pyarrow_is_a_line_that_says_what_to_install(
     folder, _ = made_up.seeds(tmp_path, 1)
     monkeypatch.setattr("ttfsrun.results.gather.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'ttfsrun\[parquet\]'"):
-        gather(folder, Request(parquet=True))
+        gather(folder, GatherOptions(parquet=True))
 
 
 def test_files_can_go_elsewhere_and_a_place_that_is_none_is_a_mistake(tmp_path: Path) -> None:
     folder, _ = made_up.seeds(tmp_path / "sweep", 1)
-    gather(folder, Request(out=tmp_path / "deep" / "my.csv", over=["seed"], curves=True))
+    gather(folder, GatherOptions(out=tmp_path / "deep" / "my.csv", over=["seed"], curves=True))
     assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["aggregate.csv", "curves.csv", "my.csv"]
     assert not folder.table.exists()
     with pytest.raises(UserError, match="cannot be written"):
-        gather(folder, Request(out=tmp_path / "deep" / "my.csv" / "x.csv"))
+        gather(folder, GatherOptions(out=tmp_path / "deep" / "my.csv" / "x.csv"))
 
 
 def test_what_is_no_sweep_is_a_mistake(tmp_path: Path) -> None:

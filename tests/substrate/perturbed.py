@@ -12,10 +12,10 @@ from hypothesis import settings
 from torch import Tensor
 
 from ttfsrun.config.compose import compose
-from ttfsrun.config.dotted_keys import store
+from ttfsrun.config.dotted_keys import assign
 from ttfsrun.config.schema import Config
-from ttfsrun.network import Network, build
-from ttfsrun.substrate.emulation import Emulation, Operation
+from ttfsrun.network import Network, build, emulate
+from ttfsrun.substrate.emulation import Operation
 
 #: Yin-yang with few samples and neurons: 4 inputs, 7 hidden neurons, 3 label neurons, a bias into both layers.
 TINY = (
@@ -71,15 +71,15 @@ def configured(substrate: Mapping[str, Any] | None = None, **others: Any) -> Con
     """The tiny configuration with some settings of the substrate, by dotted key, and others (`seed__chip=3`)."""
     tree = msgspec.json.decode(_tiny())
     for key, value in (substrate or {}).items():
-        store(tree, f"substrate.{key}", value)
+        assign(tree, f"substrate.{key}", value)
     for key, value in others.items():
-        store(tree, key.replace("__", "."), value)
+        assign(tree, key.replace("__", "."), value)
     return msgspec.convert(tree, Config)
 
 
 def operating(*configs: Config, step: int = 0, writing: int = 0, age: int = 0, phase: str = "training") -> Operation:
     """A batch on the substrates of the configurations, all perturbed."""
-    return Emulation.of(configs, [True] * len(configs)).during(phase, step, writing=writing, age=age)
+    return emulate(configs, [True] * len(configs)).during(phase, step, writing=writing, age=age)
 
 
 def doubled(network: Network) -> Network:

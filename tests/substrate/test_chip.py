@@ -14,10 +14,11 @@ from perturbed import STRONG, configured, operating, outcome, some_times
 from torch import Tensor
 
 from ttfsrun.config.schema import Config
+from ttfsrun.network import emulate
 from ttfsrun.neuron import Neuron, parallel
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.substrate.emulation import Emulation, Operation
-from ttfsrun.substrate.schema import IMPERFECTIONS, perturbations
+from ttfsrun.substrate.emulation import Operation
+from ttfsrun.substrate.schema import IMPERFECTIONS, all_perturbations
 
 #: What acts on chips alone, without chance.
 PATTERN = {
@@ -70,9 +71,9 @@ def neurons_of(operation: Operation, n_samples: int) -> Neuron:
 
 
 def test_a_seed_makes_the_same_chip_again_and_another_seed_another() -> None:
-    chip = Chip.of(configured(PATTERN))
-    assert same_chip(chip, Chip.of(configured(PATTERN)))
-    other = Chip.of(configured(PATTERN, seed__chip=1))
+    chip = Chip.of(configured(PATTERN).chip_spec)
+    assert same_chip(chip, Chip.of(configured(PATTERN).chip_spec))
+    other = Chip.of(configured(PATTERN, seed__chip=1).chip_spec)
     assert other.drawn.keys() == chip.drawn.keys()
     for name, layers in chip.drawn.items():
         if not name.startswith("drift"):  # calibrated: zeros
@@ -96,7 +97,7 @@ def test_a_seed_makes_the_same_chip_again_and_another_seed_another() -> None:
     ids="+".join,
 )
 def test_a_chip_does_not_depend_on_other_seeds_nor_on_the_training(others: dict[str, object]) -> None:
-    assert same_chip(Chip.of(configured(PATTERN)), Chip.of(configured(PATTERN, **others)))
+    assert same_chip(Chip.of(configured(PATTERN).chip_spec), Chip.of(configured(PATTERN, **others).chip_spec))
 
 
 def test_another_layer_does_not_change_the_first_ones_chip() -> None:
@@ -106,25 +107,25 @@ def test_another_layer_does_not_change_the_first_ones_chip() -> None:
         network__init={"mean": [1, 1, 1], "std": [1, 1, 1]},
         training__bumping__silent_fraction=[0, 0, 0],
     )
-    chip, shallow = Chip.of(deep), Chip.of(configured(PATTERN))
+    chip, shallow = Chip.of(deep.chip_spec), Chip.of(configured(PATTERN).chip_spec)
     assert len(chip.drawn["v_th.chip"]) == 3
     for name, layers in shallow.drawn.items():
         assert np.array_equal(layers[0], chip.drawn[name][0], equal_nan=layers[0].dtype != bool)
 
 
 def test_the_layers_of_a_chip_are_not_alike() -> None:
-    first, second = Chip.of(configured(PATTERN, network__hidden=[3])).drawn["v_th.chip"]
+    first, second = Chip.of(configured(PATTERN, network__hidden=[3]).chip_spec).drawn["v_th.chip"]
     assert not np.isin(first, second).any()
 
 
 def test_a_chip_survives_being_saved_to_the_last_bit(tmp_path: Path) -> None:
     config = configured(PATTERN, seed__chip=3)
-    chip = Chip.of(config)
+    chip = Chip.of(config.chip_spec)
     chip.save(tmp_path / "chip.safetensors")
-    assert same_chip(chip, Chip.load(tmp_path / "chip.safetensors", config))
+    assert same_chip(chip, Chip.load(tmp_path / "chip.safetensors", config.chip_spec))
     # and takes the place of the one that the seed of another network would have made, strengths and all
     elsewhere = configured({"chip.file": str(tmp_path / "chip.safetensors")}, seed__chip=8, seed__init=1)
-    assert same_chip(chip, Chip.of(elsewhere))
+    assert same_chip(chip, Chip.of(elsewhere.chip_spec))
     again = configured({**PATTERN, "chip.file": str(tmp_path / "chip.safetensors")}, seed__chip=8, seed__init=1)
     ours = configured(PATTERN, seed__chip=3, seed__init=1)
     results = [outcome([c], some_times(), operating(c)) for c in (again, ours)]
@@ -133,7 +134,7 @@ def test_a_chip_survives_being_saved_to_the_last_bit(tmp_path: Path) -> None:
 
 def test_a_chip_that_ages_is_the_same_whenever_one_asks() -> None:
     config = configured(PATTERN)
-    (step_by_step,), (at_once,) = (Emulation.of([config], [True]).members for _ in range(2))
+    (step_by_step,), (at_once,) = (emulate([config], [True]).members for _ in range(2))
     early = [step_by_step.chip(age) for age in (0, 1, 2, 3)]
     assert same_chip(at_once.chip(3), early[3])
     assert same_chip(at_once.chip(1), early[1])
@@ -160,7 +161,7 @@ def test_a_chip_is_the_same_for_any_batch_population_and_number_of_threads(
 
 def test_networks_with_the_same_chip_seed_are_on_the_same_chip() -> None:
     configs = [configured({**PATTERN, **NOISE}, seed__init=seed, seed__trial=seed) for seed in (0, 1)]
-    first, second = (member.chip(0) for member in Emulation.of(configs, [True, True]).members)
+    first, second = (member.chip(0) for member in emulate(configs, [True, True]).members)
     assert same_chip(first, second)
 
 
@@ -169,7 +170,7 @@ def test_networks_with_the_same_chip_seed_are_on_the_same_chip() -> None:
 
 def test_the_seed_of_the_trial_changes_the_noise_of_trials_and_nothing_else() -> None:
     first, second = (draws(operating(configured({**PATTERN, **NOISE}, seed__trial=s))) for s in (0, 1))
-    fixed = {p.name for p in perturbations(configured(PATTERN).substrate) if p.when == "chip"}
+    fixed = {p.name for p in all_perturbations(configured(PATTERN).substrate) if p.when == "chip"}
     assert {name for name, _ in first} > fixed
     for key, drawn in first.items():
         assert identical(drawn, second[key]) == (key[0] in fixed), key
@@ -177,7 +178,7 @@ def test_the_seed_of_the_trial_changes_the_noise_of_trials_and_nothing_else() ->
 
 def test_the_seed_of_the_chip_changes_its_pattern_and_nothing_else() -> None:
     first, second = (draws(operating(configured({**PATTERN, **NOISE}, seed__chip=s), age=1)) for s in (0, 1))
-    fixed = {p.name for p in perturbations(configured(PATTERN).substrate) if p.when == "chip"}
+    fixed = {p.name for p in all_perturbations(configured(PATTERN).substrate) if p.when == "chip"}
     for key, drawn in first.items():
         if key != ("dead_neurons", 1):  # one of eight patterns
             assert identical(drawn, second[key]) == (key[0] not in fixed), key
@@ -208,7 +209,7 @@ def test_within_a_group_no_strength_shifts_the_draws_of_another(group: str) -> N
 
 def test_the_correlation_of_the_time_constants_leaves_those_of_the_membranes_as_they_are() -> None:
     taus = {"tau_mem.chip_cv": 0.2, "tau_syn.chip_cv": 0.2}
-    chips = [Chip.of(configured({**taus, "tau_syn.correlation": value})) for value in (0.0, 0.7)]
+    chips = [Chip.of(configured({**taus, "tau_syn.correlation": value}).chip_spec) for value in (0.0, 0.7)]
     assert np.array_equal(*(chip.drawn["tau_mem.chip"][0] for chip in chips))
     assert not np.isin(*(chip.drawn["tau_syn.chip"][0] for chip in chips)).any()
 
@@ -223,7 +224,7 @@ def test_twice_the_strength_is_twice_the_same_draw(key: str) -> None:
 
 def test_no_two_purposes_share_a_stream() -> None:
     """Streams are told apart by a checksum of their purpose: it must not collide for those that there are."""
-    names = {p.stream or p.name for p in perturbations(configured().substrate)}
+    names = {p.stream or p.name for p in all_perturbations(configured().substrate)}
     phases = ["training", *(f"validation {epoch}" for epoch in range(300))]
     phases += [f"{split} {trial}" for split in ("train", "valid", "test") for trial in range(100)]
     purposes = [*names, "initial weights", "order", "input noise", *(f"{n} in {p}" for n in names for p in phases)]

@@ -46,10 +46,10 @@ def test_a_saved_chip_is_loaded_as_it_was_drawn(
     overrides: tuple[str, ...], tiny: Callable[..., Config], tmp_path: Path
 ) -> None:
     config = tiny(*overrides, "seed.chip=3")
-    drawn = Chip.of(config)
+    drawn = Chip.of(config.chip_spec)
     assert len(drawn.drawn) == (10 if overrides else 0)
     drawn.save(tmp_path / "chip.safetensors")
-    loaded = Chip.load(tmp_path / "chip.safetensors", config)
+    loaded = Chip.load(tmp_path / "chip.safetensors", config.chip_spec)
     assert loaded.drawn.keys() == drawn.drawn.keys()
     for name, layers in drawn.drawn.items():
         for before, after in zip(layers, loaded.drawn[name], strict=True):
@@ -60,7 +60,7 @@ def test_what_the_file_lacks_is_drawn_from_the_seed(tiny: Callable[..., Config],
     measured = v_th(np.linspace(-0.1, 0.1, 20, dtype=np.float32))
     file = f"substrate.chip.file={stored(tmp_path, measured)}"
     alone, beside = tiny(*EVERYTHING, "seed.chip=3"), tiny(*EVERYTHING, "seed.chip=3", file)
-    drawn, mixed = Chip.of(alone).drawn, Chip.of(beside).drawn
+    drawn, mixed = Chip.of(alone.chip_spec).drawn, Chip.of(beside.chip_spec).drawn
     assert_array_equal(mixed["v_th.chip"][0], measured["v_th.chip.layer_1"].astype(np.float64)[None])
     for name in drawn.keys() - {"v_th.chip"}:
         for one, other in zip(drawn[name], mixed[name], strict=True):
@@ -89,7 +89,7 @@ def test_what_cannot_be_a_chip_of_the_network_is_one_line(
 ) -> None:
     path = stored(tmp_path, arrays)
     with pytest.raises(UserError, match=line) as caught:
-        Chip.load(path, tiny())
+        Chip.load(path, tiny().chip_spec)
     assert str(caught.value).startswith(f"substrate.chip.file={path}: ")
     assert "\n" not in str(caught.value)
 
@@ -101,7 +101,7 @@ def test_what_is_no_file_of_a_chip_is_one_line(tiny: Callable[..., Config], tmp_
     lines = {"text": "cannot be read", "none": "is not there", ".": "is a folder", "half": "of a type that numpy lacks"}
     for name, line in lines.items():
         with pytest.raises(UserError, match=line) as caught:
-            Chip.load(tmp_path / name, tiny())
+            Chip.load(tmp_path / name, tiny().chip_spec)
         assert "\n" not in str(caught.value)
 
 

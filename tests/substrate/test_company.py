@@ -11,15 +11,15 @@ import torch
 from perturbed import STRONG, configured, operating, outcome, some_times
 
 from ttfsrun.config.schema import Config
-from ttfsrun.evaluation.trained_network import Subject
-from ttfsrun.network import build
+from ttfsrun.data.samples import Samples, load_samples
+from ttfsrun.evaluation.metrics import compute_metrics
+from ttfsrun.evaluation.trained_network import TrainedNetwork
+from ttfsrun.network import build, emulate
 from ttfsrun.neuron import parallel
-from ttfsrun.run.train import load_samples
 from ttfsrun.substrate.backward import RULES
-from ttfsrun.substrate.emulation import Emulation
 from ttfsrun.training import responses
-from ttfsrun.training.responses import Evaluation, evaluate
-from ttfsrun.training.trainer import Samples, Trainer
+from ttfsrun.training.responses import Responses, collect_responses
+from ttfsrun.training.trainer import Trainer
 
 TAUS = {"tau_mem.chip_cv": 0.2, "tau_syn.chip_cv": 0.3, "tau_syn.correlation": 0.5}
 CLEAN = configured(seed__init=1)
@@ -41,7 +41,7 @@ MIXED = [
 
 @pytest.fixture(scope="module")
 def splits() -> dict[str, Samples]:
-    return load_samples(CLEAN)[0]
+    return load_samples(CLEAN.data)[0]
 
 
 def trained(configs: Sequence[Config], splits: dict[str, Samples]) -> list[list[bytes]]:
@@ -61,10 +61,10 @@ def trained(configs: Sequence[Config], splits: dict[str, Samples]) -> list[list[
     return [[tensor[p].numpy().tobytes() for tensor in groups] for p in range(len(configs))]
 
 
-def evaluated(configs: Sequence[Config], part: Samples, batch_size: int = 7) -> list[Evaluation]:
-    substrates = Emulation.of(configs, [True] * len(configs))
+def evaluated(configs: Sequence[Config], part: Samples, batch_size: int = 7) -> list[Responses]:
+    substrates = emulate(configs, [True] * len(configs))
     during = partial(substrates.during, "test 0", age=2)
-    return evaluate(build(configs), part.times, part.labels, CLEAN.training.loss, during, batch_size)
+    return collect_responses(build(configs), part, CLEAN.training.loss, during, batch_size)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -113,7 +113,7 @@ def test_the_noise_of_an_evaluation_does_not_depend_on_company(splits: dict[str,
     together = evaluated(MIXED, splits["test"])
     for config, result in zip(MIXED, together, strict=True):
         (alone,) = evaluated([config], splits["test"])
-        assert result.metrics() == alone.metrics()
+        assert compute_metrics(result) == compute_metrics(alone)
         np.testing.assert_array_equal(result.decision_time, alone.decision_time)
 
 
@@ -121,9 +121,9 @@ def test_the_noise_of_an_evaluation_does_not_depend_on_company(splits: dict[str,
 def test_the_noise_of_an_evaluation_does_not_depend_on_what_is_computed_at_once(
     rows: int, splits: dict[str, Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = [result.metrics() for result in evaluated(MIXED, splits["test"])]
+    expected = [compute_metrics(result) for result in evaluated(MIXED, splits["test"])]
     monkeypatch.setattr(responses, "ROWS", rows)
-    assert [result.metrics() for result in evaluated(MIXED, splits["test"])] == expected
+    assert [compute_metrics(result) for result in evaluated(MIXED, splits["test"])] == expected
 
 
 def test_the_noise_of_a_sample_does_not_depend_on_how_many_come_after_it(splits: dict[str, Samples]) -> None:
@@ -137,7 +137,7 @@ def test_the_noise_of_a_sample_does_not_depend_on_how_many_come_after_it(splits:
 def test_each_trial_has_its_own_noise_and_more_trials_leave_the_first_as_they_are(splits: dict[str, Samples]) -> None:
     def trials(number: int) -> list[bytes]:
         config = configured({"v_th.sample_std": 0.1, "spike_time.jitter": 0.1}, evaluation__trials=number)
-        results = Subject(config, build([config]).weights).trials("test", splits["test"])
+        results = TrainedNetwork(config, build([config]).weights).run_trials("test", splits["test"])
         return [result.decision_time.tobytes() for result in results]
 
     three = trials(3)
@@ -147,4 +147,4 @@ def test_each_trial_has_its_own_noise_and_more_trials_leave_the_first_as_they_ar
 
 def test_without_noise_there_is_one_trial(splits: dict[str, Samples]) -> None:
     config = configured({"v_th.chip_std": 0.1, "drift.std": 0.1, "weight.bits": 3}, evaluation__trials=3)
-    assert len(Subject(config, build([config]).weights).trials("test", splits["test"])) == 1
+    assert len(TrainedNetwork(config, build([config]).weights).run_trials("test", splits["test"])) == 1

@@ -12,10 +12,10 @@ import torch
 from perturbed import STRONG, configured, operating, outcome, some_times
 
 from ttfsrun.config.schema import Config
-from ttfsrun.run.train import load_samples
+from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.training.trainer import Samples, Trainer
+from ttfsrun.training.trainer import Trainer
 
 OnChip = Callable[..., Config]
 DEAD_HIDDEN = [True, False, False, True, False, False, False]
@@ -23,7 +23,7 @@ DEAD_HIDDEN = [True, False, False, True, False, False, False]
 
 @pytest.fixture(scope="module")
 def splits() -> dict[str, Samples]:
-    return load_samples(configured())[0]
+    return load_samples(configured().data)[0]
 
 
 @pytest.fixture

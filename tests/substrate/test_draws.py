@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from perturbed import configured, operating
 from scipy import stats
 
+from ttfsrun.network import emulate
 from ttfsrun.neuron import Neuron
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.substrate.emulation import Emulation
 
 Array = NDArray[Any]
 N = 100_000
@@ -53,7 +53,7 @@ def check_rate(happened: Array, p: float) -> None:
 
 def pattern(substrate: dict[str, float], layer: int = 0) -> dict[str, Array]:
     """What is drawn for one layer of a chip with 1e5 hidden neurons."""
-    return {name: layers[layer] for name, layers in Chip.of(configured(substrate, **WIDE)).drawn.items()}
+    return {name: layers[layer] for name, layers in Chip.of(configured(substrate, **WIDE).chip_spec).drawn.items()}
 
 
 # Normal
@@ -191,7 +191,7 @@ def test_stochastic_rounding_is_unbiased_and_takes_one_of_the_two_levels_next_to
 def ages() -> list[dict[str, Array]]:
     """The drift of a chip with 1e5 hidden neurons, of the first layer, at the age of 0 to 14 epochs."""
     config = configured({"drift.std": 0.2, "drift.tau": 2.0}, **WIDE)
-    (member,) = Emulation.of([config], [True]).members
+    (member,) = emulate([config], [True]).members
     return [{name: layers[0] for name, layers in member.chip(age).drawn.items()} for age in range(15)]
 
 
@@ -218,7 +218,7 @@ def test_drift_is_forgotten_within_its_correlation_time(where: str, lag: int, ag
 
 def test_the_drifts_of_thresholds_weights_and_layers_are_not_correlated() -> None:
     config = configured({"drift.std": 0.2, "drift.tau": 2.0}, **WIDE)
-    (member,) = Emulation.of([config], [True]).members
+    (member,) = emulate([config], [True]).members
     drawn = member.chip(1).drawn
     one = drawn["drift.v_th"][0].ravel()
     for other in (drawn["drift.weight"][0][0], drawn["drift.weight"][1][:N, 0]):

@@ -14,8 +14,8 @@ from in_nest import BOUND, NEEDS_NEST, Array, largest_difference, spikes_in_nest
 from perturbed import configured, doubled, operating
 
 from ttfsrun.config.schema import Config
+from ttfsrun.data.samples import load_samples
 from ttfsrun.network import Network
-from ttfsrun.run.train import load_samples
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.training.trainer import Trainer
 
@@ -51,7 +51,7 @@ class OnChip:
 
     def by_hand(self) -> list[dict[str, Array]]:
         """What each neuron and synapse of the chip has."""
-        drawn, unit = Chip.of(self.config).drawn, V_TH - V_LEAK
+        drawn, unit = Chip.of(self.config.chip_spec).drawn, V_TH - V_LEAK
         return [
             {
                 "tau_mem": 1.1 * (1 + drawn["tau_mem.chip"][number][0]),
@@ -78,7 +78,7 @@ def on_chip() -> OnChip:
         training__optimizer__learning_rate=0.01,
         seed__chip=3,
     )
-    samples, _ = load_samples(config)
+    samples, _ = load_samples(config.data)
     trainer = Trainer([config], samples["train"], samples["valid"])
     for _ in range(config.training.epochs):
         trainer.run_epoch()

@@ -14,11 +14,10 @@ from perturbed import FIXED, configured, operating
 from torch import Tensor
 
 from ttfsrun.config.schema import Config
-from ttfsrun.network import build
-from ttfsrun.run.train import load_samples
+from ttfsrun.data.samples import Samples, load_samples
+from ttfsrun.network import build, emulate
 from ttfsrun.substrate.backward import RULES
-from ttfsrun.substrate.emulation import Emulation
-from ttfsrun.training.trainer import Samples, Trainer
+from ttfsrun.training.trainer import Trainer
 
 weights = arrays.arrays(np.float32, (4, 3), elements=st.floats(-5, 5, width=32))
 n_bits = st.integers(1, 8)
@@ -207,7 +206,7 @@ def test_without_a_clip_synapses_are_stuck_at_the_largest_weight_of_their_layer(
 
 @pytest.fixture(scope="module")
 def splits() -> dict[str, Samples]:
-    return load_samples(configured())[0]
+    return load_samples(configured().data)[0]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -253,7 +252,7 @@ def test_projecting_twice_is_projecting_once_and_concerns_only_clips() -> None:
     free = configured({"weight.bits": 2, "weight.read_std": 0.3})
     network = build([clipped, free])
     before = [weight.clone() for weight in network.weights]
-    emulation = Emulation.of([clipped, free], [True, True])
+    emulation = emulate([clipped, free], [True, True])
     for _ in range(2):
         emulation.project(network.weights)
         for weight, old in zip(network.weights, before, strict=True):

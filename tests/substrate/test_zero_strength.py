@@ -19,18 +19,19 @@ from torch import Tensor
 
 from ttfsrun.config.dotted_keys import leaves
 from ttfsrun.config.schema import Config
-from ttfsrun.network import build
+from ttfsrun.data.samples import Samples, load_samples
+from ttfsrun.evaluation.metrics import compute_metrics
+from ttfsrun.network import build, emulate
 from ttfsrun.neuron import Neuron
-from ttfsrun.run.train import load_samples
 from ttfsrun.substrate import chip, emulation
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.changes import scaled, shifted, silenced
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.substrate.emulation import IDEAL, Emulation
+from ttfsrun.substrate.emulation import IDEAL
 from ttfsrun.substrate.perturbation import Perturbation
-from ttfsrun.substrate.schema import Substrate, perturbations
-from ttfsrun.training.responses import evaluate
-from ttfsrun.training.trainer import Samples, Trainer
+from ttfsrun.substrate.schema import Substrate, all_perturbations
+from ttfsrun.training.responses import collect_responses
+from ttfsrun.training.trainer import Trainer
 
 #: Time constants of each neuron's own take other kernels, which round differently (see `Member.kind`).
 OF_TAUS = ("tau_mem.chip", "tau_syn.chip")
@@ -42,7 +43,7 @@ def sound(perturbation: Perturbation) -> bool:
     return drawn or perturbation.name == "tau_ratio_bias"
 
 
-DRAWN = [p.name for p in perturbations(configured().substrate) if sound(p)]
+DRAWN = [p.name for p in all_perturbations(configured().substrate) if sound(p)]
 
 
 @pytest.fixture
@@ -51,17 +52,17 @@ def carried_out(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def carry_out(*names: str) -> None:
         def also(substrate: Substrate) -> list[Perturbation]:
-            return [replace(p, off=p.off and p.name not in names) for p in perturbations(substrate)]
+            return [replace(p, off=p.off and p.name not in names) for p in all_perturbations(substrate)]
 
-        monkeypatch.setattr(chip, "perturbations", also)
-        monkeypatch.setattr(emulation, "perturbations", also)
+        monkeypatch.setattr(chip, "all_perturbations", also)
+        monkeypatch.setattr(emulation, "all_perturbations", also)
 
     return carry_out
 
 
 @pytest.fixture(scope="module")
 def splits() -> dict[str, Samples]:
-    return load_samples(configured())[0]
+    return load_samples(configured().data)[0]
 
 
 def same(first: list[Tensor], second: list[Tensor]) -> bool:
@@ -100,7 +101,7 @@ def test_without_it_the_network_is_ideal(key: str, rule: str) -> None:
     expected = outcome([config], times, IDEAL)
     assert same(spikes, expected[0])
     assert same(gradients, expected[1])
-    assert Emulation.of([config], [True]).ideal
+    assert emulate([config], [True]).ideal
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -110,7 +111,7 @@ def test_a_zero_that_is_drawn_and_carried_out_changes_no_bit_of_a_quantity(
     config = configured()
     carried_out(name)
     operation = operating(config, age=2)
-    assert not Emulation.of([config], [True]).ideal
+    assert not emulate([config], [True]).ideal
     random = torch.Generator().manual_seed(1)
     for layer, (n_inputs, n_neurons) in enumerate([(5, 7), (8, 3)]):
         weight = torch.randn(1, n_inputs, n_neurons, generator=random)
@@ -179,12 +180,12 @@ def test_training_on_a_saved_chip_of_zeros_is_plain_training(
     nothing = {"stuck_synapses": math.nan, "dead_neurons": False}
     zeros = {
         name: tuple(np.full_like(array, nothing.get(name, 0)) for array in layers)
-        for name, layers in Chip.of(strong).drawn.items()
+        for name, layers in Chip.of(strong.chip_spec).drawn.items()
     }
     assert len(zeros) >= 6
     Chip(zeros).save(tmp_path / "zeros.safetensors")
     config = configured({"chip.file": str(tmp_path / "zeros.safetensors")}, training__backward=rule)
-    (member,) = Emulation.of([config], [True]).members
+    (member,) = emulate([config], [True]).members
     assert {p.name for changes in member.acting.values() for p in changes} == zeros.keys()
     assert trained(config, splits) == trained(configured(training__perturbed=False), splits)
 
@@ -196,11 +197,11 @@ def test_evaluating_on_a_saved_chip_of_zeros_is_plain_evaluation(tmp_path: Path,
     }
     Chip(zeros).save(tmp_path / "zeros.safetensors")
     config, part = configured({"chip.file": str(tmp_path / "zeros.safetensors")}), splits["test"]
-    substrate = Emulation.of([config], [True])
+    substrate = emulate([config], [True])
     network, loss = build([config]), config.training.loss
-    (plain,) = evaluate(network, part.times, part.labels, loss)
-    (result,) = evaluate(network, part.times, part.labels, loss, lambda step: substrate.during("test", step), 7)
-    assert result.metrics() == plain.metrics()
+    (plain,) = collect_responses(network, part, loss)
+    (result,) = collect_responses(network, part, loss, lambda step: substrate.during("test", step), 7)
+    assert compute_metrics(result) == compute_metrics(plain)
     np.testing.assert_array_equal(result.decision_time, plain.decision_time)
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 
 from ttfsrun.config.compose import compose
-from ttfsrun.config.dotted_keys import copied, store
+from ttfsrun.config.dotted_keys import assign, deep_copy
+from ttfsrun.errors import Reason
 from ttfsrun.results import lines
-from ttfsrun.results.record import Curves, Execution, Reason, Record
-from ttfsrun.results.sweep_folder import Ended, Intent, Job, Refused, Submitted, SweepFolder, SweepPoint
+from ttfsrun.results.record import Curves, Execution, Record
+from ttfsrun.results.sweep_folder import Ended, Intent, JobEntry, Refusal, Submitted, SweepFolder, SweepPoint
 from ttfsrun.sweep.monitor.processes import started
-from ttfsrun.sweep.monitor.scheduler import Look, Task
+from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, ScheduledTask
 
 PACKAGE = "c0de"
 START = 1_700_000_000.0
@@ -34,9 +35,9 @@ def sweep(
     del config["cluster"]
     points = []
     for number, settings in enumerate(grid):
-        own = copied(config)
+        own = deep_copy(config)
         for key, value in settings.items():
-            store(own, key, value)
+            assign(own, key, value)
         points.append(
             SweepPoint(
                 point=f"{number:012x}",
@@ -158,32 +159,32 @@ def submitted(job: str, array: int = 0, submission: str = "s1") -> Submitted:
     return Submitted(submission=submission, time=START + 1, array=array, job=job)
 
 
-def refused(message: str = "Invalid account", array: int = 0, submission: str = "s1") -> Refused:
-    return Refused(submission=submission, time=START + 1, array=array, message=message)
+def refused(message: str = "Invalid account", array: int = 0, submission: str = "s1") -> Refusal:
+    return Refusal(submission=submission, time=START + 1, array=array, message=message)
 
 
 def ended(why: Any, submission: str = "s1") -> Ended:
     return Ended(submission=submission, time=START + 2, why=why)
 
 
-def submit(folder: SweepFolder, *entries: Job) -> None:
+def submit(folder: SweepFolder, *entries: JobEntry) -> None:
     for entry in entries:
-        lines.append(folder.jobs_file, entry)
+        lines.append_line(folder.jobs_file, entry)
 
 
 @dataclass
 class Fake:
     """A scheduler that knows these tasks, and these jobs by name; counts how often it was asked."""
 
-    tasks: Mapping[str, Task] = field(default_factory=dict)
+    tasks: Mapping[str, ScheduledTask] = field(default_factory=dict)
     names: Mapping[str, str] | None = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     asked: list[object] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
 
-    def look(self, names: Mapping[str, str], since: float) -> Look:
+    def look(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
         self.asked.append(dict(names))
-        return Look(self.tasks, self.notes)
+        return QueueSnapshot(self.tasks, self.notes)
 
     def find(self, names: Sequence[str], since: float) -> Mapping[str, str] | None:
         self.asked.append(list(names))

@@ -44,14 +44,14 @@ def table(ttfsrun: Call, tmp_path: Path) -> Callable[..., tuple[bytes, bytes]]:
 
 @pytest.mark.slow
 def test_the_same_sweep_gives_the_same_bytes_however_it_is_computed(table, monkeypatch):
-    from ttfsrun.sweep.submit import plan
+    from ttfsrun.sweep import cost
 
     first = table("cluster=local")
     assert first[0].count(b"\n") == 1 + 20 * 4, "itself, in simulation, on two other chips"
     for name, words in WAYS.items():
         assert table(*words) == first, name
     for largest in (1, 3):  # packed in other ways
-        monkeypatch.setattr(plan, "LARGEST", largest)
+        monkeypatch.setattr(cost, "MAX_NETWORKS", largest)
         assert table("cluster=local") == first, f"populations of {largest}"
 
 

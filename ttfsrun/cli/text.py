@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WIDEST = 60  # columns; behind a longer line the origin follows at once
 
 
-def as_yaml(point: Point, sources: Mapping[str, str]) -> str:
+def config_as_yaml(point: Point, sources: Mapping[str, str]) -> str:
     """A YAML document that parses back to the same values; the comments say where they come from."""
     lines = list(_lines(msgspec.to_builtins(point.config), sources))
     column = max(len(text) for text, _ in lines if len(text) <= WIDEST)
@@ -28,7 +28,7 @@ def as_yaml(point: Point, sources: Mapping[str, str]) -> str:
     return "\n".join([heading, *body]) + "\n"
 
 
-def as_json(point: Point, sources: Mapping[str, str]) -> str:
+def config_as_json(point: Point, sources: Mapping[str, str]) -> str:
     """One line: the point's id, its label, its configuration, and the origin of each dotted key."""
     settings = msgspec.to_builtins(point.config)
     return json.dumps({"id": point_id(point.config), "label": point.label, "config": settings, "source": dict(sources)})

@@ -12,7 +12,18 @@ from msgspec import Meta
 
 from ttfsrun.types import Count, Positive, Settings
 
-TAKEN = ("array", "output", "error", "job-name", "open-mode", "signal", "requeue", "no-requeue", "wrap", "dependency")
+RESERVED_OPTIONS = (
+    "array",
+    "output",
+    "error",
+    "job-name",
+    "open-mode",
+    "signal",
+    "requeue",
+    "no-requeue",
+    "wrap",
+    "dependency",
+)
 Threads = Annotated[Count | None, Meta(description="of one process; null: the cores are shared out")]
 
 
@@ -53,7 +64,7 @@ class Slurm(Settings, tag_field="name", tag="slurm"):
     sbatch: Annotated[dict[str, str | int | bool], Meta(description="further parameters of sbatch, without the dashes")]
 
     def __post_init__(self) -> None:
-        taken = sorted(key for key in self.sbatch if key.replace("_", "-") in TAKEN)
+        taken = sorted(key for key in self.sbatch if key.replace("_", "-") in RESERVED_OPTIONS)
         if taken:
             raise ValueError(f"sbatch={{{taken[0]}: ...}}: is needed by the sweep itself; leave it out")
 

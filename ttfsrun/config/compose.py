@@ -21,9 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.config.conditions import mistakes_in_conditions
-from ttfsrun.config.conf_folder import ConfFiles, closed, one_line
+from ttfsrun.config.conf_folder import ConfFolder, brief_message, closed
 from ttfsrun.config.diagnostics import Mistake
-from ttfsrun.config.dotted_keys import ABSENT, Origins, Tree, copied, leaves, lookup, store
+from ttfsrun.config.dotted_keys import ABSENT, Origins, Tree, assign, deep_copy, leaves, lookup
 from ttfsrun.config.fast_path import REFERENCE, NotPlain, with_plain_values
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import ConfigError
@@ -33,9 +33,9 @@ T = TypeVar("T")
 __all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources"]
 
 COMMAND_LINE = "command line"
-SHOWN = 20  # mistakes of a grid that one message lists
+MAX_LISTED = 20  # mistakes of a grid that one message lists
 SCHEMA = "ttfsrun/config/schema.py"
-ENOUGH = 1000  # points with mistakes; it takes milliseconds to find the words for each
+MAX_FAILED_POINTS = 1000  # points with mistakes; it takes milliseconds to find the words for each
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Composer:
     """Reads the yaml files once per choice of groups; a value costs only itself."""
 
     def __init__(self, conf: Path) -> None:
-        self.files = ConfFiles(conf)
+        self.files = ConfFolder(conf)
         self._merged: dict[tuple[str, ...], tuple[DictConfig, Tree]] = {}
         self._layers: dict[tuple[str, ...], list[tuple[str, Tree]]] = {}
 
@@ -113,12 +113,12 @@ class Composer:
             for line in lines:
                 wrong.setdefault(line, []).append(words)
             failed += bool(lines)
-            if failed == ENOUGH:
+            if failed == MAX_FAILED_POINTS:
                 break
         if wrong:
             common = set.intersection(*map(set, points))
             told = (line + _where(found, len(points), common) for line, found in wrong.items())
-            raise ConfigError(*told, at_most=SHOWN)
+            raise ConfigError(*told, at_most=MAX_LISTED)
         return configs
 
     def combinations(self, overrides: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
@@ -142,7 +142,7 @@ class Composer:
         Where it once ran says nothing of where it runs now: `cluster` is always that of `conf/`.
         """
         choices, values = self._sorted(overrides)
-        tree = copied(settings) | {"cluster": copied(lookup(self.settings([]), "cluster"))}
+        tree = deep_copy(settings) | {"cluster": deep_copy(lookup(self.settings([]), "cluster"))}
         for choice in choices:
             self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides)
@@ -153,7 +153,7 @@ class Composer:
         if foreign:
             raise ConfigError(f"{foreign[0]}: a sweep keeps its points; only cluster= and cluster.KEY= can be set here")
         choices, values = self._sorted(overrides)
-        tree = copied(self.settings([])) | {"cluster": copied(stored)}
+        tree = deep_copy(self.settings([])) | {"cluster": deep_copy(stored)}
         for choice in choices:
             self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides).cluster
@@ -163,14 +163,14 @@ class Composer:
         group, name = choice.key_or_group, str(choice.value())
         key = group.replace("/", ".")
         if lookup(tree, key) is not ABSENT:
-            store(tree, key, self.preset(group, name))
+            assign(tree, key, self.preset(group, name))
         elif group == "experiment":
             raise ConfigError(f"{choice.input_line}: a stored network keeps its experiment; set what is to differ")
         else:  # settings of several groups, as in conf/protocol
             for file, content in _once(self._layers, [choice], self.files.layers):
                 if file.startswith(f"conf/{group}/"):
                     for setting, value in leaves(content):
-                        store(tree, setting, value)
+                        assign(tree, setting, value)
 
     def preset(self, group: str, choice: str) -> Tree:
         """The settings of a choice of a group, as plain values."""
@@ -192,7 +192,7 @@ class Composer:
         if not any(override.is_sweep_override() for override in parsed):
             return [tuple(overrides)]
         return list(
-            itertools.product(*{override.get_key_element(): each_value(override) for override in parsed}.values())
+            itertools.product(*{override.get_key_element(): swept_values(override) for override in parsed}.values())
         )
 
     def _config(self, words: Sequence[str]) -> Config:
@@ -220,7 +220,7 @@ class Composer:
             config = msgspec.convert(settings, Config)
         except msgspec.ValidationError as error:
             mistakes = self._unknown_overrides(words) or self.files.complaints.mistakes(settings)
-            lines = self._with_origins(mistakes, words) or [one_line(error)]
+            lines = self._with_origins(mistakes, words) or [brief_message(error)]
         lines += mistakes_in_conditions(settings, self.files.complaints)
         if lines:
             raise ConfigError(*lines)
@@ -273,7 +273,7 @@ def _once(known: dict[tuple[str, ...], T], choices: Sequence[Override], make: Ca
     return known[key]
 
 
-def each_value(override: Override) -> list[str]:
+def swept_values(override: Override) -> list[str]:
     """An override once per value that it sweeps over."""
     line = str(override.input_line)
     if not override.is_sweep_override():
@@ -283,7 +283,7 @@ def each_value(override: Override) -> list[str]:
     try:
         values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
     except (ArithmeticError, ValueError) as error:
-        raise ConfigError(f"{line}: {one_line(error)}") from None
+        raise ConfigError(f"{line}: {brief_message(error)}") from None
     if not values:
         raise ConfigError(f"{line}: sweeps over no value at all; give at least one")
     return values
@@ -298,4 +298,4 @@ def _where(points: Sequence[tuple[str, ...]], total: int, common: set[str]) -> s
         return f" ({label})"
     if len(points) == total:
         return f" (all {total} points)"
-    return f" ({'at least ' * (len(points) == ENOUGH)}{len(points)} points, first {label})"
+    return f" ({'at least ' * (len(points) == MAX_FAILED_POINTS)}{len(points)} points, first {label})"

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ttfsrun.config.dotted_keys import Tree, copied, leaves, lookup, store
+from ttfsrun.config.dotted_keys import Tree, assign, deep_copy, leaves, lookup
 from ttfsrun.config.schema import Config
 
 if TYPE_CHECKING:
-    from ttfsrun.config.diagnostics import Complaints
+    from ttfsrun.config.diagnostics import Diagnostics
 
 FREE = ("substrate", "evaluation.perturbed", "evaluation.trials", "evaluation.age", "seed.chip", "seed.trial")
 OWN = "own"  # the name of the condition that is the configuration itself
@@ -65,7 +65,7 @@ def conditions_of(config: Config) -> list[Condition]:
     return found
 
 
-def mistakes_in_conditions(settings: Tree, complaints: Complaints) -> list[str]:
+def mistakes_in_conditions(settings: Tree, complaints: Diagnostics) -> list[str]:
     """What is wrong with the conditions of resolved settings, apart from what is wrong without them."""
     conditions = lookup(settings, "evaluation.conditions")
     lines: list[str] = []
@@ -77,7 +77,7 @@ def mistakes_in_conditions(settings: Tree, complaints: Complaints) -> list[str]:
             known = {
                 key: value
                 for key, value in own.items()
-                if complaints.knows(key) and store(copied(settings), key, value)
+                if complaints.knows(key) and assign(deep_copy(settings), key, value)
             }
             free = {key: value for key, value in known.items() if _is_free(key)}
             wrong += [complaints.unknown_key(key, value).line for key, value in own.items() if key not in known]
@@ -94,7 +94,7 @@ def _is_free(key: str) -> bool:
     return any(key == part or key.startswith(f"{part}.") for part in FREE)
 
 
-def _mistakes(changed: Tree, settings: Tree, complaints: Complaints) -> list[str]:
+def _mistakes(changed: Tree, settings: Tree, complaints: Diagnostics) -> list[str]:
     """What is wrong with changed settings, but was not wrong before."""
     try:
         msgspec.convert(changed, Config)
@@ -106,9 +106,9 @@ def _mistakes(changed: Tree, settings: Tree, complaints: Complaints) -> list[str
 
 def _changed(settings: Tree, own: Mapping[str, Any]) -> Tree:
     """A copy of plain settings with others by dotted key."""
-    tree: Tree = copied(settings)
+    tree: Tree = deep_copy(settings)
     for key, value in own.items():
-        store(tree, key, value)
+        assign(tree, key, value)
     return tree
 
 

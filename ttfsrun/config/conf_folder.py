@@ -31,8 +31,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
-from ttfsrun.config.diagnostics import Complaints, show
-from ttfsrun.config.dotted_keys import ABSENT, Tree, leaves, lookup, store
+from ttfsrun.config.diagnostics import Diagnostics, show
+from ttfsrun.config.dotted_keys import ABSENT, Tree, assign, leaves, lookup
 from ttfsrun.config.introspection import NAMED
 from ttfsrun.config.override_syntax import literal
 from ttfsrun.errors import ConfigError
@@ -42,7 +42,7 @@ SWEEPS = "sweep"  # conf/sweep holds no settings but grids of points: see ttfsru
 UNREADABLE = (HydraException, OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError, AssertionError)
 
 
-def one_line(error: Exception) -> str:
+def brief_message(error: Exception) -> str:
     """The text of somebody else's exception without its line breaks and its advice on Hydra."""
     return " ".join(re.split(r"\nConfig search path:|\nSee https://|\n *full_key:", str(error))[0].split())
 
@@ -62,7 +62,7 @@ def _plain(node: Any, resolve: bool = False) -> Tree:
     return cast("Tree", OmegaConf.to_container(node, resolve=resolve, throw_on_missing=resolve))
 
 
-class ConfFiles:
+class ConfFolder:
     """One folder of yaml files, read anew for each choice of groups."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,8 +84,8 @@ class ConfFiles:
         return sorted(path.stem for path in (self.folder / SWEEPS).glob("*.yaml"))
 
     @cached_property
-    def complaints(self) -> Complaints:
-        return Complaints(self.groups)
+    def complaints(self) -> Diagnostics:
+        return Diagnostics(self.groups)
 
     def parse(self, word: str) -> Override:
         """An override of the command line; each different one is parsed once."""
@@ -93,7 +93,7 @@ class ConfFiles:
             try:
                 override = self._parser.parse_override(word)
             except HydraException as error:
-                raise ConfigError(self.complaints.unreadable(word, one_line(error))) from None
+                raise ConfigError(self.complaints.unreadable(word, brief_message(error))) from None
             override.config_loader = self._loader  # glob(...) asks it for the choices of a group
             if not override.key_or_group:
                 raise ConfigError(self.complaints.unreadable(word, ""))
@@ -119,7 +119,7 @@ class ConfFiles:
         try:
             node = self._loader._compose_config_from_defaults_list(defaults, repository)
         except UNREADABLE as error:
-            raise ConfigError(one_line(error)) from None
+            raise ConfigError(brief_message(error)) from None
         return closed(node), _plain(node)
 
     def layers(self, choices: Sequence[Override]) -> list[tuple[str, Tree]]:
@@ -147,13 +147,13 @@ class ConfFiles:
             raise ConfigError(f"{error.full_key}: has no value (???); set it with {error.full_key}=VALUE") from None
         except (OmegaConfBaseException, RecursionError) as error:
             key = getattr(error, "full_key", None) or "an interpolation"
-            reason = "refers to itself" if isinstance(error, RecursionError) else one_line(error)
+            reason = "refers to itself" if isinstance(error, RecursionError) else brief_message(error)
             raise ConfigError(f"{key}: {reason}") from None
 
     def _no_target(self, error: InterpolationKeyError) -> str:
         wanted = re.findall(r"'([^']*)'", str(error))
         if not wanted:
-            return one_line(error)
+            return brief_message(error)
         if self.complaints.knows(wanted[0]):
             return f"refers to {wanted[0]}, which is missing"
         return f"refers to {self.complaints.unknown_key(wanted[0]).line}"
@@ -165,9 +165,11 @@ class ConfFiles:
         if not self.complaints.knows(key) or (override.is_delete() and not exists):
             return self.complaints.unknown_key(key, value).line
         if exists and not isinstance(value, dict):
-            return f"{line}: exists already; write {line[1:]}" if override.is_add() else f"{line}: {one_line(error)}"
+            return (
+                f"{line}: exists already; write {line[1:]}" if override.is_add() else f"{line}: {brief_message(error)}"
+            )
         for name, entry in leaves({key: value}):  # as if it could be added: then the schema says why it cannot
-            store(tree, name, entry)
+            assign(tree, name, entry)
         mistakes = self.complaints.mistakes(tree)
         return mistakes[0].line if mistakes else f"{line}: no yaml file sets this key; to add it, write +{line}"
 
@@ -179,7 +181,7 @@ class ConfFiles:
             found = create_defaults_list(repository, ROOT, list(choices), prepend_hydra=False, skip_missing=False)
         except UNREADABLE as error:
             added = [o for o in choices if o.is_add() and "Multiple values" in str(error)]
-            reason = f"{added[0].input_line}: chosen already; leave the + away" if added else one_line(error)
+            reason = f"{added[0].input_line}: chosen already; leave the + away" if added else brief_message(error)
             raise ConfigError(reason) from None
         return repository, found.defaults
 

@@ -19,10 +19,10 @@ import msgspec
 from ttfsrun.config import introspection
 from ttfsrun.config.dotted_keys import ancestors
 from ttfsrun.config.schema import Config
+from ttfsrun.errors import SIMILAR, did_you_mean
 
-SIMILAR = 0.6  # the least similarity (difflib's ratio) of a name that is worth suggesting
-SLIP = 0.85  # that of a name that can only have been mistyped
-LONGEST = 80  # characters of a value that a message quotes
+TYPO_SIMILARITY = 0.85  # that of a name that can only have been mistyped
+MAX_QUOTED = 80  # characters of a value that a message quotes
 SWEEP = re.compile(r"sweep\b")
 NOT_TEXT = re.compile(r"[-+.\d][-+._\de]*|nan|inf|null|true|false", re.IGNORECASE)  # unless it is quoted
 
@@ -36,7 +36,7 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Complaints:
+class Diagnostics:
     """Finds words for mistakes; `groups` are the groups in `conf/`, each with its choices, `root` is the schema."""
 
     groups: Mapping[str, Sequence[str]]
@@ -171,7 +171,7 @@ class Complaints:
         """An unknown key, or one that belongs to another alternative than the one that is chosen."""
         parent, _, name = key.rpartition(".")
         owners = _owners(name, introspection.tags(structs))
-        near = difflib.get_close_matches(name, introspection.fields(struct), n=1, cutoff=SLIP)
+        near = difflib.get_close_matches(name, introspection.fields(struct), n=1, cutoff=TYPO_SIMILARITY)
         if not owners and near:
             return Mistake(key, f"{key}={show(value)}: unknown key; did you mean {_join(parent, near[0])}?")
         if not owners:
@@ -226,12 +226,6 @@ def _wrong_tag(key: str, tag: Any, given: bool, allowed: list[str]) -> Mistake:
     return Mistake(key, f"{key}={show(tag)}: has to be {one_of(allowed)}{did_you_mean(tag, allowed)}")
 
 
-def did_you_mean(word: Any, allowed: Iterable[Any], before: str = "") -> str:
-    """`; did you mean best?` where one of the allowed names is close to the word, else nothing."""
-    near = difflib.get_close_matches(str(word), [str(name) for name in allowed], n=1, cutoff=SIMILAR)
-    return f"; did you mean {before}{near[0]}?" if near else ""
-
-
 def one_of(allowed: Sequence[Any]) -> str:
     return ("one of " if len(allowed) > 1 else "") + ", ".join(map(str, allowed))
 
@@ -239,7 +233,7 @@ def one_of(allowed: Sequence[Any]) -> str:
 def show(value: Any) -> str:
     """A value as the command line would write it, on one line."""
     text = _written(value)
-    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+    return text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 3] + "..."
 
 
 def _written(value: Any) -> str:

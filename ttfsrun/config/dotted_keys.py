@@ -19,7 +19,7 @@ def lookup(tree: Tree, key: str) -> Any:
     return node
 
 
-def store(tree: Tree, key: str, value: Any) -> bool:
+def assign(tree: Tree, key: str, value: Any) -> bool:
     """Put a value at a dotted key, in new groups where there are none; False where a value is in the way."""
     *parents, last = key.split(".")
     node: Any = tree
@@ -40,11 +40,11 @@ def leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", value
 
 
-def copied(node: Any) -> Any:
+def deep_copy(node: Any) -> Any:
     """A copy that shares no dictionary and no list."""
     if isinstance(node, dict):
-        return {name: copied(value) for name, value in node.items()}
-    return [copied(value) for value in node] if isinstance(node, list) else node
+        return {name: deep_copy(value) for name, value in node.items()}
+    return [deep_copy(value) for value in node] if isinstance(node, list) else node
 
 
 class Origins:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override, OverrideType
 
-from ttfsrun.config.dotted_keys import ABSENT, Tree, copied, lookup, store
+from ttfsrun.config.dotted_keys import ABSENT, Tree, assign, deep_copy, lookup
 from ttfsrun.config.introspection import NAMED
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # ${seed.init}: no function, nothing around it
@@ -23,7 +23,7 @@ class NotPlain(Exception):
 
 def with_plain_values(merged: Tree, overrides: Sequence[Override]) -> Tree:
     """The settings after these values are set one after the other, references resolved."""
-    tree = copied(merged)
+    tree = deep_copy(merged)
     for override in overrides:
         if override.type is not OverrideType.CHANGE:
             raise NotPlain
@@ -35,7 +35,7 @@ def with_plain_values(merged: Tree, overrides: Sequence[Override]) -> Tree:
 def _set(tree: Tree, key: str, value: Any) -> None:
     current = lookup(tree, key)
     if current is not ABSENT:
-        store(tree, key, _over(current, value, key))
+        assign(tree, key, _over(current, value, key))
         return
     parent, _, entry = key.rpartition(".")
     entries = lookup(tree, parent)

@@ -15,7 +15,7 @@ from ttfsrun.config.dotted_keys import Tree, leaves
 from ttfsrun.config.schema import Config
 
 #: Settings that each network of a population may have its own value of.
-OWN = (
+PER_NETWORK = (
     "seed",
     "evaluation",
     "network.neuron",
@@ -46,13 +46,13 @@ def training_id(config: Config, files: Mapping[str, str] = NO_FILES) -> str:
 
 def shape_id(config: Config) -> str:
     """Hash of what the networks of one population have in common."""
-    return _hash(shared(config))
+    return _hash(shared_settings(config))
 
 
-def shared(config: Config) -> dict[str, Any]:
+def shared_settings(config: Config) -> dict[str, Any]:
     """The settings, by dotted key, that all networks of a population have in common."""
     settings = {name: value for name, value in msgspec.to_builtins(config).items() if name != "cluster"}
-    return {key: value for key, value in leaves(settings) if not key.startswith(OWN)}
+    return {key: value for key, value in leaves(settings) if not key.startswith(PER_NETWORK)}
 
 
 def chip_files(config: Config) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
-from ttfsrun.substrate.schema import Substrate
+from ttfsrun.substrate.schema import ChipSpec, NetworkSize, Substrate
 from ttfsrun.types import Count, DecayRate, Finite, Fraction, NonNegative, Positive, SeedNumber, Settings, TimeConstant
 
 
@@ -28,7 +28,7 @@ class Encoding(Settings):
             raise ValueError(f"t_early={self.t_early} has to be below t_late={self.t_late}")
 
 
-class Samples(Settings):
+class SampleCounts(Settings):
     """How many points each split has."""
 
     train: Count
@@ -47,7 +47,7 @@ class GeneratorSeeds(Settings):
 class YinYang(Settings, tag_field="name", tag="yin_yang"):
     """Three classes in a circle, generated (Kriener et al. 2022)."""
 
-    samples: Samples
+    samples: SampleCounts
     generator_seeds: GeneratorSeeds
     r_small: Annotated[Positive, Meta(description="radius of the dots")]
     r_big: Annotated[Positive, Meta(description="radius of the circle")]
@@ -75,7 +75,7 @@ class Mnist(Settings, tag_field="name", tag="mnist"):
         return self.size**2
 
 
-class Neuron(Settings):
+class NeuronSettings(Settings):
     """A leaky integrate-and-fire neuron; see `ttfsrun.neuron`."""
 
     tau_mem: Annotated[TimeConstant, Meta(description="membrane time constant")]
@@ -91,14 +91,14 @@ class WeightInit(Settings):
     std: list[NonNegative]
 
 
-class Network(Settings):
+class NetworkSettings(Settings):
     """Feed-forward layers; the sizes of the first and last come from the data."""
 
     hidden: Annotated[list[Count], Meta(description="neurons in each hidden layer")]
     bias_time: Annotated[NonNegative | None, Meta(description="time of one extra spike into each layer; null: none")]
     t_max: Annotated[Positive | None, Meta(description="end of the observation; later spikes do not count; null: none")]
     input_repeats: Annotated[Count, Meta(description="lines that carry each input and the bias into the first layer")]
-    neuron: Neuron
+    neuron: NeuronSettings
     init: WeightInit
 
     @property
@@ -155,7 +155,7 @@ class WeightBumping(Settings):
     value: Annotated[NonNegative, Meta(description="first bump; doubles while the same layer keeps triggering")]
 
 
-class Training(Settings):
+class TrainingSettings(Settings):
     """Everything about how the weights are found."""
 
     epochs: Count
@@ -177,7 +177,7 @@ class Training(Settings):
 Age = Annotated[int, Meta(ge=0, le=100_000)]
 
 
-class Evaluation(Settings):
+class EvaluationSettings(Settings):
     """Under what the trained network is looked at; training happens once for all of it."""
 
     perturbed: Annotated[bool, Meta(description="on the substrate, or in ideal simulation")]
@@ -209,16 +209,16 @@ class Config(Settings):
     """One point: a network, its training and its evaluation."""
 
     data: YinYang | Mnist
-    network: Network
-    training: Training
+    network: NetworkSettings
+    training: TrainingSettings
     substrate: Substrate
-    evaluation: Evaluation
+    evaluation: EvaluationSettings
     cluster: Local | Debug | Slurm
     seed: Seeds
 
     def __post_init__(self) -> None:
         _one_per_layer("training.bumping.silent_fraction", self.training.bumping.silent_fraction, self.network.n_layers)
-        excess = self.substrate.chip.excess(self.layer_inputs, sum(self.layer_sizes[1:]))
+        excess = self.substrate.chip.excess(self.size)
         if excess is not None:
             raise ValueError(f"substrate.chip: the network does not fit: {excess}")
 
@@ -233,6 +233,16 @@ class Config(Settings):
         bias = self.network.bias_time is not None
         first, *others = (size + bias for size in self.layer_sizes[:-1])
         return [first * self.network.input_repeats, *others]
+
+    @property
+    def size(self) -> NetworkSize:
+        """The size of the network, as a chip sees it."""
+        return NetworkSize(tuple(self.layer_inputs), tuple(self.layer_sizes[1:]))
+
+    @property
+    def chip_spec(self) -> ChipSpec:
+        """What the fixed pattern of the chip depends on."""
+        return ChipSpec(self.substrate, self.seed.chip, self.size)
 
 
 def _one_per_layer(key: str, values: list[float], n_layers: int) -> None:

@@ -18,6 +18,6 @@ _LOADERS: Mapping[type, Callable[[Any], Dataset]] = {
 }
 
 
-def load(settings: schema.YinYang | schema.Mnist) -> Dataset:
+def load_dataset(settings: schema.YinYang | schema.Mnist) -> Dataset:
     """The dataset that the configuration's `data` group names."""
     return _LOADERS[type(settings)](settings)

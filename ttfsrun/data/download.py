@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ttfsrun.data import folders, idx
 from ttfsrun.data.dataset import DataError
-from ttfsrun.files import appears_whole
+from ttfsrun.files import atomic_writer
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -34,7 +34,7 @@ def fetch(files: Sequence[idx.Expected], folder: Path, mirrors: Sequence[str] = 
         with _progress() as progress:
             for file in files:
                 path, content = _first_good(file, folder, mirrors, progress)
-                with appears_whole(path) as stream:
+                with atomic_writer(path) as stream:
                     stream.write(content)
                 _log.info("downloaded %s", path)
     except OSError as error:
@@ -53,7 +53,7 @@ def _first_good(file: idx.Expected, folder: Path, mirrors: Sequence[str], progre
         try:
             content = _download(url, file.name, progress)
             packed = content.startswith(idx.GZIP_MAGIC)  # not so where the server lets the client unpack
-            if hashlib.sha256(idx.unpack(content, url) if packed else content).hexdigest() == file.sha256:
+            if hashlib.sha256(idx.gunzip(content, url) if packed else content).hexdigest() == file.sha256:
                 return folder / f"{file.name}{'.gz' if packed else ''}", content
             failures.append(f"{mirror}: not MNIST's content")
         except DataError:

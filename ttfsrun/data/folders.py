@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from ttfsrun.data.dataset import DataError
-from ttfsrun.files import expanded, user_cache
+from ttfsrun.files import expand_user, user_cache
 
 ENVIRONMENT = "TTFSRUN_DATA"
 
@@ -20,7 +20,7 @@ def of_mnist(folder: str | None) -> Path:
     misspelt name must not end in training on MNIST, downloaded into a new folder.
     """
     if folder is not None:
-        path = expanded(folder)
+        path = expand_user(folder)
         if not (os.access(path, os.X_OK) and path.is_dir()):
             raise DataError(
                 f"data.folder={folder}: there is no such folder that you may open; correct the name, "
@@ -28,7 +28,7 @@ def of_mnist(folder: str | None) -> Path:
             )
         return path
     from_environment = os.environ.get(ENVIRONMENT)
-    return expanded(from_environment) if from_environment else user_cache() / "mnist"
+    return expand_user(from_environment) if from_environment else user_cache() / "mnist"
 
 
 def make_writable(folder: Path) -> None:

@@ -39,7 +39,7 @@ class Stored:
     @cached_property
     def unpacked(self) -> bytes:
         """The IDX content, without gzip where the name says gzip."""
-        return unpack(self.content, str(self.path)) if self.path.suffix == ".gz" else self.content
+        return gunzip(self.content, str(self.path)) if self.path.suffix == ".gz" else self.content
 
     @cached_property
     def sha256(self) -> str:
@@ -47,7 +47,7 @@ class Stored:
         return hashlib.sha256(self.unpacked).hexdigest()
 
 
-def find(folder: Path, name: str) -> Stored | None:
+def find_file(folder: Path, name: str) -> Stored | None:
     """The file of that name, raw or gzipped; None if the folder has neither."""
     for path in (folder / name, folder / f"{name}.gz"):
         try:
@@ -59,7 +59,7 @@ def find(folder: Path, name: str) -> Stored | None:
     return None
 
 
-def unpack(content: bytes, origin: str) -> bytes:
+def gunzip(content: bytes, origin: str) -> bytes:
     """Gunzip. `origin`, a path or an address, is for the error."""
     try:
         return gzip.decompress(content)
@@ -68,7 +68,7 @@ def unpack(content: bytes, origin: str) -> bytes:
         raise DataError(f"{origin}: a damaged gzip file ({reason}); {WAY_OUT}") from error
 
 
-def parse(content: bytes, shape: tuple[int, ...], origin: str) -> NDArray[np.uint8]:
+def parse_idx(content: bytes, shape: tuple[int, ...], origin: str) -> NDArray[np.uint8]:
     """The array, uint8 of the expected shape.
 
     The header: two zero bytes, the type, the number of dimensions, then every size as a big-endian uint32.

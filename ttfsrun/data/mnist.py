@@ -48,18 +48,18 @@ FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 def load(settings: schema.Mnist) -> Dataset:
     """50,000 training, 10,000 validation and 10,000 test images."""
-    return read(folders.of_mnist(settings.folder), settings.size)
+    return read_mnist(folders.of_mnist(settings.folder), settings.size)
 
 
-def read(folder: Path, size: int, mirrors: Sequence[str] = download.MIRRORS) -> Dataset:
+def read_mnist(folder: Path, size: int, mirrors: Sequence[str] = download.MIRRORS) -> Dataset:
     """The dataset in the folder, at `size` pixels a side; downloaded first where MNIST's files are missing."""
     stored = _stored(folder, mirrors)
     places = (folder, user_cache() / "prepared")
     name = prepared.file_name(size, [file.content for file in stored])
-    images = prepared.read(places, name)
+    images = prepared.read_prepared(places, name)
     if images is None:
         images = _prepare(stored, size)
-        prepared.write(places, name, images)
+        prepared.write_prepared(places, name, images)
     return _dataset(images)
 
 
@@ -77,7 +77,7 @@ def resize(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 def _stored(folder: Path, mirrors: Sequence[str]) -> list[idx.Stored]:
     """The four files, in the order of FILES."""
-    found = {file: idx.find(folder, file.name) for file in FILES}
+    found = {file: idx.find_file(folder, file.name) for file in FILES}
     missing = [file for file, stored in found.items() if stored is None]
     if missing:
         others = [stored.path.name for file, stored in found.items() if stored and stored.sha256 != file.sha256]
@@ -87,7 +87,7 @@ def _stored(folder: Path, mirrors: Sequence[str]) -> list[idx.Stored]:
                 f"downloaded; copy this dataset's missing files there, or set data.folder to another folder"
             )
         download.fetch(missing, folder, mirrors)
-        found |= {file: idx.find(folder, file.name) for file in missing}
+        found |= {file: idx.find_file(folder, file.name) for file in missing}
     stored = [stored for stored in found.values() if stored is not None]
     if len(stored) < len(FILES):
         raise DataError(f"{folder}: downloaded files vanished from this folder; set data.folder to another one")
@@ -97,7 +97,8 @@ def _stored(folder: Path, mirrors: Sequence[str]) -> list[idx.Stored]:
 def _prepare(stored: Sequence[idx.Stored], size: int) -> prepared.Prepared:
     """Check the four files and resize their images."""
     arrays = [
-        idx.parse(file.unpacked, expected.shape, str(file.path)) for file, expected in zip(stored, FILES, strict=True)
+        idx.parse_idx(file.unpacked, expected.shape, str(file.path))
+        for file, expected in zip(stored, FILES, strict=True)
     ]
     for file, labels in ((stored[1], arrays[1]), (stored[3], arrays[3])):
         if labels.max() >= N_CLASSES:

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttfsrun.data import folders
-from ttfsrun.files import appears_whole
+from ttfsrun.errors import CannotWrite
+from ttfsrun.files import atomic_writer
 
 FORMAT = 1  # raise it when the preparation or this file's layout changes
 
@@ -52,7 +53,7 @@ def file_name(size: int, sources: Iterable[bytes]) -> str:
     return f"prepared-{size}x{size}-{key.hexdigest()[:16]}.npz"
 
 
-def read(places: Sequence[Path], name: str) -> Prepared | None:
+def read_prepared(places: Sequence[Path], name: str) -> Prepared | None:
     """From the first folder that has it; None if none has it whole."""
     for folder in places:
         try:
@@ -65,13 +66,13 @@ def read(places: Sequence[Path], name: str) -> Prepared | None:
     return None
 
 
-def write(places: Sequence[Path], name: str, prepared: Prepared) -> None:
+def write_prepared(places: Sequence[Path], name: str, prepared: Prepared) -> None:
     """Into the first folder that takes it. It only saves time, so that no folder taking it is no error."""
     for folder in places:
         try:
             folders.make_writable(folder)
-            with appears_whole(folder / name) as stream:
+            with atomic_writer(folder / name) as stream:
                 np.savez(stream, pixels=prepared.pixels, labels=prepared.labels, sha256=np.array(prepared.sha256))
             return
-        except OSError as error:
+        except (OSError, CannotWrite) as error:
             _log.info("%s: prepared images are not kept here: %s", folder, error)

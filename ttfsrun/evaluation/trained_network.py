@@ -1,9 +1,10 @@
-"""A trained network under its conditions: each on one chip, over its trials, as plain numbers for a record."""
+"""A trained network under its conditions: the one place where it becomes metrics."""
 
 from __future__ import annotations
 
-import statistics
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,79 +13,98 @@ from torch import Tensor
 
 from ttfsrun.config.conditions import Condition
 from ttfsrun.config.schema import Config
+from ttfsrun.data.samples import Samples
+from ttfsrun.evaluation.metrics import trial_metrics
 from ttfsrun.files import sha256
-from ttfsrun.network import Network, build
+from ttfsrun.network import Network, build, emulate
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.substrate.emulation import Emulation, Operation
-from ttfsrun.training.responses import Evaluation, evaluate, pooled
-from ttfsrun.training.trainer import Samples
+from ttfsrun.substrate.emulation import Operation
+from ttfsrun.training.responses import Responses, collect_responses
 
-SPLITS = ("valid", "test")  # that conditions beside the network's own are evaluated on
+CONDITION_SPLITS = ("valid", "test")  # on which the conditions other than the network's own are evaluated
 
 
-class Subject:
+class TrainedNetwork:
     """One network (P = 1) as a configuration evaluates it: on its substrate, at its age."""
 
     def __init__(self, config: Config, weights: Sequence[Tensor]) -> None:
+        """weights: [1, N, M] per layer."""
         self.config = config
         self.network: Network = build([config]).with_weights(weights)
-        self.substrate = Emulation.of([config], [config.evaluation.perturbed])
+        self.substrate = emulate([config], [config.evaluation.perturbed])
 
     def during(self, phase: str, step: int = 0) -> Operation:
-        """A batch on its substrate."""
+        """Return the state of the substrate during one batch of a phase."""
         age = self.config.training.epochs if self.config.evaluation.age is None else self.config.evaluation.age
         return self.substrate.during(phase, step, age=age)
 
-    def trial(self, split: str, samples: Samples, number: int = 0) -> Evaluation:
-        """One evaluation on a split, with the noise of its number."""
-        loss, operations = self.config.training.loss, partial(self.during, f"{split} {number}")
-        size = None if self.substrate.ideal else self.config.training.batch_size
-        (result,) = evaluate(self.network, samples.times, samples.labels, loss, operations, size)
-        return result
+    def run_trial(self, split: str, samples: Samples, number: int = 0) -> Responses:
+        """Return the responses to a split, with the noise of one trial."""
+        operation = partial(self.during, f"{split} {number}")
+        batch_size = None if self.substrate.ideal else self.config.training.batch_size
+        (responses,) = collect_responses(self.network, samples, self.config.training.loss, operation, batch_size)
+        return responses
 
-    def trials(self, split: str, samples: Samples) -> list[Evaluation]:
-        """As many as wanted where chance has a part in it, else one."""
+    def run_trials(self, split: str, samples: Samples) -> list[Responses]:
+        """Return the responses in each trial; in one where no trial differs from another."""
         n_trials = self.config.evaluation.trials if self.substrate.noisy else 1
-        return [self.trial(split, samples, number) for number in range(n_trials)]
+        return [self.run_trial(split, samples, number) for number in range(n_trials)]
 
-    def measured(self, split: str, samples: Samples) -> dict[str, Any]:
-        """The metrics over all trials."""
-        return metrics_over(self.trials(split, samples))
-
-
-def metrics_over(trials: Sequence[Evaluation]) -> dict[str, Any]:
-    """The metrics of all samples of all trials, and how the accuracy varies from trial to trial."""
-    accuracies = [trial.accuracy for trial in trials]
-    spread = statistics.stdev(accuracies) if len(trials) > 1 else None
-    return pooled(trials).metrics() | {"trials": len(trials), "accuracy_std": spread}
+    def measure(self, split: str, samples: Samples) -> dict[str, Any]:
+        """Return the metrics on a split, over all trials."""
+        return trial_metrics(self.run_trials(split, samples))
 
 
-def record(condition: Condition, weights: Sequence[Tensor], samples: dict[str, Samples]) -> dict[str, Any]:
-    """A network under a condition that is not its own."""
-    subject = Subject(condition.config, weights)
-    return condition.as_record() | {split: subject.measured(split, samples[split]) for split in SPLITS}
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of a trained network.
+
+    splits: of each split, under the network's own condition; seconds: the time that each took to compute.
+    others: a record for each of its other conditions.
+    """
+
+    own: Condition
+    splits: dict[str, dict[str, Any]]
+    seconds: dict[str, float]
+    others: list[dict[str, Any]]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """A record for each condition, the network's own first."""
+        return [self.splits | self.own.as_record(), *self.others]
 
 
-def all_records(metrics: Mapping[str, Any], own: Condition) -> list[dict[str, Any]]:
-    """The records in a run's metrics: of its own condition, and of the others."""
+def evaluate(network: TrainedNetwork, conditions: Sequence[Condition], samples: Mapping[str, Samples]) -> Evaluation:
+    """Evaluate a trained network on all splits under its own condition, which is the first, and under the others."""
+    own, *others = conditions
+    splits, seconds = {}, {}
+    for split, part in samples.items():
+        start = time.perf_counter()
+        splits[split] = network.measure(split, part)
+        seconds[split] = time.perf_counter() - start
+    return Evaluation(own, splits, seconds, [_record(each, network.network.weights, samples) for each in others])
+
+
+def _record(condition: Condition, weights: Sequence[Tensor], samples: Mapping[str, Samples]) -> dict[str, Any]:
+    """Return the record of a network under a condition other than its own."""
+    network = TrainedNetwork(condition.config, weights)
+    return condition.as_record() | {split: network.measure(split, samples[split]) for split in CONDITION_SPLITS}
+
+
+def stored_records(metrics: Mapping[str, Any], own: Condition) -> list[dict[str, Any]]:
+    """Return the records in a run's metrics, its own condition first."""
     return [dict(metrics) | own.as_record(), *metrics["conditions"]]
 
 
-def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as one row of a table: what it was evaluated under, accuracies, losses."""
-    row = {"condition": record["condition"], **record["settings"]}
-    row |= {key: record[key] for key in ("perturbed", "chip")}
-    for split in SPLITS:
-        row |= {f"{split}_{key}": record[split][key] for key in ("accuracy", "accuracy_std", "loss")}
-    return row | {"trials": record["test"]["trials"]}
+def chip_checksums(conditions: Sequence[Condition]) -> dict[str, str]:
+    """Return the checksum of each chip file that conditions name.
 
-
-def chip_files(conditions: Sequence[Condition]) -> dict[str, str]:
-    """The checksum of each chip file that conditions name; a UserError where one does not fit the network."""
-    found = {}
+    Raises UserError where a file does not fit its network.
+    """
+    checksums: dict[str, str] = {}
     for condition in conditions:
         file = condition.config.substrate.chip.file
-        if file is not None and file not in found:
-            Chip.of(condition.config)
-            found[file] = sha256(Path(file))
-    return found
+        if file is not None and file not in checksums:
+            Chip.of(condition.config.chip_spec)
+            checksums[file] = sha256(Path(file))
+    return checksums

@@ -38,7 +38,7 @@ def chip(drawn: Mapping[str, Layers], units: Mapping[str, str]) -> Figure:
     columns = 2 if len(drawn) > MOST_BELOW and 2 * across <= MOST_BESIDE else 1
     rows_each = -(-n_layers // across)
     n_rows = -(-len(drawn) // columns) * rows_each
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(style.COLUMN if columns * across <= 2 else style.PAGE, HEIGHT * n_rows)
         grid = figure.subplots(n_rows, columns * across, squeeze=False)
         for number, (quantity, layers) in enumerate(drawn.items()):

@@ -27,7 +27,7 @@ def conditions(counts: Mapping[str, np.ndarray], names: list[str] | None = None)
     with_silent = any(each[:, -1].any() for each in counts.values())
     few_classes = n_classes <= confusion.FEW
     width = style.COLUMN if few_classes and len(counts) <= 2 else style.PAGE
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(width, HEIGHT_FEW if few_classes else HEIGHT_MANY)
         panels = figure.subplots(1, len(counts), squeeze=False)[0]
         for axes, (condition, each) in zip(panels, counts.items(), strict=True):

@@ -26,7 +26,7 @@ def confusion_matrix(counts: np.ndarray, silent: np.ndarray, names: list[str] | 
     The tint of a cell follows the square root of its fraction, so that rare confusions are seen.
     """
     names = _checked_names(counts, silent, names)
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(style.COLUMN, HEIGHT_FEW if len(names) <= FEW else HEIGHT_MANY)
         axes = figure.add_subplot()
         matrix(axes, counts, silent, names, with_silent=bool(silent.any()))

@@ -30,7 +30,7 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     loss = curves[curves["metric"] == "loss"]
     error = curves[curves["metric"] == "accuracy"]
     error = error.assign(value=100 * (1 - error["value"]))
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(style.COLUMN, 1.75)
         left, right = figure.subplots(1, 2)
         _panel(left, loss, "loss", logarithmic=_spans_a_decade(loss["value"]))

@@ -71,7 +71,7 @@ def decision_map(
     extent = _extent(grid_x, grid_y)
     inside = outline.contains(*np.meshgrid(grid_x, grid_y))
     norm, clipped = _common_scale(output_times[inside])
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(style.PAGE, HEIGHT)
         decision, *panels = figure.subplots(1, 4)
         _draw_decision(decision, output_times, extent, outline)

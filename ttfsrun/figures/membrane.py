@@ -67,7 +67,7 @@ def membrane(traces: Sequence[Trace], names: list[str] | None = None) -> Figure:
         raise ValueError("no neuron is chosen, so there is no membrane to show")
     samples = list(dict.fromkeys(trace.sample for trace in traces))
     roles = [role for role in ROLES if any(trace.role == role for trace in traces)]
-    with style.look():
+    with style.figure_style():
         width = style.COLUMN if len(samples) == 1 else style.PAGE
         figure = style.new_figure(width, HEIGHT * len(roles) + 0.75)
         grid = figure.subplots(len(roles), len(samples), sharex="col", sharey="row", squeeze=False)

@@ -29,7 +29,7 @@ def raster(times: list[np.ndarray], labels: np.ndarray, names: list[str] | None 
     names = class_names(names, times[-1].shape[1])
     heights = [_height(layer.shape[1]) for layer in times]
     span = _time_span(times)
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(style.COLUMN if len(labels) == 1 else style.PAGE, sum(heights) + 0.55)
         grid = figure.subplots(len(times), len(labels), sharex=True, sharey="row", squeeze=False, height_ratios=heights)
         for sample, label in enumerate(labels):

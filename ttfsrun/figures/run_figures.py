@@ -14,7 +14,7 @@ from ttfsrun.figures import chip, conditions, confusion, curves, decision_map, m
 
 
 @dataclass(frozen=True)
-class DecisionMap:
+class DecisionMapData:
     """What a network decides in the plane of the yin-yang data; see `decision_map.decision_map`."""
 
     side: np.ndarray  # [G]: coordinates of the grid
@@ -24,7 +24,7 @@ class DecisionMap:
 
 
 @dataclass(frozen=True)
-class DrawnChip:
+class ChipPattern:
     """What is fixed on the chip that a network is on; see `chip.chip`."""
 
     drawn: Mapping[str, Sequence[np.ndarray]]
@@ -32,7 +32,7 @@ class DrawnChip:
 
 
 @dataclass(frozen=True)
-class Portrait:
+class RunFigureData:
     """What the figures of one network show."""
 
     # By condition, the network's own first, [C, C + 1]: test samples by class and decision, the last column without one
@@ -41,13 +41,13 @@ class Portrait:
     labels: np.ndarray  # [S]
     traces: list[membrane.Trace]  # of some neurons in some of these samples
     weights: list[weights.Weights]  # per layer
-    chip: DrawnChip | None  # None where nothing is drawn for a chip
+    chip: ChipPattern | None  # None where nothing is drawn for a chip
     names: list[str] | None  # of the classes; None: their numbers
     curves: pd.DataFrame  # epoch, split, metric, value
-    decision_map: DecisionMap | None
+    decision_map: DecisionMapData | None
 
 
-def draw(portrait: Portrait, folder: str | Path, vector: bool = False) -> list[Path]:
+def plot_run(portrait: RunFigureData, folder: str | Path, vector: bool = False) -> list[Path]:
     """All that there is to show, in `folder`, as PNG and table, with `vector` as PDF as well; returns the files.
 
     Of several conditions there is a comparison, for yin-yang a decision map, and a chip's picture where it has one.

@@ -10,7 +10,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ttfsrun.files import write_whole
+from ttfsrun.files import write_atomic
 
 COLUMN = 3.4  # width of one column of a journal page, in inches
 PAGE = 7.0  # width of two columns
@@ -70,7 +70,7 @@ _LOOK: dict[str, object] = {
 }
 
 
-def look() -> AbstractContextManager[None]:
+def figure_style() -> AbstractContextManager[None]:
     """The shared look, for the time of a `with` block."""
     return matplotlib.rc_context(_LOOK)  # type: ignore[arg-type]
 
@@ -96,7 +96,7 @@ def save(figure: Figure, path: str | Path, numbers: pd.DataFrame | None = None, 
     written = []
     for ending, content in contents.items():
         target = stem.with_name(stem.name + ending)
-        write_whole(target, content)
+        write_atomic(target, content)
         written.append(target)
     return written
 
@@ -112,6 +112,6 @@ def _png(figure: Figure) -> bytes:
 
 def _render(figure: Figure, kind: str, metadata: dict[str, None], dpi: int = RESOLUTIONS[0]) -> bytes:
     buffer = io.BytesIO()
-    with look():  # ticks are made when the figure is drawn, and would take the look of that moment
+    with figure_style():  # ticks are made when the figure is drawn, and would take the look of that moment
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()

@@ -49,7 +49,7 @@ def weights(layers: Sequence[Weights]) -> Figure:
     if not layers:
         raise ValueError("a network without layers has no weights to show")
     rows = -(-len(layers) // BESIDE)
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(style.COLUMN, HEIGHT * rows + 0.35)
         grid = figure.subplots(rows, BESIDE if len(layers) > 1 else 1, squeeze=False)
         for number, (axes, layer) in enumerate(zip(grid.flat, layers, strict=False), 1):

@@ -2,6 +2,6 @@
 
 from ttfsrun.neuron.lif import Neuron, first_spike, observed_spike
 from ttfsrun.neuron.memory import keep_freed_memory
-from ttfsrun.neuron.parallel import get_threads, set_threads
+from ttfsrun.neuron.parallel import get_threads, set_threads, use_threads
 
-__all__ = ["Neuron", "first_spike", "get_threads", "keep_freed_memory", "observed_spike", "set_threads"]
+__all__ = ["Neuron", "first_spike", "get_threads", "keep_freed_memory", "observed_spike", "set_threads", "use_threads"]

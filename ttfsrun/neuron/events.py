@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
-from ttfsrun.neuron.simd import LANES, any_lane, cast, item, load, select, splat, store
+from ttfsrun.neuron.simd import LANES, any_lane, cast, item, select, splat, vload, vstore
 
 Floats = NDArray[Any]
 
@@ -89,7 +89,7 @@ def of_block(array, p, offset):
 def _of_block(array, p, offset):
     if array.ndim == 1:
         return lambda array, p, offset: splat(array, array[p])
-    return lambda array, p, offset: load(array, p * array.shape[1] + offset)
+    return lambda array, p, offset: vload(array, p * array.shape[1] + offset)
 
 
 @compiled
@@ -109,7 +109,7 @@ def weights_from(batch, p, k, row, j):
     """The weights from input j of a row to the neurons of block k of network p."""
     n_blocks, n_inputs = batch.layer.weight.shape[1:3]
     source = item(batch.inputs.order, row * n_inputs + j)
-    return load(batch.layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
+    return vload(batch.layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
 
 
 @compiled
@@ -193,10 +193,10 @@ def _prepare_shared(layer, p, count, steps):
     def shared(layer, p, count, steps):
         tau = constants_of(layer, p, 0, steps)
         for j in range(0, count, LANES):
-            fast_decay, slow_decay, rise = step(load(steps, j), tau)
-            store(steps, steps.shape[1] + j, fast_decay)
-            store(steps, 2 * steps.shape[1] + j, slow_decay)
-            store(steps, 3 * steps.shape[1] + j, rise)
+            fast_decay, slow_decay, rise = step(vload(steps, j), tau)
+            vstore(steps, steps.shape[1] + j, fast_decay)
+            vstore(steps, 2 * steps.shape[1] + j, slow_decay)
+            vstore(steps, 3 * steps.shape[1] + j, rise)
 
     def own(layer, p, count, steps):
         pass

@@ -36,13 +36,13 @@ from ttfsrun.neuron.simd import (
     fabs,
     fma,
     item,
-    load,
     max_lane,
     maximum,
     select,
     splat,
-    store,
     sum_lanes,
+    vload,
+    vstore,
 )
 
 
@@ -79,16 +79,16 @@ def prepare_rows(low, high, batch, steps):
 @compiled
 def of_spike(at, passed):
     """-g / V'(T) of the block of neurons at a flat index, and the numbers of causal inputs."""
-    causal = load(passed.spikes.causal, at)
+    causal = vload(passed.spikes.causal, at)
     zero = splat(causal, 0.0)
-    return select(causal > zero, zero - load(passed.gradient, at) / load(passed.spikes.slope, at), zero), causal
+    return select(causal > zero, zero - vload(passed.gradient, at) / vload(passed.spikes.slope, at), zero), causal
 
 
 @compiled
 def joining(at, passed, tau):
     """`Joining` of the block of neurons at a flat index."""
     factor, causal = of_spike(at, passed)
-    delay = load(passed.spikes.delay, at)
+    delay = vload(passed.spikes.delay, at)
     by_voltage = factor * exp(splat(delay, 0.0) - delay * tau.leak)
     return Joining(Backwards(by_voltage * stretched(delay, tau.rate), by_voltage), causal)
 
@@ -148,7 +148,7 @@ def backward_weight(low, high, batch, passed, limit, out):
             for j in range(int(max_lane(join.causal)) - 1, -1, -1):
                 state = one_back(j, state, join, batch.layer, steps, tau)
                 at = (pair * n_inputs + item(batch.inputs.order, row * n_inputs + j)) * LANES
-                store(out, at, load(out, at) + state.by_current)
+                vstore(out, at, vload(out, at) + state.by_current)
 
 
 @compiled
@@ -159,7 +159,7 @@ def backward_time(low, high, batch, passed, out, total):
     for row in range(low, high):
         p, steps = row // rows, passed.steps[row]
         for j in range(batch.inputs.finite[row]):
-            store(total, j * LANES, splat(total, 0.0))
+            vstore(total, j * LANES, splat(total, 0.0))
         for k in range(n_blocks):
             tau = constants_of(batch.layer, p, k, steps)
             inverse = tau.leak + tau.rate
@@ -168,9 +168,9 @@ def backward_time(low, high, batch, passed, out, total):
             for j in range(int(max_lane(join.causal)) - 1, -1, -1):
                 state = one_back(j, state, join, batch.layer, steps, tau)
                 entry = weights_from(batch, p, k, row, j) * (state.by_current * inverse - state.by_voltage)
-                store(total, j * LANES, load(total, j * LANES) + entry)
+                vstore(total, j * LANES, vload(total, j * LANES) + entry)
         for j in range(batch.inputs.finite[row]):
-            out[row, item(batch.inputs.order, row * n_inputs + j)] = sum_lanes(load(total, j * LANES))
+            out[row, item(batch.inputs.order, row * n_inputs + j)] = sum_lanes(vload(total, j * LANES))
 
 
 @compiled
@@ -188,7 +188,7 @@ def backward_constants(low, high, batch, passed, by_slow, by_fast):
             tau = constants_of(batch.layer, p, k, steps)
             at = (row * n_blocks + k) * LANES
             factor, causal = of_spike(at, passed)
-            final = load(passed.spikes.delay, at)
+            final = vload(passed.spikes.delay, at)
             delay = slow_sum = fast_sum = zero = splat(final, 0.0)
             for j in range(int(max_lane(causal)) - 1, -1, -1):
                 n_causal = splat(final, j + 1)
@@ -199,5 +199,5 @@ def backward_constants(low, high, batch, passed, by_slow, by_fast):
                 slow_sum = slow_sum + share * slow_part
                 fast_sum = fast_sum + share * fast_part
             inverse = tau.leak + tau.rate
-            store(by_slow, at, factor * slow_sum * tau.leak * tau.leak)
-            store(by_fast, at, factor * fast_sum * inverse * inverse)
+            vstore(by_slow, at, factor * slow_sum * tau.leak * tau.leak)
+            vstore(by_fast, at, factor * fast_sum * inverse * inverse)

@@ -18,7 +18,7 @@ import numpy as np
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.elementary import exp
 from ttfsrun.neuron.events import TILE, constants_of, prepare, rows_per_network, stretched, time_of
-from ttfsrun.neuron.simd import LANES, any_lane, cast, fma, load, select, splat, store
+from ttfsrun.neuron.simd import LANES, any_lane, cast, fma, select, splat, vload, vstore
 from ttfsrun.neuron.walk import Place, charge
 
 
@@ -64,7 +64,7 @@ def observe(row, p, k, batch, steps, spikes):
     """Fill in the spikes of block k of network p in one row, from their times; `steps` as for `walk`."""
     tau = constants_of(batch.layer, p, k, steps)
     at = (row * batch.layer.weight.shape[1] + k) * LANES
-    time = load(spikes.time, at)
+    time = vload(spikes.time, at)
     never, nothing = splat(time, np.inf), splat(time, 0.0)
     last = last_before(select(time == never, nothing - never, time), Place(row, p, k, tau), batch, steps)
 
@@ -75,9 +75,9 @@ def observe(row, p, k, batch, steps, spikes):
     # Below, the gradients of a membrane that has all but come to rest would leave the range of their type.
     smallest = np.finfo(spikes.time.dtype).tiny / np.finfo(spikes.time.dtype).eps
     rises = hit & (slope > splat(slope, smallest))
-    store(spikes.delay, at, cast(time, select(rises, delay, zero)))
-    store(spikes.slope, at, cast(time, select(rises, slope, splat(slope, 1.0))))
-    store(spikes.causal, at, select(rises, last.causal, nothing))
+    vstore(spikes.delay, at, cast(time, select(rises, delay, zero)))
+    vstore(spikes.slope, at, cast(time, select(rises, slope, splat(slope, 1.0))))
+    vstore(spikes.causal, at, select(rises, last.causal, nothing))
 
 
 @compiled

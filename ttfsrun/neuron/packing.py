@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.simd import LANES, any_lane, fabs, load, splat, store
+from ttfsrun.neuron.simd import LANES, any_lane, fabs, splat, vload, vstore
 
 
 @compiled
@@ -22,11 +22,11 @@ def pack(weight, blocks):
             for k in range(n_blocks):
                 here, there = (p * n_inputs + i) * n_neurons + k * LANES, ((p * n_blocks + k) * n_inputs + i) * LANES
                 if (k + 1) * LANES <= n_neurons:
-                    values = load(weight, here)
-                    store(blocks, there, values)
+                    values = vload(weight, here)
+                    vstore(blocks, there, values)
                     wrong += any_lane(~(fabs(values) < splat(values, np.inf)))
                 else:
-                    store(blocks, there, splat(blocks, 0.0))
+                    vstore(blocks, there, splat(blocks, 0.0))
                     for lane in range(n_neurons - k * LANES):
                         blocks[p, k, i, lane] = weight[p, i, k * LANES + lane]
                         wrong += not abs(weight[p, i, k * LANES + lane]) < np.inf
@@ -42,8 +42,8 @@ def unpack(blocks, weight):
         for i in range(n_inputs):
             for k in range(n_blocks):
                 if (k + 1) * LANES <= n_neurons:
-                    values = load(blocks, ((p * n_blocks + k) * n_inputs + i) * LANES)
-                    store(weight, (p * n_inputs + i) * n_neurons + k * LANES, values)
+                    values = vload(blocks, ((p * n_blocks + k) * n_inputs + i) * LANES)
+                    vstore(weight, (p * n_inputs + i) * n_neurons + k * LANES, values)
                 else:
                     for lane in range(n_neurons - k * LANES):
                         weight[p, i, k * LANES + lane] = blocks[p, k, i, lane]

@@ -9,6 +9,10 @@ from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
 
+import torch
+
+from ttfsrun.neuron.memory import keep_freed_memory
+
 SMALLEST_SHARE = 4_000_000  # work for a thread, about a millisecond; below, starting it costs more than it saves
 SHARES_PER_THREAD = 4
 
@@ -30,6 +34,16 @@ def set_threads(threads: int) -> None:
     if threads < 1:
         raise ValueError(f"threads={threads}: at least one is needed")
     _threads = threads
+
+
+def use_threads(threads: int) -> None:
+    """Let this process compute on up to so many threads: the kernels use them, torch, with little to do, one.
+
+    Freed memory stays with the process (`keep_freed_memory`). Raises ValueError for less than one thread.
+    """
+    set_threads(threads)
+    torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 @lru_cache(maxsize=1)

@@ -24,7 +24,9 @@ def psp(delay: float, tau_mem: float, tau_syn: float) -> float:
     return math.exp(-delay / max(tau_mem, tau_syn)) * -math.expm1(-rate * delay) / rate
 
 
-def membrane(time: float, times: Sequence[float], weights: Sequence[float], tau_mem: float, tau_syn: float) -> float:
+def membrane_reference(
+    time: float, times: Sequence[float], weights: Sequence[float], tau_mem: float, tau_syn: float
+) -> float:
     """V - v_leak at `time`."""
     return sum(w * psp(time - t, tau_mem, tau_syn) for t, w in zip(times, weights, strict=True) if t < time)
 
@@ -45,7 +47,7 @@ def first_spike_of_one(
     weight = [w for _, w in pairs]
 
     def height(time: float) -> float:
-        return membrane(time, ordered, weight, tau_mem, tau_syn) - theta
+        return membrane_reference(time, ordered, weight, tau_mem, tau_syn) - theta
 
     for start, end in zip(ordered, [*ordered[1:], math.inf], strict=False):
         high = min(end, _peak(start, height(start) + theta, current(start, ordered, weight, tau_syn), tau_mem, tau_syn))
@@ -77,7 +79,7 @@ def _bisect(height, low: float, high: float) -> float:  # type: ignore[no-untype
         low, high = (low, middle) if height(middle) > 0 else (middle, high)
 
 
-def first_spike(times: Array, weight: Array, tau_mem: float, tau_syn: float, theta: float) -> Array:
+def first_spike_reference(times: Array, weight: Array, tau_mem: float, tau_syn: float, theta: float) -> Array:
     """[B, N], [N, M] -> [B, M]."""
     return np.array(
         [[first_spike_of_one(row, column, tau_mem, tau_syn, theta) for column in weight.T] for row in times]

@@ -155,7 +155,7 @@ def item(typing: Any, array: types.Array, index: types.Integer) -> Any:
 
 
 @intrinsic
-def load(typing: Any, array: types.Array, index: types.Integer) -> Any:
+def vload(typing: Any, array: types.Array, index: types.Integer) -> Any:
     """The vector that starts at flat `index` of a C-contiguous array."""
     vector = Vector(array.dtype)
 
@@ -167,7 +167,7 @@ def load(typing: Any, array: types.Array, index: types.Integer) -> Any:
 
 
 @intrinsic
-def store(typing: Any, array: types.Array, index: types.Integer, value: Vector) -> Any:
+def vstore(typing: Any, array: types.Array, index: types.Integer, value: Vector) -> Any:
     """Write a vector at flat `index` of a C-contiguous array."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:

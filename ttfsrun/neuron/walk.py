@@ -32,20 +32,7 @@ from ttfsrun.neuron.events import (
     time_of,
     weights_from,
 )
-from ttfsrun.neuron.simd import (
-    LANES,
-    any_lane,
-    cast,
-    fabs,
-    fma,
-    load,
-    maximum,
-    minimum,
-    select,
-    splat,
-    sqrt,
-    store,
-)
+from ttfsrun.neuron.simd import LANES, any_lane, cast, fabs, fma, maximum, minimum, select, splat, sqrt, vload, vstore
 
 
 class State(NamedTuple):
@@ -190,7 +177,7 @@ def walk(row, p, k, batch, steps, spikes):
     place = Place(row, p, k, tau)
     n_blocks = layer.weight.shape[1]
     sample = (row % rows_per_network(batch)) % layer.theta.shape[1]
-    theta = load(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * LANES)
+    theta = vload(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * LANES)
     zero, one, never, nothing = splat(theta, 0.0), splat(theta, 1.0), splat(theta, np.inf), splat(spikes.time, 0.0)
 
     at_rest = zero >= theta  # v_leak at or above v_th: fires by itself when the observation begins
@@ -216,10 +203,10 @@ def walk(row, p, k, batch, steps, spikes):
         time = select(hit, cast(zero, state.start) + h, time)
         delay = select(hit, h, zero)
     out = (row * n_blocks + k) * LANES
-    store(spikes.time, out, cast(spikes.time, time))
-    store(spikes.delay, out, cast(spikes.time, delay))
-    store(spikes.slope, out, cast(spikes.time, slope))
-    store(spikes.causal, out, state.causal)
+    vstore(spikes.time, out, cast(spikes.time, time))
+    vstore(spikes.delay, out, cast(spikes.time, delay))
+    vstore(spikes.slope, out, cast(spikes.time, slope))
+    vstore(spikes.causal, out, state.causal)
 
 
 @compiled

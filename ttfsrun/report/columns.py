@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ttfsrun.results.columns import EXECUTION
-from ttfsrun.results.table import CONDITION, FIRST, Table, settings_of
-from ttfsrun.sweep.monitor.status import State
+from ttfsrun.results.table import CONDITION, FIRST, Table, setting_columns
+from ttfsrun.sweep.monitor.status import PointState
 
 MAIN = ("test_accuracy", "valid_accuracy", "test_loss", "test_decision_time_median")
 DIGITS = 6  # of a measured number; the table that `gather` makes has all of them
@@ -23,14 +23,14 @@ OWN = "own"  # the condition of a point itself
 Column = dict[str, Any]
 
 
-def columns(table: Table, states: Mapping[str, State]) -> tuple[list[Column], dict[str, Any]]:
+def columns(table: Table, states: Mapping[str, PointState]) -> tuple[list[Column], dict[str, Any]]:
     """The columns of the page in their order, and the settings that are the same for all points, by key.
 
     states: of each point. They know more than the table: what runs or waits, and what was lost with its task.
     """
     cells = dict(zip(table.columns, _transposed(table), strict=True))
     cells |= _of_states(cells, states)
-    settings = settings_of(table.columns)
+    settings = setting_columns(table.columns)
     same = {key: cells[key][0] for key in settings if key not in table.varying and _is_same(cells[key]) and table.rows}
     found = []
     for name in table.columns:
@@ -46,7 +46,7 @@ def _transposed(table: Table) -> list[list[Any]]:
     return [list(column) for column in zip(*table.rows, strict=True)] or [[] for _ in table.columns]
 
 
-def _of_states(cells: Mapping[str, Sequence[Any]], states: Mapping[str, State]) -> dict[str, list[Any]]:
+def _of_states(cells: Mapping[str, Sequence[Any]], states: Mapping[str, PointState]) -> dict[str, list[Any]]:
     """Status, reason and message of each row."""
     told: dict[str, list[Any]] = {"status": [], "reason": [], "message": []}
     for point, status, reason, message in zip(*(cells[name] for name in ("point", *told)), strict=True):
@@ -90,7 +90,7 @@ def _short(value: Any) -> Any:
     return value
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """What JSON has no word for, as text: inf, -inf, nan."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -101,7 +101,7 @@ def _is_same(values: Sequence[Any]) -> bool:
 
 def _packed(values: Sequence[Any]) -> Column:
     """The shortest of the ways to write a column down."""
-    values = [plain(value) for value in values]
+    values = [json_value(value) for value in values]
     if values and _is_same(values):
         return {"same": values[0]}
     kinds: dict[tuple[type, Any], int] = {}  # 1, 1.0 and True are equal, and not the same

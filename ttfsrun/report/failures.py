@@ -6,22 +6,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ttfsrun.sweep.monitor.overview import Failures, Status
-from ttfsrun.sweep.monitor.status import States
+from ttfsrun.sweep.monitor.overview import AlikeFailures, StatusReport
+from ttfsrun.sweep.monitor.status import SweepStatus
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
-class Group:
+class FailureGroup:
     """Points that failed alike, and what is known of one of them."""
 
-    alike: Sequence[Failures]  # their messages differ in nothing but numbers
+    alike: Sequence[AlikeFailures]  # their messages differ in nothing but numbers
     message: str  # the example's, whole
     traceback: str | None
 
     @property
-    def example(self) -> Failures:
+    def example(self) -> AlikeFailures:
         return self.alike[0]
 
     @property
@@ -39,19 +39,19 @@ class Group:
         return " ".join([*words, f"message:{_quoted(beginning)}"] if beginning else words)
 
 
-def groups(states: States) -> list[Group]:
+def failure_groups(states: SweepStatus) -> list[FailureGroup]:
     """The largest first."""
-    found: dict[tuple[str | None, str], list[Failures]] = {}
-    for each in Status(states).failures:
+    found: dict[tuple[str | None, str], list[AlikeFailures]] = {}
+    for each in StatusReport(states).failures:
         found.setdefault((each.reason, _NUMBER.sub("0", each.message)), []).append(each)
     return sorted((_group(states, alike) for alike in found.values()), key=lambda group: -group.points)
 
 
-def _group(states: States, alike: Sequence[Failures]) -> Group:
+def _group(states: SweepStatus, alike: Sequence[AlikeFailures]) -> FailureGroup:
     state, record = states.points[alike[0].example], states.records.get(alike[0].example)
     is_its_own = record is not None and record.status == "failed" and record.message == state.message
     traceback = record.traceback if record is not None and is_its_own else None
-    return Group(alike, (state.message or "").strip(), traceback)
+    return FailureGroup(alike, (state.message or "").strip(), traceback)
 
 
 def _quoted(text: str) -> str:

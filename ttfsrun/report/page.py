@@ -11,10 +11,10 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from ttfsrun.report.failures import Group
-from ttfsrun.report.svg import Picture
-from ttfsrun.sweep.monitor.status import KINDS
-from ttfsrun.sweep.monitor.submissions import Kind
+from ttfsrun.report.failures import FailureGroup
+from ttfsrun.report.svg import SvgFigure
+from ttfsrun.sweep.monitor.status import STATUSES
+from ttfsrun.sweep.monitor.submissions import PointStatus
 
 SCRIPTS = ("filter.js", "table.js", "controls.js", "figures.js", "page.js")
 SHOWN_VALUES = 12  # of a setting
@@ -27,7 +27,7 @@ def resource(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
-def filled(parts: Mapping[str, str]) -> str:
+def fill_page(parts: Mapping[str, str]) -> str:
     """The whole page. parts: HTML, and `data`, by their names in page.html."""
     script = "\n".join(['"use strict";', *map(resource, SCRIPTS)])
     checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -41,10 +41,10 @@ def navigation(parts: Mapping[str, str]) -> str:
     return f"<ul>{links}</ul>"
 
 
-def status(counts: Mapping[Kind, int]) -> str:
+def status_bar(counts: Mapping[PointStatus, int]) -> str:
     """A bar of all points, and a legend that filters the table."""
     total = max(1, sum(counts.values()))
-    kinds = [kind for kind in KINDS if counts.get(kind)]
+    kinds = [kind for kind in STATUSES if counts.get(kind)]
     bar = "".join(f'<span class="{kind}" style="flex-grow:{counts[kind]}"></span>' for kind in kinds)
     legend = "".join(
         f'<li><a href="#filter=status%3D{kind}"><i class="dot {kind}"></i><b>{counts[kind]:,}</b> {kind}'
@@ -54,14 +54,14 @@ def status(counts: Mapping[Kind, int]) -> str:
     return f'<div class="status"><div class="share" aria-hidden="true">{bar}</div><ul>{legend}</ul></div>'
 
 
-def warnings(lines: Sequence[str]) -> str:
+def warnings_box(lines: Sequence[str]) -> str:
     if not lines:
         return ""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<aside class="warnings" aria-label="Warnings"><ul>{items}</ul></aside>'
 
 
-def varying(values: Mapping[str, Sequence[Any]], described: Mapping[str, str]) -> str:
+def varying_table(values: Mapping[str, Sequence[Any]], described: Mapping[str, str]) -> str:
     """The settings that vary, with their values in order."""
     if not values:
         return ""
@@ -90,28 +90,28 @@ def word(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def figures(pictures: Sequence[Picture], note: str) -> str:
+def figures_section(pictures: Sequence[SvgFigure], note: str) -> str:
     """note: instead of pictures, where there are none."""
     if not pictures:
         return _section("figures", "Figures", f'<p class="note">{escape(note)}</p>') if note else ""
     return _section("figures", "Figures", f'<div class="figures">{"".join(map(_figure, pictures))}</div>')
 
 
-def _figure(picture: Picture) -> str:
+def _figure(picture: SvgFigure) -> str:
     kind = "drawing paper" if picture.is_paper else "drawing"
     wide = ' class="wide"' if picture.is_wide else ""
     keyboard = ' tabindex="0"' if picture.hover else ""
-    about = (
+    label = (
         f' role="group" aria-label="{escape(picture.caption)}. Arrow keys tell the values."' if picture.hover else ""
     )
     button = f'<button type="button" class="numbers" data-figure="{picture.key}" hidden>Numbers as CSV</button>'
     return (
-        f'<figure id="{picture.key}"{wide}><div class="{kind}"{keyboard}{about}>{picture.svg}</div>'
+        f'<figure id="{picture.key}"{wide}><div class="{kind}"{keyboard}{label}>{picture.svg}</div>'
         f"<figcaption>{escape(picture.caption)} {button}</figcaption></figure>"
     )
 
 
-def failures(groups: Sequence[Group]) -> str:
+def failures_section(groups: Sequence[FailureGroup]) -> str:
     """The largest groups; of the others how many there are."""
     if not groups:
         return ""
@@ -125,7 +125,7 @@ def failures(groups: Sequence[Group]) -> str:
     return _section("failures", "Failures", f'<ol class="failures">{items}</ol>{more}')
 
 
-def _failure(group: Group, is_open: bool) -> str:
+def _failure(group: FailureGroup, is_open: bool) -> str:
     example = group.example
     count = f"{group.points:,} point{'s' * (group.points != 1)}"
     link = f'<a href="#filter={quote(group.filter)}">{count}</a>'
@@ -136,7 +136,7 @@ def _failure(group: Group, is_open: bool) -> str:
     return f"<li><p><b>{escape(example.reason or 'failed')}</b> {link}</p>{message}{where}{_trace(group, is_open)}</li>"
 
 
-def _trace(group: Group, is_open: bool) -> str:
+def _trace(group: FailureGroup, is_open: bool) -> str:
     """The traceback; without one the whole message, where it is longer than what is shown already."""
     text = group.traceback or (group.message if group.message != group.example.message else "")
     if not text:
@@ -146,7 +146,7 @@ def _trace(group: Group, is_open: bool) -> str:
     return f'<details{opened}><summary>{label}</summary><pre tabindex="0">{escape(text.rstrip())}</pre></details>'
 
 
-def about(
+def about_section(
     facts: Iterable[tuple[str, str]], commands: Sequence[str], request: str, settings: Sequence[tuple[str, Any]]
 ) -> str:
     """Provenance, the commands that make everything again, the request, and the settings of all points."""

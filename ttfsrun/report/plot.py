@@ -13,17 +13,17 @@ import msgspec
 
 from ttfsrun.config import introspection
 from ttfsrun.config.schema import Config
-from ttfsrun.errors import UserError, exit_code
-from ttfsrun.results.curves import StoredCurves, csv_rows
+from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
+from ttfsrun.results.curves import StoredCurves, curve_rows
 from ttfsrun.results.record import Attempt
 from ttfsrun.results.sweep_folder import SweepFolder, latest
-from ttfsrun.results.table import CONDITION, DATA, csv_bytes, read, settings_of
+from ttfsrun.results.table import CONDITION, DATA, csv_bytes, read_table, setting_columns
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from ttfsrun.report.selection import Beside, Drawing, Wishes
+    from ttfsrun.report.selection import PlotOptions, Supplement, SweepFigure
 
 COLUMNS = ("point", "status", CONDITION)  # that make a table one of a sweep
 SHOWN = 3  # kinds of failures
@@ -31,7 +31,7 @@ FIGURES = "figures"
 
 
 @dataclass(frozen=True)
-class Source:
+class SweepSource:
     """A sweep as far as it is there. folder: None where there is only its table."""
 
     path: Path
@@ -42,15 +42,15 @@ class Source:
     @property
     def varying(self) -> list[str]:
         """The settings that vary: those with several values."""
-        settings = settings_of([str(name) for name in self.table])
+        settings = setting_columns([str(name) for name in self.table])
         return [name for name in settings if self.table[name].nunique(dropna=False) > 1]
 
-    def beside(self) -> Beside:
+    def beside(self) -> Supplement:
         from ttfsrun.figures.decision_map import NAMES
-        from ttfsrun.report.selection import Beside
+        from ttfsrun.report.selection import Supplement
 
         data = self._data()
-        return Beside(
+        return Supplement(
             classes=_classes(*data) if len(data) == 1 else None,
             names=list(NAMES) if "yin_yang" in data else None,
             confusion=_confusion(self.folder, self.table) if self.folder else None,
@@ -86,14 +86,14 @@ class _Confused(Attempt, frozen=True, kw_only=True):
     result: _Result | None = None
 
 
-def plot(path: Path, wishes: Wishes, out: Path | None) -> tuple[list[str], int]:
+def plot_sweep(path: Path, wishes: PlotOptions, out: Path | None) -> tuple[list[str], int]:
     """Write all figures that there are; returns the lines to say and the exit code. A UserError for a mistake."""
-    from ttfsrun.report.selection import drawings
+    from ttfsrun.report.selection import select_figures
 
-    source = source_of(path)
+    source = find_source(path)
     counts = Counter(source.table.drop_duplicates("point")["status"])
-    code = exit_code(counts)
-    found = drawings(source.table, source.varying, wishes, source.beside())
+    code = sweep_exit_code(counts)
+    found = select_figures(source.table, source.varying, wishes, source.beside())
     if not found:
         return _why_none(source, counts, wishes), code
     lines = list(_written(found, out or source.place))
@@ -101,12 +101,12 @@ def plot(path: Path, wishes: Wishes, out: Path | None) -> tuple[list[str], int]:
     return [*lines, f"{counts.total()} point{'s' * (counts.total() != 1)}: {told}"], code
 
 
-def source_of(path: Path) -> Source:
+def find_source(path: Path) -> SweepSource:
     """A sweep's folder, a folder with its table, or the table."""
     if path.is_dir() and (path / "sweep.yaml").exists() and (path / "points.jsonl").exists():
         folder = SweepFolder(path)
-        table = read(folder)
-        return Source(path, _parsed(csv_bytes(table.columns, table.rows), path), folder, path / FIGURES)
+        table = read_table(folder)
+        return SweepSource(path, _parsed(csv_bytes(table.columns, table.rows), path), folder, path / FIGURES)
     file = path / "table.csv" if path.is_dir() else path
     try:
         content = file.read_bytes()
@@ -115,7 +115,7 @@ def source_of(path: Path) -> Source:
         raise UserError(f"{path} {what} neither a sweep, nor a run, nor a table of a sweep") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from None
-    return Source(path, _parsed(content, file), None, file.parent / FIGURES)
+    return SweepSource(path, _parsed(content, file), None, file.parent / FIGURES)
 
 
 def _parsed(content: bytes, file: Path) -> pd.DataFrame:
@@ -135,20 +135,19 @@ def _parsed(content: bytes, file: Path) -> pd.DataFrame:
     return table
 
 
-def _written(found: list[Drawing], place: Path) -> Iterator[str]:
+def _written(found: list[SweepFigure], place: Path) -> Iterator[str]:
     from ttfsrun.figures import style
 
     for drawing in found:
         try:
-            place.mkdir(parents=True, exist_ok=True)
             files = style.save(drawing.figure, place / drawing.name, drawing.numbers, vector=True)
-        except OSError as error:
-            raise UserError(f"{place}: cannot be written ({error.strerror}); name another folder with --out") from None
+        except CannotWrite as error:
+            raise CannotWrite(f"{error}; name another folder with --out") from None
         endings = ", ".join(file.suffix for file in files[1:])
         yield f"{files[0]} ({endings}): {drawing.caption}"
 
 
-def _why_none(source: Source, counts: Counter[str], wishes: Wishes) -> list[str]:
+def _why_none(source: SweepSource, counts: Counter[str], wishes: PlotOptions) -> list[str]:
     """Why there is nothing to draw, in a line or a few."""
     if not counts.total():
         return [f"{source.path}: nothing to draw: the table has no rows"]
@@ -195,5 +194,5 @@ def _stored_curves(folder: SweepFolder, table: pd.DataFrame, varying: list[str])
     done = table[table["status"] == "done"].drop_duplicates("point")
     known = {each.point: each.curves for each in folder.learning_curves_as(StoredCurves)}
     heads = dict(zip(done["point"], done[["point", *varying]].itertuples(index=False, name=None), strict=True))
-    rows = [row for point, head in heads.items() if point in known for row in csv_rows(list(head), known[point])]
+    rows = [row for point, head in heads.items() if point in known for row in curve_rows(list(head), known[point])]
     return pd.DataFrame(rows, columns=["point", *varying, "split", "metric", "epoch", "value"]) if rows else None

@@ -9,12 +9,12 @@ from typing import Any
 
 from ttfsrun.results.sweep_folder import DEFAULT, SweepFolder
 from ttfsrun.sweep.monitor.overview import duration
-from ttfsrun.sweep.monitor.status import States
+from ttfsrun.sweep.monitor.status import SweepStatus
 
 DONE_WITH = ("ttfsrun", "python", "numpy", "torch", "numba", "llvmlite", "hydra-core")
 
 
-def facts(folder: SweepFolder, states: States) -> list[tuple[str, str]]:
+def facts(folder: SweepFolder, states: SweepStatus) -> list[tuple[str, str]]:
     """Provenance, a name and a text each; what nobody wrote down is left out."""
     about = folder.about
     made_by: Mapping[str, Any] = about.get("made_by") or {}
@@ -41,7 +41,7 @@ def _commit(made_by: Mapping[str, Any]) -> str | None:
     return f"{sha}, with uncommitted changes" if made_by.get("git_dirty") else f"{sha}, clean"
 
 
-def _when(states: States) -> dict[str, str]:
+def _when(states: SweepStatus) -> dict[str, str]:
     """The first submission, the results, and what they cost."""
     told = {}
     submitted = [submission.intent.time for submission in states.submissions]

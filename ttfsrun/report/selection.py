@@ -12,7 +12,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.figures import style
 from ttfsrun.figures.sweep import labels, one_at_a_time, palette, roles, rows, transfer
 from ttfsrun.figures.sweep.confusions import confusions
-from ttfsrun.figures.sweep.drawing import Beside, Drawing, Wishes
+from ttfsrun.figures.sweep.drawing import PlotOptions, Supplement, SweepFigure
 from ttfsrun.figures.sweep.heat_map import LARGEST, heat_map
 from ttfsrun.figures.sweep.learning import learning
 from ttfsrun.figures.sweep.one_at_a_time import OneAtATime
@@ -22,9 +22,9 @@ from ttfsrun.figures.sweep.roles import Roles
 from ttfsrun.figures.sweep.rows import MEASURED
 from ttfsrun.figures.sweep.strength import MANY, Lines, Panel, strength
 from ttfsrun.figures.sweep.trade_off import trade_off
-from ttfsrun.results.table import CONDITION, DATA, settings_of
+from ttfsrun.results.table import CONDITION, DATA, setting_columns
 
-__all__ = ["Beside", "Drawing", "Wishes", "drawings"]
+__all__ = ["PlotOptions", "Supplement", "SweepFigure", "select_figures"]
 
 OWN = "own"
 AWAY = "away from the base"  # the column that says what is
@@ -35,15 +35,15 @@ FEWEST = 3  # values of a setting that make a line
 FULL = 0.6  # share of the cells of a heat map that have to have a number
 
 
-def drawings(
-    table: pd.DataFrame, varying: Sequence[str], wishes: Wishes | None = None, beside: Beside | None = None
-) -> list[Drawing]:
+def select_figures(
+    table: pd.DataFrame, varying: Sequence[str], wishes: PlotOptions | None = None, beside: Supplement | None = None
+) -> list[SweepFigure]:
     """All figures that a table of a sweep has something for; none where no point is done.
 
     table: as `results.load` gives it, in whole: points that are missing tell of the grid, too. varying: its settings
     that vary. A UserError for a wish that names no column, or a metric that is none.
     """
-    sheet = Sheet.of(table, varying, wishes or Wishes(), beside or Beside())
+    sheet = PlotData.of(table, varying, wishes or PlotOptions(), beside or Supplement())
     if sheet.rows.empty:
         return []
     found = [*_strengths(sheet), *_of_conditions(sheet)]
@@ -52,27 +52,27 @@ def drawings(
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PlotData:
     """What all figures of a table share. rows: see `rows.of`. keys: settings that vary by themselves, without seeds."""
 
     table: pd.DataFrame
     rows: pd.DataFrame
     keys: list[str]
     each: OneAtATime | None
-    wishes: Wishes
-    beside: Beside
+    wishes: PlotOptions
+    beside: Supplement
 
     @classmethod
-    def of(cls, table: pd.DataFrame, varying: Sequence[str], wishes: Wishes, beside: Beside) -> Sheet:
+    def of(cls, table: pd.DataFrame, varying: Sequence[str], wishes: PlotOptions, beside: Supplement) -> PlotData:
         table = table.reset_index(drop=True)
         named = {"--x": wishes.x, "--hue": wishes.hue, "--style": wishes.style}
         wished = {flag: name for flag, name in named.items() if name}
         _check(table, wished, wishes.y)
         keys = roles.independent(table, varying)
         seeds = [key for key in varying if key.startswith(roles.SEEDS) and key in table]
-        found = rows.of(table, [*keys, *seeds, *wished.values()], wishes.y)
-        points = pd.DataFrame({key: rows.plain(table[key]) for key in keys}, dtype=object)
-        return cls(table, found, keys, one_at_a_time.found(points, keys), wishes, beside)
+        found = rows.plain_rows(table, [*keys, *seeds, *wished.values()], wishes.y)
+        points = pd.DataFrame({key: rows.plain_values(table[key]) for key in keys}, dtype=object)
+        return cls(table, found, keys, one_at_a_time.detect(points, keys), wishes, beside)
 
     @property
     def wished(self) -> bool:
@@ -104,7 +104,7 @@ def _check(table: pd.DataFrame, wished: Mapping[str, str], metric: str) -> None:
         raise UserError(f"--y {metric}: the table has no such metric; choose from {', '.join(numbers)}")
 
 
-def _strengths(sheet: Sheet) -> Iterator[Drawing]:
+def _strengths(sheet: PlotData) -> Iterator[SweepFigure]:
     """The metric against what varies: a panel for each setting where each leaves the base alone."""
     if sheet.each and not sheet.wished:
         yield from _one_at_a_time(sheet, sheet.each)
@@ -118,33 +118,33 @@ def _strengths(sheet: Sheet) -> Iterator[Drawing]:
     if sheet.wishes.x and sheet.wishes.x.startswith(f"{CONDITION}."):
         here = here[here[sheet.wishes.x].notna()]
     if sheet.wishes.y and len(here):
-        yield _against(sheet, "strength", here, roles.choose(here, sheet.keys, sheet.wishes))
+        yield _against(sheet, "strength", here, roles.choose_roles(here, sheet.keys, sheet.wishes))
 
 
-def _of_conditions(sheet: Sheet) -> Iterator[Drawing]:
+def _of_conditions(sheet: PlotData) -> Iterator[SweepFigure]:
     """The same for the settings over which conditions have a grid."""
     for column in [] if sheet.wished else [str(name) for name in sheet.rows if str(name).startswith(f"{CONDITION}.")]:
         here = sheet.rows[sheet.rows[column].notna()]
         if here[column].nunique() > 1:
             wishes = dataclasses.replace(sheet.wishes, x=column)
             name = "strength_" + column.removeprefix(f"{CONDITION}.").replace(".", "_")
-            yield _against(sheet, name, here, roles.choose(here, sheet.keys, wishes))
+            yield _against(sheet, name, here, roles.choose_roles(here, sheet.keys, wishes))
 
 
-def _against(sheet: Sheet, name: str, here: pd.DataFrame, chosen: Roles) -> Drawing:
+def _against(sheet: PlotData, name: str, here: pd.DataFrame, chosen: Roles) -> SweepFigure:
     if CONDITION not in chosen.columns and CONDITION in chosen.pooled:
         here = here[here[CONDITION] == OWN]
     keys = _palette(here, (chosen.hue, chosen.style))
     panels = [Panel(chosen.x, here)]
     if chosen.panel:
-        parts = rows.groups(here, [chosen.panel])
+        parts = rows.group_by(here, [chosen.panel])
         panels = [
             Panel(chosen.x, part, f"{labels.title(chosen.panel)} {labels.text(value)}") for (value,), part in parts
         ]
     drawing = strength(name, panels, sheet.metric, keys, _lines(sheet, chosen))
     pooled = [labels.title(key) for key in chosen.pooled if key != CONDITION]
-    settings = settings_of([str(name) for name in sheet.table])
-    pairs = [labels.title(other) for other in roles.together(sheet.table, settings, chosen.x)]
+    settings = setting_columns([str(name) for name in sheet.table])
+    pairs = [labels.title(other) for other in roles.moving_together(sheet.table, settings, chosen.x)]
     caption = drawing.caption + (f" Taken together: all values of {', '.join(pooled)}." if pooled else "")
     caption += f" {', '.join(pairs)} moves with it." if pairs and chosen.x in sheet.keys else ""
     return dataclasses.replace(drawing, caption=caption)
@@ -153,10 +153,10 @@ def _against(sheet: Sheet, name: str, here: pd.DataFrame, chosen: Roles) -> Draw
 def _palette(here: pd.DataFrame, columns: Sequence[str | None]) -> Palette:
     """Colours for the first of these columns, markers for the second, if there are any."""
     hue, style_key = (*columns, None, None)[:2]
-    return Palette(*(palette.of(column, list(here[column]) if column else []) for column in (hue, style_key)))
+    return Palette(*(palette.make_key(column, list(here[column]) if column else []) for column in (hue, style_key)))
 
 
-def _lines(sheet: Sheet, chosen: Roles | None) -> Lines:
+def _lines(sheet: PlotData, chosen: Roles | None) -> Lines:
     """Where the networks are with all that varies off; else the network in ideal simulation."""
     chance = None
     if sheet.metric.endswith("_accuracy") and sheet.beside.classes:
@@ -165,7 +165,7 @@ def _lines(sheet: Sheet, chosen: Roles | None) -> Lines:
     others = [key for key in sheet.keys if key not in strengths and not key.startswith(OF_THE_SUBSTRATE)]
     own = sheet.own
     off = own[[all(row[key] in OFF for key in strengths) for row in own.to_dict("records")]]
-    parts = list(rows.groups(off, others)) if strengths and len(off) else []
+    parts = list(rows.group_by(off, others)) if strengths and len(off) else []
     if 0 < len(parts) <= MOST_LINES:
         return Lines([(float(part[MEASURED].median()), _name_of(part, strengths)) for _, part in parts], chance)
     simulated = sheet.main[(sheet.main[CONDITION] != OWN) & (sheet.main["perturbed"] == False)]  # noqa: E712
@@ -180,7 +180,7 @@ def _name_of(part: pd.DataFrame, strengths: Sequence[str]) -> str:
     return f"{labels.title(strengths[0])} {values.pop()}" if len(values) == 1 else "all of them off"
 
 
-def _one_at_a_time(sheet: Sheet, each: OneAtATime) -> Iterator[Drawing]:
+def _one_at_a_time(sheet: PlotData, each: OneAtATime) -> Iterator[SweepFigure]:
     """A panel for each setting; none where each has only one value beside the base, which the ranking tells."""
     own = sheet.own if len(sheet.own) else sheet.main
     panels = [Panel(key, each.along(own, key)) for key in each.keys]
@@ -194,12 +194,12 @@ def _one_at_a_time(sheet: Sheet, each: OneAtATime) -> Iterator[Drawing]:
     yield strength("strength", panels, sheet.metric, _palette(own, each.crossed), lines)
 
 
-def _beyond(sheet: Sheet) -> Iterator[Drawing]:
+def _beyond(sheet: PlotData) -> Iterator[SweepFigure]:
     """Everything but the strengths, of the points' own condition where one has to be chosen."""
     own = sheet.own if len(sheet.own) else sheet.main
-    chosen = roles.choose(own, sheet.keys, Wishes())
+    chosen = roles.choose_roles(own, sheet.keys, PlotOptions())
     told = sheet.each.crossed if sheet.each else [key for key in (chosen.x, chosen.hue) if key and key != CONDITION]
-    found: list[Drawing | None] = []
+    found: list[SweepFigure | None] = []
     if sheet.each:
         found.append(ranking("ranking", own, sheet.each, sheet.metric))
     else:
@@ -211,7 +211,7 @@ def _beyond(sheet: Sheet) -> Iterator[Drawing]:
     yield from (drawing for drawing in found if drawing)
 
 
-def _trade_off(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Drawing | None:
+def _trade_off(sheet: PlotData, own: pd.DataFrame, told: Sequence[str]) -> SweepFigure | None:
     if sheet.each:
         away = [sheet.each.away(row) for row in own.to_dict("records")]
         own = own.assign(**{AWAY: [labels.title(left[0]) if left else "nothing" for left in away]})
@@ -219,18 +219,20 @@ def _trade_off(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Drawing 
     return trade_off("trade_off", sheet.table, own, sheet.metric, _palette(own, told))
 
 
-def _from_shards(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Iterator[Drawing | None]:
+def _from_shards(sheet: PlotData, own: pd.DataFrame, told: Sequence[str]) -> Iterator[SweepFigure | None]:
     """What tables do not tell, for each value of the first of these columns; all others but seeds are at one value."""
     curves, column = sheet.beside.curves, told[0] if told else None
     if curves is not None and set(sheet.keys) <= set(curves):
-        curves = curves.assign(**{key: pd.Series(rows.plain(curves[key]), curves.index, object) for key in sheet.keys})
+        curves = curves.assign(
+            **{key: pd.Series(rows.plain_values(curves[key]), curves.index, object) for key in sheet.keys}
+        )
         panel = next(iter(told[1:]), None)
         kept, where = _held(sheet, curves, [column, panel])
         yield _saying(learning("curves", kept, column, panel), where)
     yield from _confusions(sheet, own, told)
 
 
-def _confusions(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Iterator[Drawing | None]:
+def _confusions(sheet: PlotData, own: pd.DataFrame, told: Sequence[str]) -> Iterator[SweepFigure | None]:
     """Of each data: by the first of these columns, and by conditions where there are several."""
     if sheet.beside.confusion is None or sheet.each:
         return
@@ -248,11 +250,11 @@ def _confusions(sheet: Sheet, own: pd.DataFrame, told: Sequence[str]) -> Iterato
             yield _saying(confusions(title + suffix, kept, key, sheet.beside), where)
 
 
-def _saying(drawing: Drawing | None, more: str) -> Drawing | None:
+def _saying(drawing: SweepFigure | None, more: str) -> SweepFigure | None:
     return drawing and dataclasses.replace(drawing, caption=drawing.caption + more)
 
 
-def _held(sheet: Sheet, table: pd.DataFrame, free: Sequence[str | None]) -> tuple[pd.DataFrame, str]:
+def _held(sheet: PlotData, table: pd.DataFrame, free: Sequence[str | None]) -> tuple[pd.DataFrame, str]:
     """The rows at the base, or where all settings but these are off, or at their first value; in words, too."""
     if sheet.each:
         return sheet.each.at_base(table), " All at the base."
@@ -266,7 +268,7 @@ def _held(sheet: Sheet, table: pd.DataFrame, free: Sequence[str | None]) -> tupl
     return table, f" All at {', '.join(told)}." if told else ""
 
 
-def _heat_maps(sheet: Sheet, own: pd.DataFrame) -> Iterator[Drawing]:
+def _heat_maps(sheet: PlotData, own: pd.DataFrame) -> Iterator[SweepFigure]:
     """Of the two numbers with most values, where most pairs of them were computed."""
     numbers = [key for key in sheet.keys if rows.numeric(list(own[key])) and own[key].nunique(dropna=False) > 1]
     numbers.sort(key=lambda key: -own[key].nunique(dropna=False))

@@ -13,39 +13,39 @@ from ttfsrun.results import table
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
 from ttfsrun.results.table import Table
 from ttfsrun.sweep.monitor.scheduler import Scheduler
-from ttfsrun.sweep.monitor.status import States, Summary, state_of, states
-from ttfsrun.sweep.monitor.submissions import Fates
+from ttfsrun.sweep.monitor.status import RecordSummary, SweepStatus, point_state, sweep_status
+from ttfsrun.sweep.monitor.submissions import UnitStates
 
 
 @dataclass(frozen=True)
-class Standing:
+class Snapshot:
     """The states of all points, and the table with every setting."""
 
-    states: States
+    states: SweepStatus
     table: Table
     warnings: list[str]  # of those who read the folder, and what could not be found out
 
 
-def standing(folder: SweepFolder, scheduler: Scheduler | None = None) -> Standing:
+def take_snapshot(folder: SweepFolder, scheduler: Scheduler | None = None) -> Snapshot:
     """Read a sweep. Where its submissions cannot be followed, what stands in its results has to do."""
     with _warnings_of(table.log) as warnings:
-        read = table.read(folder, every_setting=True)
+        read = table.read_table(folder, every_setting=True)
     try:
-        found = states(folder, scheduler)
+        found = sweep_status(folder, scheduler)
     except (UserError, OSError, subprocess.SubprocessError) as error:
-        found = from_results(folder, f"what was submitted cannot be followed: {' '.join(str(error).split())}")
+        found = status_from_results(folder, f"what was submitted cannot be followed: {' '.join(str(error).split())}")
     prefix, notes = f"{folder.path}: ", "; ".join(found.notes)
     unknown = sorted({found.points[point].message or "" for point in found.of("unknown")})
     open_questions = [*found.notes, *(message for message in unknown if message not in notes)]
     told = [*(text.removeprefix(prefix) for text in warnings), *(f"not found out: {each}" for each in open_questions)]
-    return Standing(found, read, list(dict.fromkeys(told)))
+    return Snapshot(found, read, list(dict.fromkeys(told)))
 
 
-def from_results(folder: SweepFolder, *notes: str) -> States:
+def status_from_results(folder: SweepFolder, *notes: str) -> SweepStatus:
     """The states as far as results tell them: done, failed, or missing."""
-    records = latest(folder.records_as(Summary))
-    told = {point: state_of(records.get(point)) for point in folder.points_as(PointId)}
-    return States(folder, told, records, [], Fates({}, notes))
+    records = latest(folder.records_as(RecordSummary))
+    told = {point: point_state(records.get(point)) for point in folder.points_as(PointId)}
+    return SweepStatus(folder, told, records, [], UnitStates({}, notes))
 
 
 class _Ear(logging.Handler):

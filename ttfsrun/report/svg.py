@@ -46,7 +46,7 @@ _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 
 
-class Drawn(Protocol):
+class Plotted(Protocol):
     """A figure, its name and caption, the numbers behind it, and what each marker says, by the gid of its artist."""
 
     @property
@@ -62,7 +62,7 @@ class Drawn(Protocol):
 
 
 @dataclass(frozen=True)
-class Picture:
+class SvgFigure:
     """A figure as it stands in the page."""
 
     key: str  # what the ids within it begin with
@@ -75,7 +75,7 @@ class Picture:
     is_paper: bool  # it stays on white in the dark
 
 
-def picture(drawn: Drawn, number: int) -> Picture:
+def svg_figure(drawn: Plotted, number: int) -> SvgFigure:
     """One figure; number: of its kind in the page, so that no id is there twice."""
     key = f"figure{number}"
     root = ElementTree.fromstring(_svg(drawn.figure))
@@ -90,7 +90,7 @@ def picture(drawn: Drawn, number: int) -> Picture:
     csv = drawn.numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     named = {f"{key}-{gid}": texts for gid, texts in hover.items()}
     is_wide = drawn.figure.get_figwidth() > WIDE
-    return Picture(key, drawn.name, drawn.caption, text, csv, named, is_wide, is_paper)
+    return SvgFigure(key, drawn.name, drawn.caption, text, csv, named, is_wide, is_paper)
 
 
 def _has_cells(figure: Figure) -> bool:
@@ -115,7 +115,7 @@ def _luminance(colour: str) -> float:
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    with style.look(), matplotlib.rc_context(LOOK):  # type: ignore[arg-type]
+    with style.figure_style(), matplotlib.rc_context(LOOK):  # type: ignore[arg-type]
         figure.savefig(buffer, format="svg", metadata=NO_METADATA)
     return buffer.getvalue()
 
@@ -131,7 +131,7 @@ def _strip(root: ElementTree.Element) -> None:
         root.attrib.pop(name, None)
 
 
-def _checked(drawn: Drawn, root: ElementTree.Element) -> dict[str, list[str]]:
+def _checked(drawn: Plotted, root: ElementTree.Element) -> dict[str, list[str]]:
     """What the markers say, of those artists where there is one text for each marker: none is better than a wrong one.
 
     Each marker gets its number as the attribute `data-mark`.

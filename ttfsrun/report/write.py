@@ -9,30 +9,26 @@ from typing import Any
 import yaml
 
 from ttfsrun import __version__
-from ttfsrun.errors import UserError
-from ttfsrun.files import write_whole
+from ttfsrun.files import write_atomic
 from ttfsrun.report import page, provenance
-from ttfsrun.report.charts import pictures
-from ttfsrun.report.columns import columns, embedded, plain
+from ttfsrun.report.charts import svg_figures
+from ttfsrun.report.columns import columns, embedded, json_value
 from ttfsrun.report.descriptions import descriptions
-from ttfsrun.report.failures import groups
-from ttfsrun.report.snapshot import Standing, standing
-from ttfsrun.report.svg import Picture
+from ttfsrun.report.failures import failure_groups
+from ttfsrun.report.snapshot import Snapshot, take_snapshot
+from ttfsrun.report.svg import SvgFigure
 from ttfsrun.results.sweep_folder import SweepFolder
 
 NAME = "report.html"
 
 
-def report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]:
+def write_report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]:
     """Write the page; returns what to say of it and the exit code, which is that of `gather`."""
-    now = standing(folder)
-    drawn, note = pictures(folder, now.table)
+    now = take_snapshot(folder)
+    drawn, note = svg_figures(folder, now.table)
     path = out or folder.path / NAME
-    content = rendered(folder, now, drawn, note).encode(errors="replace")
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); name another file with --out") from None
+    content = render(folder, now, drawn, note).encode(errors="replace")
+    write_atomic(path, content, remedy="name another file with --out")
     counts = now.states.counts()
     told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     figures = f"{len(drawn)} figures" if drawn else note
@@ -42,14 +38,14 @@ def report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]:
     ], now.states.exit_code
 
 
-def rendered(folder: SweepFolder, now: Standing, drawn: list[Picture], note: str) -> str:
+def render(folder: SweepFolder, now: Snapshot, drawn: list[SvgFigure], note: str) -> str:
     """The page. note: why there are no figures."""
     data, same = columns(now.table, now.states.points)
-    failed, varying = groups(now.states), _values(now)
+    failed, varying = failure_groups(now.states), _values(now)
     parts = {
-        "varying": page.varying(varying, descriptions(varying)),
-        "figures": page.figures(drawn, note),
-        "failures": page.failures(failed),
+        "varying": page.varying_table(varying, descriptions(varying)),
+        "figures": page.figures_section(drawn, note),
+        "failures": page.failures_section(failed),
     }
     present = {"varies": "varying", "figures": "figures", "failures": "failures"}
     titles = {"varies": "Settings", "figures": "Figures", "points": "Points", "failures": "Failures"}
@@ -58,18 +54,18 @@ def rendered(folder: SweepFolder, now: Standing, drawn: list[Picture], note: str
     request = {"command": folder.about.get("command"), "grid": folder.about.get("grid")}
     asked = yaml.safe_dump(request, sort_keys=False, allow_unicode=True)
     example = next((f"{key}={page.word(values[0])}" for key, values in varying.items() if values), "status=done")
-    return page.filled(
+    return page.fill_page(
         parts
         | {
             "version": escape(__version__),
             "title": escape(title),
             "lead": escape(_lead(now, varying)),
             "navigation": page.navigation({k: t for k, t in titles.items() if k not in present or parts[present[k]]}),
-            "status": page.status(now.states.counts()),
-            "warnings": page.warnings(now.warnings),
+            "status": page.status_bar(now.states.counts()),
+            "warnings": page.warnings_box(now.warnings),
             "example": escape(f"{example} test_accuracy>0.9"),
             "example_condition": escape("test_accuracy>0.9"),
-            "about": page.about(
+            "about": page.about_section(
                 provenance.facts(folder, now.states), provenance.commands(folder), asked, list(same.items())
             ),
             "data": embedded(
@@ -85,13 +81,13 @@ def rendered(folder: SweepFolder, now: Standing, drawn: list[Picture], note: str
     )
 
 
-def _values(now: Standing) -> dict[str, list[Any]]:
+def _values(now: Snapshot) -> dict[str, list[Any]]:
     """The values of each setting that varies, in order."""
     table = now.table
     found = {}
     for key in table.varying:
         place = table.columns.index(key)
-        unlike = {(type(row[place]), row[place]): plain(row[place]) for row in table.rows}
+        unlike = {(type(row[place]), row[place]): json_value(row[place]) for row in table.rows}
         found[key] = sorted(unlike.values(), key=_order)
     return found
 
@@ -103,7 +99,7 @@ def _order(value: Any) -> tuple[int, float, str]:
     return (2, 0.0, "") if value is None else (1, 0.0, str(value))
 
 
-def _lead(now: Standing, varying: dict[str, list[Any]]) -> str:
+def _lead(now: Snapshot, varying: dict[str, list[Any]]) -> str:
     """One sentence on what it is."""
     points, rows = len(now.states.points), len(now.table.rows)
     parts = [f"{points:,} point{'s' * (points != 1)}"]

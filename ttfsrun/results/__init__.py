@@ -18,6 +18,6 @@ def load(folder: str | PathLike[str], *, every_setting: bool = False, bare: bool
     from pathlib import Path
 
     from ttfsrun.results.sweep_folder import SweepFolder
-    from ttfsrun.results.table import read
+    from ttfsrun.results.table import read_table
 
-    return read(SweepFolder(Path(folder)), every_setting=every_setting, bare=bare).frame()
+    return read_table(SweepFolder(Path(folder)), every_setting=every_setting, bare=bare).frame()

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from ttfsrun.errors import Reason
 from ttfsrun.evaluation.energy import MODELS
-from ttfsrun.results.record import Attempt, Reason
+from ttfsrun.results.record import Attempt
 
 SPLITS = ("test", "valid", "train")  # in the order of the columns; conditions beside a point's own lack `train`
 ENERGY_MODELS = tuple(MODELS)

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import msgspec
 
-from ttfsrun.files import appears_whole
+from ttfsrun.files import atomic_writer
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table
 
 
-def write(folder: SweepFolder, table: Table, path: Path) -> int:
+def write_curves(folder: SweepFolder, table: Table, path: Path) -> int:
     """Those of all points that are done, in the order of the table; returns the number of rows."""
     known = {curves.point: curves.curves for curves in folder.learning_curves_as(StoredCurves)}
     place = {name: number for number, name in enumerate(table.columns)}
     head = [name for name in ("sweep", "point", *table.varying) if name in place]
     done = {row[place["point"]]: row for row in table.rows if row[place["status"]] == "done"}
     rows = 0
-    with appears_whole(path) as stream:
+    with atomic_writer(path) as stream:
         stream.write(_lines([[*head, "split", "metric", "epoch", "value"]]))
         for point, row in done.items():
             if point in known:
-                told = list(csv_rows([row[place[name]] for name in head], known[point]))
+                told = list(curve_rows([row[place[name]] for name in head], known[point]))
                 stream.write(_lines(told))
                 rows += len(told)
     return rows
@@ -38,7 +38,7 @@ class StoredCurves(msgspec.Struct, frozen=True):
     curves: msgspec.Raw
 
 
-def csv_rows(head: list[object], stored: msgspec.Raw) -> Iterator[list[object]]:
+def curve_rows(head: list[object], stored: msgspec.Raw) -> Iterator[list[object]]:
     """A row for each value of a point's curves: its head, `split`, `metric`, `epoch`, `value`."""
     curves: dict[str, dict[str, list[float | None]]] = msgspec.json.decode(stored)
     for split, metrics in curves.items():

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ttfsrun.errors import UserError, exit_code
-from ttfsrun.files import appears_whole, write_whole
+from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
+from ttfsrun.files import atomic_writer, write_atomic
 from ttfsrun.results.sweep_folder import SweepFolder
-from ttfsrun.results.table import Table, read
+from ttfsrun.results.table import Table, read_table
 
 
 @dataclass(frozen=True)
-class Request:
+class GatherOptions:
     """What is wanted of a sweep, and where: beside its table, which is `table.csv` in its folder unless `out` is."""
 
     every_setting: bool = False
@@ -25,20 +25,20 @@ class Request:
     out: Path | None = None
 
 
-def gather(folder: SweepFolder, request: Request) -> tuple[list[str], int]:
+def gather(folder: SweepFolder, request: GatherOptions) -> tuple[list[str], int]:
     """Write the files; returns what to say of them and the exit code."""
     if request.parquet and find_spec("pyarrow") is None:
         raise UserError("--parquet needs pyarrow, which is not installed: pip install 'ttfsrun[parquet]'")
-    table = read(folder, every_setting=request.every_setting, bare=request.bare)
+    table = read_table(folder, every_setting=request.every_setting, bare=request.bare)
     path = request.out or folder.table
     try:
-        return _written(folder, table, path, request), exit_code(table.counts())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); name another file with --out") from None
+        return _written(folder, table, path, request), sweep_exit_code(table.counts())
+    except CannotWrite as error:
+        raise CannotWrite(f"{error}; name another file with --out") from None
 
 
-def _written(folder: SweepFolder, table: Table, path: Path, request: Request) -> list[str]:
-    write_whole(path, table.csv())
+def _written(folder: SweepFolder, table: Table, path: Path, request: GatherOptions) -> list[str]:
+    write_atomic(path, table.csv())
     lines = [f"{path}: {_count(len(table.rows), 'row')}"]
     if request.parquet:
         lines.append(_parquet(table, path.with_suffix(".parquet")))
@@ -46,13 +46,13 @@ def _written(folder: SweepFolder, table: Table, path: Path, request: Request) ->
         from ttfsrun.results.aggregate import aggregate
 
         beside, statistics = path.with_name("aggregate.csv"), aggregate(table, request.over)
-        write_whole(beside, statistics.to_csv(index=False, lineterminator="\n").encode())
+        write_atomic(beside, statistics.to_csv(index=False, lineterminator="\n").encode())
         lines.append(f"{beside}: {_count(len(statistics), 'row')}, over {', '.join(request.over)}")
     if request.curves:
-        from ttfsrun.results.curves import write
+        from ttfsrun.results.curves import write_curves
 
         beside = path.with_name(folder.curves.name)
-        lines.append(f"{beside}: {_count(write(folder, table, beside), 'row')}")
+        lines.append(f"{beside}: {_count(write_curves(folder, table, beside), 'row')}")
     counts = table.counts()
     told = ", ".join(f"{counts[status]} {status}" for status in ("done", "failed", "missing") if counts[status])
     return [*lines, f"{_count(counts.total(), 'point')}: {told}"]
@@ -60,7 +60,7 @@ def _written(folder: SweepFolder, table: Table, path: Path, request: Request) ->
 
 def _parquet(table: Table, path: Path) -> str:
     frame = table.frame()
-    with appears_whole(path) as stream:
+    with atomic_writer(path) as stream:
         frame.to_parquet(stream, engine="pyarrow", index=False)
     return f"{path}: {_count(len(frame), 'row')}"
 

@@ -16,13 +16,13 @@ import msgspec
 T = TypeVar("T")
 
 
-def append(path: Path, entry: Any) -> None:
+def append_line(path: Path, entry: Any) -> None:
     """Add one entry (a struct or plain values) as a line of JSON, and wait until it is on disk.
 
     An OSError (a full disk, a folder that may not be written) leaves the file without the entry.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = encoded(entry)
+    line = encode_line(entry)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         size = os.fstat(handle).st_size
@@ -33,7 +33,7 @@ def append(path: Path, entry: Any) -> None:
         os.close(handle)
 
 
-def encoded(entry: Any) -> bytes:
+def encode_line(entry: Any) -> bytes:
     """An entry as a line."""
     return msgspec.json.encode(entry) + b"\n"
 
@@ -45,7 +45,7 @@ def _write(handle: int, content: bytes) -> None:
         written += os.write(handle, content[written:])
 
 
-def entries(path: Path, kind: type[T]) -> Iterator[T]:
+def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
     """The whole lines of a file as structs; none where there is no file. Torn and foreign lines are skipped."""
     decoder = msgspec.json.Decoder(kind)
     try:

@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Reason = Literal["error", "out of memory", "time-out", "node failure", "cancelled"]
-REASONS: tuple[Reason, ...] = ("error", "out of memory", "time-out", "node failure", "cancelled")
+from ttfsrun.errors import Reason
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ table.csv, curves.csv                              what `gather` makes of the sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ import yaml
 
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.files import write_whole
+from ttfsrun.files import write_atomic, writing
 from ttfsrun.results import lines
 from ttfsrun.results.record import Attempt, Curves, Record
 
@@ -29,18 +28,6 @@ A = TypeVar("A", bound=Attempt)
 T = TypeVar("T")
 
 DEFAULT = Path("results/sweeps")
-
-
-class CannotWrite(UserError):
-    """A file of the sweep could not be written."""
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise CannotWrite(f"{path}: cannot be written ({error.strerror})") from None
 
 
 class PointId(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +73,7 @@ class Submitted(Entry, frozen=True, kw_only=True, tag="submitted"):
     job: str
 
 
-class Refused(Entry, frozen=True, kw_only=True, tag="refused"):
+class Refusal(Entry, frozen=True, kw_only=True, tag="refused"):
     """The scheduler's answer: an array was not taken. Or the submission gave way to another one."""
 
     array: int
@@ -99,7 +86,7 @@ class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
     why: Literal["done", "interrupted", "cancelled"]
 
 
-Job = Intent | Submitted | Refused | Ended
+JobEntry = Intent | Submitted | Refusal | Ended
 
 
 @dataclass(frozen=True)
@@ -143,10 +130,8 @@ class SweepFolder:
     def create(self, about: Mapping[str, Any], points: Iterable[SweepPoint]) -> None:
         """Write what never changes; sweep.yaml comes last, and is what makes the folder a sweep."""
         encoder = msgspec.json.Encoder()
-        with _written(self.points_file):
-            write_whole(self.points_file, b"".join(encoder.encode(point) + b"\n" for point in points))
-        with _written(self.sweep):
-            write_whole(self.sweep, yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True).encode())
+        write_atomic(self.points_file, b"".join(encoder.encode(point) + b"\n" for point in points))
+        write_atomic(self.sweep, yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True).encode())
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -168,19 +153,19 @@ class SweepFolder:
 
     def points_as(self, kind: type[P]) -> dict[str, P]:
         """All points by id, in their order, with no more of their fields than `kind` has."""
-        found = {point.point: point for point in lines.entries(self.points_file, kind)}
+        found = {point.point: point for point in lines.read_lines(self.points_file, kind)}
         if len(found) != self.about["points"]:
             raise UserError(f"{self.points_file} holds {len(found)} points of {self.about['points']}: it is damaged")
         return found
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[JobEntry]:
         """All that was submitted so far, in order."""
-        return list(lines.entries(self.jobs_file, Job))  # type: ignore[arg-type]
+        return list(lines.read_lines(self.jobs_file, JobEntry))  # type: ignore[arg-type]
 
     def note(self, entry: Entry) -> None:
         """Add a line to jobs.jsonl."""
-        with _written(self.jobs_file):
-            lines.append(self.jobs_file, entry)
+        with writing(self.jobs_file):
+            lines.append_line(self.jobs_file, entry)
 
     def records(self) -> Iterator[Record]:
         """Every attempt at every point that left a whole line, shard by shard."""
@@ -189,7 +174,7 @@ class SweepFolder:
     def records_as(self, kind: type[A]) -> Iterator[A]:
         """The same, with no more of their fields than `kind` has."""
         for shard in sorted(self.shards.glob("*.results.jsonl")):
-            yield from lines.entries(shard, kind)
+            yield from lines.read_lines(shard, kind)
 
     def learning_curves(self) -> Iterator[Curves]:
         return self.learning_curves_as(Curves)
@@ -197,7 +182,7 @@ class SweepFolder:
     def learning_curves_as(self, kind: type[T]) -> Iterator[T]:
         """The same, read as another kind of struct."""
         for shard in sorted(self.shards.glob("*.curves.jsonl")):
-            yield from lines.entries(shard, kind)
+            yield from lines.read_lines(shard, kind)
 
     def latest(self) -> dict[str, Record]:
         """What counts of each point, by id: that it is done, else its last failure. Points without either lack."""
@@ -220,6 +205,6 @@ def _rank(record: Attempt) -> tuple[bool, float]:
     return done, -record.time if done else record.time
 
 
-def config_of(point: SweepPoint) -> Config:
+def point_config(point: SweepPoint) -> Config:
     """A point's configuration, checked again; where it runs is no matter of the point."""
     return msgspec.convert(point.config | {"cluster": {"name": "debug", "threads": None}}, Config)

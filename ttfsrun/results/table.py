@@ -41,27 +41,27 @@ TYPES: dict[str, Any] = {  # of the columns that are neither settings nor metric
 _RESULT = msgspec.json.Decoder(Result)
 
 
-class Net(msgspec.Struct, frozen=True):
+class NetworkView(msgspec.Struct, frozen=True):
     hidden: list[int]
 
 
-class Evaluation(msgspec.Struct, frozen=True):
+class EvaluationView(msgspec.Struct, frozen=True):
     conditions: msgspec.Raw
 
 
-class Data(msgspec.Struct, frozen=True):
+class DataView(msgspec.Struct, frozen=True):
     name: str
 
 
-class Shape(msgspec.Struct, frozen=True):
+class ConfigView(msgspec.Struct, frozen=True):
     """The settings that columns depend on."""
 
     data: msgspec.Raw
-    network: Net
-    evaluation: Evaluation
+    network: NetworkView
+    evaluation: EvaluationView
 
 
-class Point(PointId, frozen=True, kw_only=True):
+class PointView(PointId, frozen=True, kw_only=True):
     """A point whose configuration is decoded as far as it is wanted."""
 
     settings: dict[str, Any]
@@ -101,14 +101,14 @@ class Table:
 
         kind: Any = self.types.get(name) or TYPES.get(name, float)
         if name == "chip":  # a number, unless a file is among them
-            kind = kind_of(values, whole=False) if any(isinstance(value, str) for value in values) else "Int64"
+            kind = column_type(values, whole=False) if any(isinstance(value, str) for value in values) else "Int64"
         if kind is object:
             values = [None if value is None else str(value) for value in values]
         column: pd.Series[Any] = pd.Series(values, dtype=kind)
         return column
 
 
-def settings_of(columns: Sequence[str]) -> list[str]:
+def setting_columns(columns: Sequence[str]) -> list[str]:
     """Of the columns of a table those of settings: they stand between `status` and `condition`."""
     return list(columns[columns.index(FIRST[-1]) + 1 : columns.index(CONDITION)])
 
@@ -122,23 +122,23 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return stream.getvalue().encode()
 
 
-def read(folder: SweepFolder, *, every_setting: bool = False, bare: bool = False) -> Table:
+def read_table(folder: SweepFolder, *, every_setting: bool = False, bare: bool = False) -> Table:
     """What the shards hold by now; warns where two of them contradict each other, or come from other code."""
-    points = folder.points_as(Point)
+    points = folder.points_as(PointView)
     outcomes = _outcomes(folder)
     _warn_of_other_code(folder, outcomes.values())
     shapes = _shapes(points.values())
     _warn_of_mixed_data(folder, dict(zip(points, shapes, strict=True)), outcomes)
     varying = list(dict.fromkeys(key for point in points.values() for key in point.settings))
-    names = {data: msgspec.json.decode(data, type=Data).name for data in {bytes(shape.data) for shape in shapes}}
+    names = {data: msgspec.json.decode(data, type=DataView).name for data in {bytes(shape.data) for shape in shapes}}
     told = [
         _settings(point, varying, every_setting) | {DATA: names[bytes(shape.data)]}
         for point, shape in zip(points.values(), shapes, strict=True)
     ]
     settings = list(dict.fromkeys([*varying, *(key for own in told for key in own)]))
     grid = _grid(shapes)
-    types = {key: kind_of([own.get(key) for own in told]) for key in settings}
-    types |= {f"{CONDITION}.{key}": kind_of(values, whole=False) for key, values in grid.items()}
+    types = {key: column_type([own.get(key) for own in told]) for key in settings}
+    types |= {f"{CONDITION}.{key}": column_type(values, whole=False) for key, values in grid.items()}
     layout = Layout(list(grid), max((len(shape.network.hidden) for shape in shapes), default=0) + 1, bare)
     name = [] if bare else [folder.about.get("name", folder.path.resolve().name)]
     rows = []
@@ -230,7 +230,7 @@ class _Sourced(msgspec.Struct, frozen=True):
     data: dict[str, str]
 
 
-def _warn_of_mixed_data(folder: SweepFolder, shapes: Mapping[str, Shape], outcomes: Mapping[str, Outcome]) -> None:
+def _warn_of_mixed_data(folder: SweepFolder, shapes: Mapping[str, ConfigView], outcomes: Mapping[str, Outcome]) -> None:
     """The settings of the data do not know what lies in their folder; results do."""
     decoder = msgspec.json.Decoder(_Sourced)
     sources: dict[bytes, set[frozenset[tuple[str, str]]]] = {}
@@ -244,12 +244,12 @@ def _warn_of_mixed_data(folder: SweepFolder, shapes: Mapping[str, Shape], outcom
         )
 
 
-def _shapes(points: Iterable[Point]) -> list[Shape]:
-    decoder = msgspec.json.Decoder(Shape)
+def _shapes(points: Iterable[PointView]) -> list[ConfigView]:
+    decoder = msgspec.json.Decoder(ConfigView)
     return [decoder.decode(point.config) for point in points]
 
 
-def _settings(point: Point, varying: Sequence[str], every: bool) -> dict[str, Any]:
+def _settings(point: PointView, varying: Sequence[str], every: bool) -> dict[str, Any]:
     """The settings of a point that have columns: as it was asked for, or as its configuration has them."""
     own = _cells(point.settings.items())
     if not every and len(own) == len(varying):
@@ -267,7 +267,7 @@ def _cells(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _grid(shapes: Iterable[Shape]) -> dict[str, list[Any]]:
+def _grid(shapes: Iterable[ConfigView]) -> dict[str, list[Any]]:
     """The settings by which the conditions of one name differ, with their values; chips have a column anyway."""
     found: dict[str, list[Any]] = {}
     for conditions in dict.fromkeys(bytes(shape.evaluation.conditions) for shape in shapes):
@@ -282,7 +282,7 @@ def _one_line(text: str | None) -> str | None:
     return None if text is None else " ".join(text.split())
 
 
-def kind_of(values: Sequence[Any], whole: bool = True) -> Any:
+def column_type(values: Sequence[Any], whole: bool = True) -> Any:
     """The type of a column with these values: text where they are of several. whole: no row is without a value."""
     kinds = {type(value) for value in values if value is not None}
     whole = whole and None not in values

@@ -9,8 +9,8 @@ from pathlib import Path
 from ttfsrun.errors import UserError
 from ttfsrun.figures import chip as figure
 from ttfsrun.figures import style
-from ttfsrun.files import write_whole
-from ttfsrun.run.folder import holds_something, make
+from ttfsrun.files import write_atomic
+from ttfsrun.run.folder import is_occupied, make_folder
 from ttfsrun.substrate.chip import Chip
 
 
@@ -35,7 +35,7 @@ class ChipFolder:
 
     def check(self, overwrite: bool) -> None:
         """Refuse a folder with something in it, unless this is a chip to overwrite."""
-        if not holds_something(self.path):
+        if not is_occupied(self.path):
             return
         if not overwrite:
             raise UserError(
@@ -46,10 +46,10 @@ class ChipFolder:
 
     def write(self, chip: Chip, units: Mapping[str, str]) -> None:
         """All files of a chip; where nothing was drawn there is no picture. units: see `figures.chip`."""
-        make(self.path)
+        make_folder(self.path)
         for path in (self.figure, self.figure.with_suffix(".csv")):
             path.unlink(missing_ok=True)
         chip.save(self.chip)
-        write_whole(self.summary, chip.summary().to_csv(index=False, lineterminator="\n").encode())
+        write_atomic(self.summary, chip.summary().to_csv(index=False, lineterminator="\n").encode())
         if chip.drawn:
             style.save(figure.chip(chip.drawn, units), self.figure, figure.table(chip.drawn))

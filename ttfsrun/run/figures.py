@@ -16,13 +16,13 @@ from torch import Tensor
 
 from ttfsrun.config.schema import YinYang
 from ttfsrun.data import encode
-from ttfsrun.evaluation.trained_network import Subject
+from ttfsrun.data.samples import Samples
+from ttfsrun.evaluation.trained_network import TrainedNetwork
 from ttfsrun.figures.decision_map import NAMES, Outline
-from ttfsrun.figures.run_figures import DecisionMap, DrawnChip, Portrait, draw
+from ttfsrun.figures.run_figures import ChipPattern, DecisionMapData, RunFigureData, plot_run
 from ttfsrun.figures.weights import Weights
-from ttfsrun.run.membrane_traces import traces
+from ttfsrun.run.membrane_traces import choose_traces
 from ttfsrun.substrate.chip import units
-from ttfsrun.training.trainer import Samples
 
 GRID = 121  # points a side of the decision map
 RASTER_SAMPLES = 4
@@ -32,17 +32,19 @@ FEW = 4  # networks whose figures are drawn sooner than another process has star
 
 
 @torch.no_grad()
-def portrait(subject: Subject, test: Samples, records: Sequence[Mapping[str, Any]], curves: pd.DataFrame) -> Portrait:
+def figure_data(
+    subject: TrainedNetwork, test: Samples, records: Sequence[Mapping[str, Any]], curves: pd.DataFrame
+) -> RunFigureData:
     """What the figures of one network show; records: of its conditions, its own first."""
     chosen = _first_of_each_class(test.labels)
     times, labels = torch.from_numpy(test.times[chosen]), test.labels[chosen]
     layers = _run(subject, times)
     yin_yang = subject.config.data if isinstance(subject.config.data, YinYang) else None
-    return Portrait(
-        counts=confusions(records),
+    return RunFigureData(
+        counts=confusion_counts(records),
         times=[times.numpy(), *(layer[0].numpy() for layer in layers)],
         labels=labels,
-        traces=traces(subject.network, times, labels, layers, subject.during(PHASE)),
+        traces=choose_traces(subject.network, times, labels, layers, subject.during(PHASE)),
         weights=_weights(subject),
         chip=_chip(subject),
         names=list(NAMES) if yin_yang else None,
@@ -51,7 +53,7 @@ def portrait(subject: Subject, test: Samples, records: Sequence[Mapping[str, Any
     )
 
 
-def _weights(subject: Subject) -> list[Weights]:
+def _weights(subject: TrainedNetwork) -> list[Weights]:
     """Of each layer, nominal and as they are on the network's substrate."""
     operation, (member,) = subject.during(PHASE), subject.substrate.members
     settings = subject.config.substrate.weight if "weight" in member.acting else None
@@ -71,14 +73,14 @@ def _weights(subject: Subject) -> list[Weights]:
     return found
 
 
-def _chip(subject: Subject) -> DrawnChip | None:
+def _chip(subject: TrainedNetwork) -> ChipPattern | None:
     """What was drawn for the chip that the network is on, at its age."""
     (member,) = subject.substrate.members
     drawn = member.chip(subject.during(PHASE).age).drawn
-    return DrawnChip(drawn, units(subject.config)) if drawn else None
+    return ChipPattern(drawn, units(subject.config.substrate)) if drawn else None
 
 
-def confusions(records: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def confusion_counts(records: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """The test samples [C, C + 1] of the first few conditions, of each on its first chip, by what it is."""
     first: dict[str, Mapping[str, Any]] = {}
     for record in records:
@@ -94,26 +96,26 @@ def _title(record: Mapping[str, Any]) -> str:
     return f"{record['condition']} ({', '.join([*settings, chip])})"
 
 
-def draw_all(portraits: Sequence[tuple[Portrait, Path]], processes: int, vector: bool = False) -> list[Path]:
+def plot_runs(portraits: Sequence[tuple[RunFigureData, Path]], processes: int, vector: bool = False) -> list[Path]:
     """Draw the figures of each network in the folder beside it; returns the files. vector: as PDF, too."""
     if processes == 1 or len(portraits) <= FEW:
-        return [path for portrait, folder in portraits for path in draw(portrait, folder, vector)]
+        return [path for figure_data, folder in portraits for path in plot_run(figure_data, folder, vector)]
     # Spawned, not forked: a fork would take along threads' locks. An interrupt is for the parent to handle.
     ignore = (signal.SIGINT, signal.SIG_IGN)
     with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, ignore) as pool:
-        drawing = [pool.submit(draw, portrait, folder, vector) for portrait, folder in portraits]
+        drawing = [pool.submit(plot_run, figure_data, folder, vector) for figure_data, folder in portraits]
         return [path for done in drawing for path in done.result()]
 
 
-def _decision_map(data: YinYang, subject: Subject, test: Samples) -> DecisionMap:
+def _decision_map(data: YinYang, subject: TrainedNetwork, test: Samples) -> DecisionMapData:
     side = np.linspace(0, 2 * data.r_big, GRID)
     x, y = (axis.ravel().astype(np.float32) for axis in np.meshgrid(side, side))
     points = encode(np.column_stack((x, y, 1 - x, 1 - y)), data.encoding)
     output = _run(subject, torch.from_numpy(points))[-1][0].numpy().reshape(GRID, GRID, -1)
     span = data.encoding.t_late - data.encoding.t_early
     tested = pd.DataFrame((test.times[:, :2] - data.encoding.t_early) / span, columns=["x", "y"])
-    tested = tested.assign(label=test.labels, decided=subject.trial("test", test).decision)
-    return DecisionMap(side, output, Outline(data.r_small, data.r_big), tested)
+    tested = tested.assign(label=test.labels, decided=subject.run_trial("test", test).decision)
+    return DecisionMapData(side, output, Outline(data.r_small, data.r_big), tested)
 
 
 def _first_of_each_class(labels: np.ndarray) -> np.ndarray:
@@ -123,5 +125,5 @@ def _first_of_each_class(labels: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _run(subject: Subject, times: Tensor) -> list[Tensor]:
+def _run(subject: TrainedNetwork, times: Tensor) -> list[Tensor]:
     return subject.network(times[None], operation=subject.during(PHASE))

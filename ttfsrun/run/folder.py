@@ -17,7 +17,7 @@ import yaml
 from ttfsrun.config.ids import point_id
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.files import write_whole
+from ttfsrun.files import write_atomic, writing
 
 DEFAULT = Path("results/runs")
 FIGURES = (  # a run's pictures, and their tables
@@ -61,7 +61,7 @@ class RunFolder:
         return self.path / "figures"
 
     def write_config(self, config: Config) -> None:
-        write_whole(self.config, yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False).encode())
+        write_atomic(self.config, yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False).encode())
 
     def read_settings(self) -> dict[str, Any]:
         """The configuration as plain values."""
@@ -76,7 +76,7 @@ class RunFolder:
         return settings
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        write_whole(self.metrics, (json.dumps(metrics, indent=2) + "\n").encode())
+        write_atomic(self.metrics, (json.dumps(metrics, indent=2) + "\n").encode())
 
     def read_metrics(self) -> dict[str, Any]:
         """What `write_metrics` wrote; a UserError where that is not there, or no metrics."""
@@ -92,7 +92,7 @@ class RunFolder:
 
     def write_curves(self, curves: pd.DataFrame) -> None:
         """curves: epoch, split, metric, value."""
-        write_whole(self.curves, curves.to_csv(index=False, lineterminator="\n").encode())
+        write_atomic(self.curves, curves.to_csv(index=False, lineterminator="\n").encode())
 
     def read_curves(self) -> pd.DataFrame:
         """What `write_curves` wrote; a UserError where that is not there, or no learning curves."""
@@ -115,7 +115,7 @@ class RunFolder:
         return self.path / "conditions.csv"
 
     def write_conditions(self, table: pd.DataFrame) -> None:
-        write_whole(self.conditions, table.to_csv(index=False, lineterminator="\n").encode())
+        write_atomic(self.conditions, table.to_csv(index=False, lineterminator="\n").encode())
 
 
 @dataclass(frozen=True)
@@ -153,14 +153,14 @@ class PopulationFolder:
         return self.path / "conditions.csv"
 
     def write_conditions(self, table: pd.DataFrame) -> None:
-        write_whole(self.conditions, table.to_csv(index=False, lineterminator="\n").encode())
+        write_atomic(self.conditions, table.to_csv(index=False, lineterminator="\n").encode())
 
     def write_table(self, table: pd.DataFrame) -> None:
-        write_whole(self.table, table.to_csv(index=False, lineterminator="\n").encode())
+        write_atomic(self.table, table.to_csv(index=False, lineterminator="\n").encode())
 
     def check(self, overwrite: bool) -> None:
         """Refuse a folder that cannot take new runs: one with something in it, unless these are runs to overwrite."""
-        if not holds_something(self.path):
+        if not is_occupied(self.path):
             return
         if not overwrite:
             raise UserError(
@@ -171,7 +171,7 @@ class PopulationFolder:
 
     def prepare(self) -> None:
         """Make the folder, without the files of earlier runs."""
-        make(self.path)
+        make_folder(self.path)
         if any(self.path.iterdir()):
             self._remove_runs()
 
@@ -193,22 +193,20 @@ class PopulationFolder:
 
 
 def _unfinished(path: Path) -> UserError:
-    return UserError(f"{path} is not there: the run is not finished; train --resume goes on with it")
+    return UserError(f"{path} is not there: the run is not finished; resume it with train --resume")
 
 
-def holds_something(folder: Path) -> bool:
+def is_occupied(folder: Path) -> bool:
     """Whether there is anything in a folder for results, which need not be there; a UserError where it is a file."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --out")
     return folder.exists() and any(folder.iterdir())
 
 
-def make(folder: Path) -> None:
-    """A folder for results, with those around it; a UserError where there can be none."""
-    try:
+def make_folder(folder: Path) -> None:
+    """Create a folder for results, with its parents. Raises CannotWrite where that fails."""
+    with writing(folder, "name another folder with --out"):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be made ({error.strerror}); name another folder with --out") from None
 
 
 def default_folder(configs: Sequence[Config]) -> Path:

@@ -27,7 +27,7 @@ STEPS = 24  # of the search for a peak's height: to a millionth of the threshold
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerActivity:
     """A layer of one network (P = 1) at S samples as it is on the substrate; N inputs, M neurons.
 
     arriving [S, N], weight [N, M]; spikes [S, M]: as recorded; neuron: with parameters [1, S or 1, M or 1].
@@ -41,7 +41,9 @@ class Layer:
     t_max: float
 
     @classmethod
-    def all(cls, network: Network, times: Tensor, layers: Sequence[Tensor], operation: Operation) -> list[Layer]:
+    def all(
+        cls, network: Network, times: Tensor, layers: Sequence[Tensor], operation: Operation
+    ) -> list[LayerActivity]:
         """times: [S, N] of the inputs; layers [1, S, M]: what calling the network with them gave."""
         found = []
         for number, arriving in enumerate(network.arrivals(times[None], layers, operation)):
@@ -100,7 +102,7 @@ class Layer:
         return times.masked_fill(times > self.t_max, math.inf)
 
 
-def traces(
+def choose_traces(
     network: Network, times: Tensor, labels: np.ndarray, layers: Sequence[Tensor], operation: Operation
 ) -> list[Trace]:
     """Of each sample the membranes of up to four neurons, one for each of `ROLES`.
@@ -110,7 +112,7 @@ def traces(
     peak, and of those that do not the one with the highest, both relative to the threshold. None is shown twice.
     network: P = 1; times: [S, N] of the inputs; layers: [1, S, M], what the network made of them in that operation.
     """
-    at_work = Layer.all(network, times, layers, operation)
+    at_work = LayerActivity.all(network, times, layers, operation)
     names = layer_names(len(at_work) + 1)[1:]
     found: list[Trace] = []
     for sample, label in enumerate(labels):
@@ -123,7 +125,7 @@ def traces(
     return found
 
 
-def _choose(layers: Sequence[Layer], sample: int) -> dict[str, tuple[int, int]]:
+def _choose(layers: Sequence[LayerActivity], sample: int) -> dict[str, tuple[int, int]]:
     """By role, the number of a layer and of a neuron in it; see `traces`."""
     last = len(layers) - 1
     output = layers[last].spikes[sample].numpy()
@@ -149,7 +151,7 @@ def _choose(layers: Sequence[Layer], sample: int) -> dict[str, tuple[int, int]]:
     return chosen
 
 
-def _times(layers: Sequence[Layer], sample: int, chosen: Sequence[tuple[int, int]]) -> np.ndarray:
+def _times(layers: Sequence[LayerActivity], sample: int, chosen: Sequence[tuple[int, int]]) -> np.ndarray:
     """Where lines are drawn [G]: from 0, or the first input if that is earlier, until after the last event of note."""
     arriving = [layers[k].arriving[sample].numpy() for k, _ in chosen]
     start = min(0.0, *(float(times.min(initial=0.0)) for times in arriving))

@@ -7,13 +7,14 @@ from typing import Any
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config, Mnist, YinYang
+from ttfsrun.data.samples import load_samples
 from ttfsrun.errors import UserError
-from ttfsrun.evaluation.trained_network import Subject, all_records, chip_files
-from ttfsrun.figures.run_figures import Portrait
+from ttfsrun.evaluation.trained_network import TrainedNetwork, chip_checksums, stored_records
+from ttfsrun.figures.run_figures import RunFigureData
 from ttfsrun.neuron import get_threads
-from ttfsrun.run.figures import draw_all, portrait
-from ttfsrun.run.folder import PopulationFolder, RunFolder, make
-from ttfsrun.run.train import load_samples, read, stored_weights, use_threads
+from ttfsrun.run.figures import figure_data, plot_runs
+from ttfsrun.run.folder import PopulationFolder, RunFolder, make_folder
+from ttfsrun.run.stored import read_config, read_weights, use_configured_threads
 
 
 def redraw(run: Path, out: Path | None = None) -> list[Path]:
@@ -24,34 +25,34 @@ def redraw(run: Path, out: Path | None = None) -> list[Path]:
     Raises UserError where the run is not finished, or its files are damaged; then nothing is drawn.
     """
     folder = PopulationFolder(run)
-    portraits: list[tuple[Portrait, Path]] = []
+    portraits: list[tuple[RunFigureData, Path]] = []
     data: YinYang | Mnist | None = None
     for name in folder.names():
         member = folder.run(name)
-        config = read(member)
-        use_threads(config)
+        config = read_config(member)
+        use_configured_threads(config)
         subject = _subject(member, config)
         records, curves = _records(member, config), member.read_curves()
         if config.data != data:  # the networks of one training share it
-            data, samples = config.data, load_samples(config)[0]["test"]
+            data, samples = config.data, load_samples(config.data)[0]["test"]
         figures = member.figures if out is None else out / name
-        portraits.append((portrait(subject, samples, records, curves), figures))
+        portraits.append((figure_data(subject, samples, records, curves), figures))
     for _, figures in portraits:
-        make(figures)
-    return draw_all(portraits, get_threads(), vector=True)
+        make_folder(figures)
+    return plot_runs(portraits, get_threads(), vector=True)
 
 
-def _subject(run: RunFolder, config: Config) -> Subject:
-    weights = stored_weights(run, config)
-    chip_files(conditions_of(config))
-    return Subject(config, weights)
+def _subject(run: RunFolder, config: Config) -> TrainedNetwork:
+    weights = read_weights(run, config)
+    chip_checksums(conditions_of(config))
+    return TrainedNetwork(config, weights)
 
 
 def _records(run: RunFolder, config: Config) -> list[dict[str, Any]]:
     """The records in the metrics of a run; a UserError where they lack what a figure shows."""
     metrics = run.read_metrics()
     try:
-        records = all_records(metrics, conditions_of(config)[0])
+        records = stored_records(metrics, conditions_of(config)[0])
         shapes = [[len(row) for row in record["test"]["confusion"]] for record in records]
         complete = all(record.keys() >= {"condition", "settings", "perturbed", "chip"} for record in records)
     except (AttributeError, KeyError, TypeError):

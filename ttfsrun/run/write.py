@@ -10,36 +10,42 @@ import pandas as pd
 
 from ttfsrun.config.conditions import Condition
 from ttfsrun.config.ids import point_id
-from ttfsrun.evaluation.trained_network import SPLITS as SPLITS_OF_CONDITIONS
-from ttfsrun.evaluation.trained_network import Subject, all_records, record, row_of
+from ttfsrun.data.samples import Samples
+from ttfsrun.evaluation.trained_network import CONDITION_SPLITS, TrainedNetwork, evaluate
 from ttfsrun.neuron import get_threads
-from ttfsrun.run.figures import draw_all, portrait
+from ttfsrun.run.figures import figure_data, plot_runs
 from ttfsrun.run.folder import PopulationFolder
 from ttfsrun.training import checkpoint
-from ttfsrun.training.trainer import SPLITS, Samples, State, Trainer, curve_metrics
+from ttfsrun.training.state import SPLITS, TrainingState, curve_metrics
+from ttfsrun.training.trainer import Trainer
 
 
-def report(
+def write_results(
     trainer: Trainer,
     folder: PopulationFolder,
     names: Sequence[str],
-    plans: Sequence[Sequence[Condition]],
+    conditions: Sequence[Sequence[Condition]],
     samples: dict[str, Samples],
     origin: Mapping[str, Any],
 ) -> list[str]:
-    """Evaluate each network under its conditions (the first is its own), write all files; returns what to say."""
+    """Evaluate each network of a finished training and write all files; return the lines that summarise them.
+
+    conditions: of each network, its own first. origin: what else goes into the metrics of each run (data, provenance).
+    Raises CannotWrite where a file cannot be written.
+    """
     keep, state = trainer.settings.keep, trainer.state
     chosen = trainer.best() if keep == "best" else trainer.last()
-    networks, conditions, portraits = [], [], []
-    for p, (name, config, (own, *others)) in enumerate(zip(names, trainer.configs, plans, strict=True)):
+    networks, tables, figures = [], [], []
+    for p, (name, config) in enumerate(zip(names, trainer.configs, strict=True)):
         run, weights = folder.run(name), [weight[p : p + 1] for weight in chosen.weights]
-        subject = Subject(config, weights)
+        network = TrainedNetwork(config, weights)
+        evaluation = evaluate(network, conditions[p], samples)
         metrics: dict[str, Any] = {
             "id": point_id(config),
             "network": keep,
             "epoch": int(state.best_epoch[p]) if keep == "best" else state.epoch,
-            **{split: subject.measured(split, part) for split, part in samples.items()},
-            "conditions": [record(condition, weights, samples) for condition in others],
+            **evaluation.splits,
+            "conditions": evaluation.others,
             "seconds": state.seconds,
             "population": len(names),
             **origin,
@@ -48,21 +54,20 @@ def report(
         checkpoint.save_network(run.network, {name: [w[p] for w in layers] for name, layers in versions.items()})
         curves = curve_table(state, p)
         run.write_curves(curves)
-        records = all_records(metrics, own)
-        table = condition_table(records)
-        if others:
+        table = condition_table(evaluation.records)
+        if evaluation.others:
             run.write_conditions(table)
-        portraits.append((portrait(subject, samples["test"], records, curves), run.figures))
+        figures.append((figure_data(network, samples["test"], evaluation.records, curves), run.figures))
         run.write_metrics(metrics)
         networks.append(_row(name, metrics))
-        conditions.append(table.assign(run=name))
-    draw_all(portraits, processes=get_threads())
+        tables.append(table.assign(run=name))
+    plot_runs(figures, processes=get_threads())
     seed = trainer.configs[0].seed
     alike = len({point_id(msgspec.structs.replace(config, seed=seed)) for config in trainer.configs}) == 1
-    return [*_summary(folder, pd.DataFrame(networks), pd.concat(conditions), alike), f"results: {folder.path}"]
+    return [*_summary(folder, pd.DataFrame(networks), pd.concat(tables), alike), f"results: {folder.path}"]
 
 
-def curve_table(state: State, p: int) -> pd.DataFrame:
+def curve_table(state: TrainingState, p: int) -> pd.DataFrame:
     """Tidy learning curves of one network: epoch, split, metric, value."""
     index = pd.MultiIndex.from_product(
         [range(1, len(state.curves) + 1), SPLITS, curve_metrics(len(state.weights))], names=["epoch", "split", "metric"]
@@ -72,9 +77,20 @@ def curve_table(state: State, p: int) -> pd.DataFrame:
 
 def condition_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per record; a chip is its seed, or the file that holds it."""
-    table = pd.DataFrame([row_of(record) for record in records], dtype=object)  # whole numbers stay what they are
-    measured = [key for key in table if str(key).startswith(SPLITS_OF_CONDITIONS)]
+    table = pd.DataFrame(
+        [condition_row(record) for record in records], dtype=object
+    )  # whole numbers stay what they are
+    measured = [key for key in table if str(key).startswith(CONDITION_SPLITS)]
     return table.astype(dict.fromkeys(measured, float))
+
+
+def condition_row(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record as one row of a table: what it was evaluated under, accuracies, losses."""
+    row = {"condition": record["condition"], **record["settings"]}
+    row |= {key: record[key] for key in ("perturbed", "chip")}
+    for split in CONDITION_SPLITS:
+        row |= {f"{split}_{key}": record[split][key] for key in ("accuracy", "accuracy_std", "loss")}
+    return row | {"trials": record["test"]["trials"]}
 
 
 def _row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:

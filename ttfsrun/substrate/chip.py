@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.files import write_whole
+from ttfsrun.files import write_atomic
 from ttfsrun.random import stream
 from ttfsrun.substrate.changes import scaled
 from ttfsrun.substrate.perturbation import Perturbation, Shape, Where
-from ttfsrun.substrate.schema import perturbations
+from ttfsrun.substrate.schema import ChipSpec, NetworkSize, Substrate, all_perturbations
 
 Array = NDArray[Any]
 Layers = tuple[Array, ...]
@@ -47,25 +46,28 @@ class Chip:
     drawn: Mapping[str, Layers]
 
     @classmethod
-    def of(cls, config: Config) -> Chip:
-        """The chip of a configuration: what its file holds, and what its seed makes of the rest."""
-        file = config.substrate.chip.file
-        drawn: dict[str, Layers] = dict(cls.load(Path(file), config).drawn) if file is not None else {}
-        for perturbation in perturbations(config.substrate):
+    def of(cls, spec: ChipSpec) -> Chip:
+        """Return the chip that a file holds, completed by what the seed draws.
+
+        Raises UserError where the file cannot be read or does not fit the network.
+        """
+        file = spec.substrate.chip.file
+        drawn: dict[str, Layers] = dict(cls.load(Path(file), spec).drawn) if file is not None else {}
+        for perturbation in all_perturbations(spec.substrate):
             if perturbation.when == "chip" and not perturbation.off and perturbation.name not in drawn:
                 drawn[perturbation.name] = tuple(
-                    _draw(perturbation, config.seed.chip, layer, shape)
-                    for layer, shape in enumerate(_shapes(perturbation.where, config))
+                    _draw(perturbation, spec.seed, layer, shape)
+                    for layer, shape in enumerate(_shapes(perturbation.where, spec.size))
                 )
         return cls(drawn)
 
-    def older(self, config: Config, epoch: int) -> Chip:
-        """The chip an epoch later; `epoch` is its age by then."""
+    def older(self, spec: ChipSpec, epoch: int) -> Chip:
+        """Return the chip one epoch later; `epoch` is its age by then."""
         drawn = dict(self.drawn)
-        for perturbation in perturbations(config.substrate):
+        for perturbation in all_perturbations(spec.substrate):
             if perturbation.age is not None and perturbation.name in drawn:
                 drawn[perturbation.name] = tuple(
-                    perturbation.age(stream(config.seed.chip, perturbation.name, layer=layer, step=epoch), before)
+                    perturbation.age(stream(spec.seed, perturbation.name, layer=layer, step=epoch), before)
                     for layer, before in enumerate(drawn[perturbation.name])
                 )
         return Chip(drawn)
@@ -76,17 +78,17 @@ class Chip:
             for name, layers in self.drawn.items()
             for layer, array in enumerate(layers, 1)
         }
-        write_whole(path, save(arrays))
+        write_atomic(path, save(arrays))
 
     @classmethod
-    def load(cls, path: Path, config: Config) -> Chip:
-        """A saved chip for the network of a configuration; a UserError says what does not fit."""
+    def load(cls, path: Path, spec: ChipSpec) -> Chip:
+        """Return a saved chip for a network. Raises UserError where the file does not fit it."""
         arrays = _read(path)
-        known = {p.name: p for p in perturbations(config.substrate) if p.when == "chip"}
+        known = {p.name: p for p in all_perturbations(spec.substrate) if p.when == "chip"}
         wanted = {
             f"{name}.layer_{layer}": (name, shape)
             for name in known
-            for layer, shape in enumerate(_shapes(known[name].where, config), 1)
+            for layer, shape in enumerate(_shapes(known[name].where, spec.size), 1)
         }
         unknown = sorted(arrays.keys() - wanted.keys())
         if unknown:
@@ -113,18 +115,17 @@ class Chip:
         return pd.DataFrame(rows, columns=["quantity", "layer", "n", "mean", "std", "min", "max"])
 
 
-def units(config: Config) -> dict[str, str]:
-    """Of each quantity that may be fixed on a chip, the unit in words."""
-    fixed = [perturbation for perturbation in perturbations(config.substrate) if perturbation.when == "chip"]
+def units(substrate: Substrate) -> dict[str, str]:
+    """Return the unit, in words, of each quantity that may be fixed on a chip."""
+    fixed = [perturbation for perturbation in all_perturbations(substrate) if perturbation.when == "chip"]
     return {each.name: "relative" if each.change is scaled else UNITS[each.where] for each in fixed}
 
 
-def _shapes(where: Where, config: Config) -> list[Shape]:
-    """Of what is fixed for each layer: of synapses [N, M], of neurons [1, M], of input lines [1, N]."""
-    sources, neurons = config.layer_inputs, config.layer_sizes[1:]
+def _shapes(where: Where, size: NetworkSize) -> list[Shape]:
+    """Shape of a fixed pattern in each layer: [N, M] of synapses, [1, M] of neurons, [1, N] of input lines."""
     if where == "weight":
-        return list(zip(sources, neurons, strict=True))
-    return [(1, size) for size in (sources if where == "input_time" else neurons)]
+        return list(zip(size.inputs, size.neurons, strict=True))
+    return [(1, count) for count in (size.inputs if where == "input_time" else size.neurons)]
 
 
 def _draw(perturbation: Perturbation, seed: int, layer: int, shape: Shape) -> Array:

@@ -13,23 +13,36 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ttfsrun.config.schema import Config
 from ttfsrun.neuron import Neuron
 from ttfsrun.random import stream
 from ttfsrun.substrate.backward import RULES, Rule, carried
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.substrate.perturbation import Perturbation, Where
-from ttfsrun.substrate.schema import perturbations
+from ttfsrun.substrate.schema import ChipSpec, all_perturbations
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What decides how one network is perturbed.
+
+    perturbed: False for an ideal substrate. trial_seed: `seed.trial`. backward: what the backward pass sees, a key of
+    `backward.RULES`.
+    """
+
+    chip: ChipSpec
+    perturbed: bool
+    trial_seed: int
+    backward: str
 
 
 class Member:
     """The substrate of one network."""
 
-    def __init__(self, config: Config, perturbed: bool) -> None:
-        self.config = config
-        self._latest = 0, Chip.of(config) if perturbed else Chip({})  # an age in epochs, and the chip then
+    def __init__(self, placement: Placement) -> None:
+        self.placement, spec = placement, placement.chip
+        self._latest = 0, Chip.of(spec) if placement.perturbed else Chip({})  # an age in epochs, and the chip then
         self.acting: dict[Where, list[Perturbation]] = {}
-        for perturbation in perturbations(config.substrate) if perturbed else []:
+        for perturbation in all_perturbations(spec.substrate) if placement.perturbed else []:
             if not perturbation.off or perturbation.name in self._latest[1].drawn:
                 self.acting.setdefault(perturbation.where, []).append(perturbation)
         self._ages = any(p.age is not None for changes in self.acting.values() for p in changes)
@@ -46,11 +59,11 @@ class Member:
         Time constants of each neuron's own take other kernels, which round differently in the last digit.
         """
         own = any(p.draw for where in ("tau_mem", "tau_syn") for p in self.acting.get(where, ()))
-        return (self.config.training.backward if self.acting else "same_draw", own)
+        return (self.placement.backward if self.acting else "same_draw", own)
 
     def largest_weight(self, weight: Tensor) -> float | Tensor:
         """The unit of strengths that concern weights [N, M]."""
-        settings = self.config.substrate.weight
+        settings = self.placement.chip.substrate.weight
         bound: float | None = settings.largest if settings is not None else None
         return weight.abs().amax() if bound is None else bound
 
@@ -59,9 +72,9 @@ class Member:
         then, chip = self._latest
         if self._ages and then != age:
             if then > age:
-                then, chip = 0, Chip.of(self.config)
+                then, chip = 0, Chip.of(self.placement.chip)
             for epoch in range(then + 1, age + 1):
-                chip = chip.older(self.config, epoch)
+                chip = chip.older(self.placement.chip, epoch)
             self._latest = age, chip
         return chip
 
@@ -169,7 +182,7 @@ class Operation:
             rows = shape[0] if perturbation.when == "sample" or perturbation.where == "weight" else 1
             step = self.writing if perturbation.when == "write" else self.step
             purpose = f"{perturbation.stream or perturbation.name} in {self.phase}"
-            random = stream(member.config.seed.trial, purpose, layer=layer, step=step)
+            random = stream(member.placement.trial_seed, purpose, layer=layer, step=step)
             array = perturbation.draw(random, (rows, *shape[1:]))
         return torch.from_numpy(array) if array.dtype == bool else torch.from_numpy(array).to(dtype)
 
@@ -184,9 +197,9 @@ class Emulation:
     members: tuple[Member, ...]
 
     @classmethod
-    def of(cls, configs: Sequence[Config], perturbed: Sequence[bool]) -> Emulation:
-        """Those of configurations; where a network is not perturbed, its substrate is ideal."""
-        return cls(tuple(Member(config, on) for config, on in zip(configs, perturbed, strict=True)))
+    def of(cls, placements: Sequence[Placement]) -> Emulation:
+        """Return the substrates of networks, one for each placement."""
+        return cls(tuple(map(Member, placements)))
 
     @property
     def ideal(self) -> bool:

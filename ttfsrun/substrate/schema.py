@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,14 @@ IMPERFECTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class NetworkSize:
+    """Input lines into each layer (bias and repeated lines included), and its neurons."""
+
+    inputs: tuple[int, ...]
+    neurons: tuple[int, ...]
+
+
 class ChipSettings(Settings):
     """What is known of the chip apart from its imperfections."""
 
@@ -26,11 +35,11 @@ class ChipSettings(Settings):
     inputs_per_neuron: Annotated[Count | None, Meta(description="synapses that a neuron has; null: any number")]
     neurons: Annotated[Count | None, Meta(description="neurons of the chip; null: any number")]
 
-    def excess(self, layer_inputs: list[int], neurons: int) -> str | None:
+    def excess(self, size: NetworkSize) -> str | None:
         """By how much a network is too large, in words; None if it fits."""
-        largest, complaints = max(layer_inputs), []
+        largest, neurons, complaints = max(size.inputs), sum(size.neurons), []
         if self.inputs_per_neuron is not None and largest > self.inputs_per_neuron:
-            layer = layer_inputs.index(largest) + 1
+            layer = size.inputs.index(largest) + 1
             complaints.append(
                 f"layer {layer} needs {largest} inputs per neuron (bias and repeated lines included), "
                 f"{largest - self.inputs_per_neuron} more than the chip's {self.inputs_per_neuron}"
@@ -58,7 +67,16 @@ else:
     )
 
 
-def perturbations(substrate: Substrate) -> list[Perturbation]:
+@dataclass(frozen=True)
+class ChipSpec:
+    """All that the fixed pattern of a chip depends on. seed: `seed.chip`."""
+
+    substrate: Substrate
+    seed: int
+    size: NetworkSize
+
+
+def all_perturbations(substrate: Substrate) -> list[Perturbation]:
     """All that a substrate may do, in the order in which it is done to each quantity; those that are off as well."""
     found = [
         perturbation

@@ -12,12 +12,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ttfsrun.errors import UserError
-from ttfsrun.files import write_whole
+from ttfsrun.files import write_atomic
 from ttfsrun.training.optimizer import Moments
-from ttfsrun.training.trainer import Bumping, State
+from ttfsrun.training.state import Bumping, TrainingState
 
 
-def save_state(path: Path, state: State, members: Mapping[str, str]) -> None:
+def save_state(path: Path, state: TrainingState, members: Mapping[str, str]) -> None:
     """Everything that continues a training; members: the name of each run folder, in order, and its point's id."""
     layers = {
         "weight": state.weights,
@@ -36,10 +36,10 @@ def save_state(path: Path, state: State, members: Mapping[str, str]) -> None:
         "curves": state.curves,
         "seconds": torch.tensor(state.seconds, dtype=torch.float64),
     }
-    write_whole(path, save(tensors, metadata={"members": json.dumps(dict(members))}))
+    write_atomic(path, save(tensors, metadata={"members": json.dumps(dict(members))}))
 
 
-def load_state(path: Path) -> tuple[State, dict[str, str]]:
+def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
     """The state of a training, and the names of its run folders with the ids of their points."""
     tensors, metadata = _read(path)
 
@@ -47,7 +47,7 @@ def load_state(path: Path) -> tuple[State, dict[str, str]]:
         return [tensors[f"{kind}.{layer}"] for layer in range(sum(key.startswith("weight.") for key in tensors))]
 
     try:
-        state = State(
+        state = TrainingState(
             epoch=int(tensors["epoch"]),
             weights=layers("weight"),
             moments=Moments(layers("first"), layers("second"), tensors["steps"]),
@@ -70,7 +70,7 @@ def save_network(path: Path, networks: dict[str, Sequence[Tensor]]) -> None:
         for version, weights in networks.items()
         for layer, weight in enumerate(weights, 1)
     }
-    write_whole(path, save(tensors))
+    write_atomic(path, save(tensors))
 
 
 def load_network(path: Path, version: str) -> list[Tensor]:
@@ -91,6 +91,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key).clone() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
-        raise UserError(f"{path} is not there: the run is not finished; train --resume goes on with it") from None
+        raise UserError(f"{path} is not there: the run is not finished; resume it with train --resume") from None
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None

@@ -1,59 +1,64 @@
-"""A training from where it stands to its end, with checkpoints on the way: whatever stops it, little is lost."""
+"""A training from its current state to its end, with checkpoints on the way: whatever stops it, little is lost."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
+from ttfsrun.errors import CannotWrite
 from ttfsrun.training import checkpoint
-from ttfsrun.training.trainer import State, Trainer
+from ttfsrun.training.progress import Progress
+from ttfsrun.training.state import TrainingState
+from ttfsrun.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 30.0  # an unforeseen end loses no more than this, and the running epoch ...
-SAVING_SECONDS = 1.0  # ... unless saving takes longer than this: then it happens less often by as much
+CHECKPOINT_SECONDS = 30.0  # between checkpoints: a killed process loses no more than this and the running epoch ...
+SAVING_SECONDS = 1.0  # ... unless saving takes longer than this: then the interval grows in proportion
+
+OnProgress = Callable[[Progress], None]
 
 
-class Audience(Protocol):
-    """Is told how a training goes."""
-
-    def after_batch(self, batch: int) -> None:
-        """`batch` batches of the running epoch are done."""
-
-    def after_epoch(self) -> None:
-        """The state of the trainer holds one more epoch."""
-
-
-def fit(trainer: Trainer, path: Path, members: Mapping[str, str], audience: Audience) -> None:
+def fit(trainer: Trainer, path: Path, members: Mapping[str, str], on_progress: OnProgress) -> None:
     """Train to the end. Whatever stops it, the state after the last whole epoch is in the trainer, and on disk.
 
-    members: as `checkpoint.save_state` has them.
+    path: of the checkpoint; members: see `checkpoint.save_state`. on_progress is called after each batch and after
+    each epoch. Raises Diverged where a loss or a gradient is no longer finite.
     """
-    saved, pause = time.monotonic(), CHECKPOINT_SECONDS
-    whole = trainer.state.copy()
+    saved, interval = time.monotonic(), CHECKPOINT_SECONDS
+    snapshot = trainer.state.copy()
     try:
         while trainer.state.epoch < trainer.settings.epochs:
             start = time.perf_counter()
-            trainer.run_epoch(audience.after_batch)
+            trainer.run_epoch(lambda batch: on_progress(_progress(trainer, batch)))
             trainer.state.seconds += time.perf_counter() - start
-            whole = trainer.state.copy()
-            audience.after_epoch()
+            snapshot = trainer.state.copy()
+            on_progress(_progress(trainer))
             now = time.monotonic()
-            if now - saved > pause:
-                _save(path, whole, members)
+            if now - saved > interval:
+                _save(path, snapshot, members)
                 saved = time.monotonic()
-                pause = CHECKPOINT_SECONDS * max(1.0, (saved - now) / SAVING_SECONDS)
+                interval = CHECKPOINT_SECONDS * max(1.0, (saved - now) / SAVING_SECONDS)
     finally:
-        trainer.state = whole
-        _save(path, whole, members)
+        trainer.state = snapshot
+        _save(path, snapshot, members)
 
 
-def _save(path: Path, state: State, members: Mapping[str, str]) -> None:
-    """A disk that is full costs the checkpoint, not the training: there may be room again for its result."""
+def _progress(trainer: Trainer, batch: int = 0) -> Progress:
+    return Progress(
+        epoch=trainer.state.epoch,
+        epochs=trainer.settings.epochs,
+        batch=batch,
+        batches=trainer.n_batches,
+        networks=trainer.network.size,
+    )
+
+
+def _save(path: Path, state: TrainingState, members: Mapping[str, str]) -> None:
+    """Save a checkpoint. A full disk costs the checkpoint, not the training: there may be room for its result later."""
     try:
         checkpoint.save_state(path, state, members)
-    except OSError as error:
-        log.warning("%s: %s; the training goes on without a checkpoint", path, error.strerror)
+    except CannotWrite as error:
+        log.warning("%s; the training continues without a checkpoint", error)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.config.schema import Config
+from ttfsrun.data.samples import Samples
 from ttfsrun.errors import RunFailed
-from ttfsrun.network import Network, build
+from ttfsrun.network import Network, build, emulate
 from ttfsrun.random import stream
-from ttfsrun.substrate.emulation import Emulation
 from ttfsrun.training.loss import sample_losses
-from ttfsrun.training.optimizer import Moments, adam_step, schedule
-from ttfsrun.training.responses import Evaluation, evaluate
+from ttfsrun.training.optimizer import adam_step, schedule
+from ttfsrun.training.responses import Responses, collect_responses
+from ttfsrun.training.state import TrainingState, curve_metrics
 
 
 class Diverged(RunFailed):
@@ -36,97 +35,20 @@ class Diverged(RunFailed):
         self.network = network
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Encoded samples: input spike times [S, N], inf for no spike, and labels [S]."""
-
-    times: NDArray[np.float32]
-    labels: NDArray[np.int64]
-
-
-SPLITS = ("train", "valid")  # of the learning curves
-
-
-def curve_metrics(n_layers: int) -> list[str]:
-    """What is recorded of each split after every epoch."""
-    return ["loss", "accuracy", *(f"silent_fraction_{layer}" for layer in range(1, n_layers + 1))]
-
-
-@dataclass
-class Bumping:
-    """Per network: which layer was bumped in the last step (-1: none), and by how much [P]."""
-
-    layer: Tensor
-    value: Tensor
-
-
-@dataclass
-class State:
-    """All that changes in the course of a training; enough to continue it to the same bits."""
-
-    epoch: int
-    weights: list[Tensor]  # per layer [P, N, M]
-    moments: Moments
-    bumping: Bumping
-    best_weights: list[Tensor]
-    best_score: Tensor  # [P, 2]: validation accuracy, minus validation loss
-    best_epoch: Tensor  # [P]: from 1; 0: none yet
-    curves: Tensor  # [epochs, P, splits, metrics] as `curve_metrics` names them; NaN where not yet known
-    seconds: float = 0.0  # of training so far
-
-    @classmethod
-    def initial(cls, network: Network, epochs: int) -> State:
-        """Before the first epoch."""
-        size, weights = network.size, [weight.clone() for weight in network.weights]
-        metrics = curve_metrics(len(weights))
-        return cls(
-            epoch=0,
-            weights=weights,
-            moments=Moments.zero(weights),
-            bumping=Bumping(torch.full((size,), -1), torch.zeros(size, dtype=torch.float64)),
-            best_weights=[weight.clone() for weight in weights],
-            best_score=torch.full((size, 2), -math.inf, dtype=torch.float64),
-            best_epoch=torch.zeros(size, dtype=torch.int64),
-            curves=torch.full((epochs, size, len(SPLITS), len(metrics)), math.nan, dtype=torch.float64),
-        )
-
-    def copy(self) -> State:
-        """A snapshot that further training does not touch."""
-        return deepcopy(self)
-
-    def of(self, networks: Sequence[int]) -> State:
-        """The state of some of the networks: they go on as if the others had never been there."""
-        chosen = torch.tensor(networks, dtype=torch.int64)
-
-        def part(layers: list[Tensor]) -> list[Tensor]:
-            return [layer[chosen] for layer in layers]
-
-        moments = Moments(part(self.moments.first), part(self.moments.second), self.moments.steps[chosen])
-        return State(
-            epoch=self.epoch,
-            weights=part(self.weights),
-            moments=moments,
-            bumping=Bumping(self.bumping.layer[chosen], self.bumping.value[chosen]),
-            best_weights=part(self.best_weights),
-            best_score=self.best_score[chosen],
-            best_epoch=self.best_epoch[chosen],
-            curves=self.curves[:, chosen],
-            seconds=self.seconds * len(networks) / len(self.best_epoch),
-        )
-
-
 class Trainer:
     """Trains networks whose configurations differ only in numbers that each of a population may have its own of."""
 
-    def __init__(self, configs: Sequence[Config], train: Samples, valid: Samples, state: State | None = None) -> None:
+    def __init__(
+        self, configs: Sequence[Config], train: Samples, valid: Samples, state: TrainingState | None = None
+    ) -> None:
         self.configs = list(configs)
         self.settings = configs[0].training
         self.train, self.valid = train, valid
         self.network = build(configs)
-        self.substrates = Emulation.of(configs, [config.training.perturbed for config in configs])
+        self.substrates = emulate(configs, [config.training.perturbed for config in configs])
         if state is None:
             self.substrates.project(self.network.weights)
-            state = State.initial(self.network, self.settings.epochs)
+            state = TrainingState.initial(self.network, self.settings.epochs)
         self.state = state
         self.rates = torch.tensor([config.training.optimizer.learning_rate for config in configs], dtype=torch.float64)
         self.n_batches = -(-len(train.labels) // self.settings.batch_size)
@@ -146,7 +68,7 @@ class Trainer:
         self.state.curves[epoch, :, 0] = torch.from_numpy(totals / n_samples)
         valid = partial(self.substrates.during, f"validation {epoch}", age=epoch + 1)
         size = None if self.substrates.ideal else self.settings.batch_size
-        results = evaluate(self.last(), self.valid.times, self.valid.labels, self.settings.loss, valid, size)
+        results = collect_responses(self.last(), self.valid, self.settings.loss, valid, size)
         for p, result in enumerate(results):
             values = [result.loss, result.accuracy, *result.silent_fraction]
             self.state.curves[epoch, p, 1] = torch.tensor(values, dtype=torch.float64)
@@ -237,7 +159,7 @@ class Trainer:
                 network,
             )
 
-    def _keep_best(self, p: int, result: Evaluation) -> None:
+    def _keep_best(self, p: int, result: Responses) -> None:
         score = (result.accuracy, -result.loss)
         if score > tuple(self.state.best_score[p].tolist()):
             self.state.best_score[p] = torch.tensor(score, dtype=torch.float64)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ttfsrun.report.selection import Beside, Drawing, Wishes, drawings
+from ttfsrun.report.selection import PlotOptions, Supplement, SweepFigure, select_figures
 
 MISMATCH, JITTER, BITS = "substrate.v_th.chip_std", "substrate.spike_time.jitter", "substrate.weight.bits"
 SEEDS = range(4)
@@ -69,8 +69,8 @@ def without(told: pd.DataFrame, rows: Sequence[int], status: str = "failed") -> 
     return told
 
 
-def drawn(told: pd.DataFrame, beside: Beside | None = None, **wishes: str) -> dict[str, Drawing]:
-    found = drawings(told, settings_of(told), Wishes(**wishes), beside)
+def drawn(told: pd.DataFrame, beside: Supplement | None = None, **wishes: str) -> dict[str, SweepFigure]:
+    found = select_figures(told, settings_of(told), PlotOptions(**wishes), beside)
     assert len({each.name for each in found}) == len(found)
     return {each.name: each for each in found}
 

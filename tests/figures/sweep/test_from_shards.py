@@ -11,7 +11,7 @@ import tables
 from matplotlib.figure import Figure
 from tables import MISMATCH, OTHERS, SEEDS, crossed, drawn, strengths
 
-from ttfsrun.report.selection import Beside
+from ttfsrun.report.selection import Supplement
 
 
 def curves_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def curves_of(table: pd.DataFrame) -> pd.DataFrame:
 def test_learning_curves_are_medians_by_the_value_of_what_varies() -> None:
     table = strengths((0.0, 0.1))
     errors = 100 * (1 - table[table[MISMATCH] == 0.1]["test_accuracy"])
-    numbers = drawn(table, Beside(curves=curves_of(table)))["curves"].numbers
+    numbers = drawn(table, Supplement(curves=curves_of(table)))["curves"].numbers
     told = numbers[(numbers["split"] == "valid") & (numbers[MISMATCH] == 0.1) & (numbers["epoch"] == 2)]
     assert list(told["median"]) == pytest.approx([errors.median() / 2])
     assert list(told["n"]) == [len(SEEDS)]
@@ -36,7 +36,7 @@ def test_learning_curves_are_medians_by_the_value_of_what_varies() -> None:
 
 def test_learning_curves_are_drawn_once_where_points_share_their_trainings() -> None:
     table = crossed({"protocol": ["a", "b"]}, noise=0)
-    drawing = drawn(table, Beside(curves=curves_of(table)))["curves"]
+    drawing = drawn(table, Supplement(curves=curves_of(table)))["curves"]
     assert not drawing.figure.legends
     assert set(drawing.numbers["n"]) == {len(SEEDS)}
     assert drawing.caption.endswith("They are the same for all values of protocol.")
@@ -46,13 +46,13 @@ def test_learning_curves_are_drawn_once_where_points_share_their_trainings() -> 
 def test_learning_curves_with_long_names_are_legible(n: int, assert_legible: Callable[[Figure], None]) -> None:
     names = [f"experiment_{number}_brainscales2" for number in range(n)]
     table = crossed({"experiment": names, "protocol": ["in_the_loop", "clean_to_perturbed"]})
-    assert_legible(drawn(table, Beside(curves=curves_of(table)))["curves"].figure)
+    assert_legible(drawn(table, Supplement(curves=curves_of(table)))["curves"].figure)
 
 
 def test_confusion_is_summed_over_replicates() -> None:
     table = tables.without(strengths((0.0, 0.1)), [0])
     matrices = [np.full((3, 4), number + 1) for number in range(len(table))]
-    drawing = drawn(table, Beside(confusion=matrices, names=["yin", "yang", "dot"]))["confusion"]
+    drawing = drawn(table, Supplement(confusion=matrices, names=["yin", "yang", "dot"]))["confusion"]
     first = drawing.numbers[drawing.numbers["condition"] == "threshold mismatch 0"]
     assert set(first["samples"]) == {2 + 3 + 4}
 
@@ -62,7 +62,7 @@ def test_confusions_of_different_data_are_figures_of_their_own_by_setting_and_by
     table = tables.table(points, OTHERS[:2])
     classes = {"yin_yang": 3, "mnist": 10}
     matrices = [np.full((classes[name], classes[name] + 1), 1) for name in table["data.name"]]
-    found = drawn(table, Beside(confusion=matrices, names=["yin", "yang", "dot"]))
+    found = drawn(table, Supplement(confusion=matrices, names=["yin", "yang", "dot"]))
     assert {name for name in found if name.startswith("confusion")} == {
         f"confusion{which}_{data}" for which in ("", "_conditions") for data in classes
     }

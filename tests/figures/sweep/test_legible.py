@@ -10,7 +10,7 @@ import tables
 from matplotlib.figure import Figure
 from tables import BITS, JITTER, MISMATCH, OTHERS, SEEDS, crossed, drawn, one_at_a_time, strengths
 
-from ttfsrun.report.selection import Beside
+from ttfsrun.report.selection import Supplement
 
 LONG = "training.schedule.a_name_that_is_far_too_long_for_any_axis_of_a_picture"
 FIVE = {MISMATCH: [0, 0.1, 0.2], JITTER: [0, 0.1], BITS: [2, None], "protocol": ["a", "b"], LONG: [1, 2]}
@@ -53,7 +53,7 @@ NASTY = {
 
 @pytest.mark.parametrize("name", NASTY)
 def test_whatever_the_table_every_picture_is_legible(name: str, assert_legible: Callable[[Figure], None]) -> None:
-    found = drawn(NASTY[name], Beside(classes=3))
+    found = drawn(NASTY[name], Supplement(classes=3))
     assert found
     for drawing in found.values():
         assert drawing.caption.endswith(".")

@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from ttfsrun.figures.sweep.one_at_a_time import OneAtATime, found
+from ttfsrun.figures.sweep.one_at_a_time import OneAtATime, detect
 
 
 def of(points: list[dict[str, Any]]) -> OneAtATime | None:
-    return found(pd.DataFrame(points, dtype=object), list(points[0]))
+    return detect(pd.DataFrame(points, dtype=object), list(points[0]))
 
 
 def away(base: dict[str, Any], changes: list[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:

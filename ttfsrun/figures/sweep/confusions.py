@@ -7,20 +7,20 @@ import pandas as pd
 
 from ttfsrun.figures import conditions
 from ttfsrun.figures.sweep import labels
-from ttfsrun.figures.sweep.drawing import Beside, Drawing
-from ttfsrun.figures.sweep.rows import Value, groups, levels
+from ttfsrun.figures.sweep.drawing import Supplement, SweepFigure
+from ttfsrun.figures.sweep.rows import Value, group_by, levels
 from ttfsrun.results.table import CONDITION
 
 MOST = 3  # matrices side by side
 
 
-def confusions(name: str, rows: pd.DataFrame, column: str, beside: Beside) -> Drawing | None:
+def confusions(name: str, rows: pd.DataFrame, column: str, beside: Supplement) -> SweepFigure | None:
     """The samples of all rows (see `rows.of`) with the same value of a column, summed. None where no row has any."""
     assert beside.confusion is not None
     counts: dict[str, np.ndarray] = {}
     n: list[int] = []
     shown = _some(levels(list(rows[column])), spread=column != CONDITION)
-    for (value,), own in groups(rows, [column]):
+    for (value,), own in group_by(rows, [column]):
         matrices = [beside.confusion[int(place)] for place in own.index]
         known = [matrix for matrix in matrices if matrix is not None]
         if value in shown and known and len({matrix.shape for matrix in known}) == 1:
@@ -34,7 +34,7 @@ def confusions(name: str, rows: pd.DataFrame, column: str, beside: Beside) -> Dr
         f"Decided class in per cent of the true class, for {', '.join(counts)}: samples of "
         f"{' and '.join(map(str, dict.fromkeys(n)))} evaluations summed."
     )
-    return Drawing(name, caption, conditions.conditions(counts, names), conditions.table(counts, names))
+    return SweepFigure(name, caption, conditions.conditions(counts, names), conditions.table(counts, names))
 
 
 def _some(values: list[Value], spread: bool) -> list[Value]:

@@ -13,7 +13,7 @@ ACCURACY = "test_accuracy"
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SweepFigure:
     """A figure, what it shows in words, and the numbers behind it."""
 
     name: str  # of its files, without an ending
@@ -24,7 +24,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class PlotOptions:
     """The column for the horizontal axis, the metric, and the columns for colour and style; None: chosen."""
 
     x: str | None = None
@@ -34,7 +34,7 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Supplement:
     """What is known of a sweep beside its table.
 
     classes: of the data. names: of these classes.

@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 
 from ttfsrun.figures import style
 from ttfsrun.figures.sweep import labels
-from ttfsrun.figures.sweep.drawing import Drawing
-from ttfsrun.figures.sweep.rows import Value, counted, groups, levels, statistics
+from ttfsrun.figures.sweep.drawing import SweepFigure
+from ttfsrun.figures.sweep.rows import Value, counted, group_by, levels, statistics
 
 CELL, MOST_HEIGHT = 0.27, 3.4  # height of a cell, and of them all, in inches
 LARGE = 9  # columns of cells from which on the numbers in them are small
@@ -26,7 +26,7 @@ MOST_PANELS = 4
 DARK = 0.5  # from here on, a cell is so dark that its number is white
 
 
-def heat_map(name: str, rows: pd.DataFrame, axes_of: tuple[str, str], metric: str, keys: Sequence[str]) -> Drawing:
+def heat_map(name: str, rows: pd.DataFrame, axes_of: tuple[str, str], metric: str, keys: Sequence[str]) -> SweepFigure:
     """A cell for each pair of values, with the median of the metric in it; "-" where there is none.
 
     axes_of: the columns to the right and upwards. keys: what else varies; a panel for each combination, all with the
@@ -34,7 +34,7 @@ def heat_map(name: str, rows: pd.DataFrame, axes_of: tuple[str, str], metric: st
     """
     x, y = axes_of
     right, up = levels(list(rows[x])), levels(list(rows[y]))
-    parts = list(groups(rows, keys))
+    parts = list(group_by(rows, keys))
     together = len(parts) > MOST_PANELS
     parts = [((), rows)] if together else parts
     told = statistics(rows, [*([] if together else keys), y, x])
@@ -43,7 +43,7 @@ def heat_map(name: str, rows: pd.DataFrame, axes_of: tuple[str, str], metric: st
     across, down = (1, len(parts)) if wide or len(parts) == 1 else (2, -(-len(parts) // 2))
     each = 0.4 + min(CELL * max(len(up), 4), MOST_HEIGHT)
     texts: dict[str, list[str]] = {}
-    with style.look():
+    with style.figure_style():
         width = style.COLUMN if across == 1 and not wide else style.PAGE
         figure = style.new_figure(width, 0.45 + down * each)
         grid = figure.subplots(down, across, squeeze=False)
@@ -64,7 +64,7 @@ def heat_map(name: str, rows: pd.DataFrame, axes_of: tuple[str, str], metric: st
         "evaluations in each cell, - where there is none."
         + (f" Taken together: all values of {', '.join(map(labels.title, keys))}." if together else "")
     )
-    return Drawing(name, caption, figure, told, texts)
+    return SweepFigure(name, caption, figure, told, texts)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 from ttfsrun.figures import logarithmic, style
 from ttfsrun.figures.curves import SPLITS
 from ttfsrun.figures.sweep import labels, palette
-from ttfsrun.figures.sweep.drawing import Drawing
+from ttfsrun.figures.sweep.drawing import SweepFigure
 from ttfsrun.figures.sweep.palette import Key, Palette
-from ttfsrun.figures.sweep.rows import Value, counted, groups, levels, plain
+from ttfsrun.figures.sweep.rows import Value, counted, group_by, levels, plain_values
 
 MOST, MOST_PANELS = 6, 3  # lines of a panel, and panels for the values of a column
 HEIGHT = 1.9  # inches
@@ -23,7 +23,7 @@ WHICH = ["split", "epoch", "error"]
 FEW = 12  # up to so many epochs each one has a marker
 
 
-def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | None) -> Drawing | None:
+def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | None) -> SweepFigure | None:
     """Median and quartiles of the error, a colour for each value of a column.
 
     curves: see `drawing.Beside`. None where there are none. Of many values some are shown, the ends among them.
@@ -44,7 +44,7 @@ def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | N
         return None
     keys = Palette(Key(column, shown)) if column else Palette()
     told = _statistics(errors, [panel or "split", *keys.columns])
-    with style.look():
+    with style.figure_style():
         width = style.COLUMN if len(beside) <= 2 else style.PAGE
         characters = int(width / len(beside) / labels.CHARACTER)
         figure = style.new_figure(width, HEIGHT + (0.2 if column else 0))
@@ -66,20 +66,20 @@ def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | N
         + (" Of many values some are shown." if column and len(shown) == MOST else "")
         + (f" They are the same for all values of {labels.title(alike)}." if alike else "")
     )
-    return Drawing(name, caption, figure, told)
+    return SweepFigure(name, caption, figure, told)
 
 
 def _errors(curves: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Those of training and validation that are numbers, in per cent, with plain values of the columns."""
     rows = curves[(curves["metric"] == "accuracy") & curves["split"].isin(list(SPLITS))]
     error = 100 * (1 - pd.to_numeric(rows["value"], errors="coerce").astype(float))
-    values = {key: pd.Series(plain(rows[key]), index=rows.index, dtype=object) for key in columns}
+    values = {key: pd.Series(plain_values(rows[key]), index=rows.index, dtype=object) for key in columns}
     return rows.assign(error=error, **values)[np.isfinite(error)]
 
 
 def _all_alike(errors: pd.DataFrame, column: str) -> bool:
     """Whether all its values, two or more, have the same curves."""
-    parts = [part.sort_values(WHICH) for _, part in groups(errors, [column])]
+    parts = [part.sort_values(WHICH) for _, part in group_by(errors, [column])]
     first, *others = [part[WHICH].to_numpy() for part in parts]
     return len(others) > 0 and all(np.array_equal(first, other) for other in others)
 
@@ -99,7 +99,7 @@ def _among(column: pd.Series[Any], values: Sequence[Value]) -> list[bool]:
 def _statistics(errors: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """By these columns and the epoch."""
     tables = []
-    for values, own in groups(errors, keys):
+    for values, own in group_by(errors, keys):
         grouped = own.groupby("epoch")["error"]
         told = grouped.quantile(np.array([0.25, 0.5, 0.75])).unstack().set_axis(["q25", "median", "q75"], axis=1)
         told = told.assign(n=grouped.count()).reset_index()
@@ -110,7 +110,7 @@ def _statistics(errors: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _panel(axes: Axes, told: pd.DataFrame, keys: Palette) -> None:
-    for values, own in groups(told, keys.columns):
+    for values, own in group_by(told, keys.columns):
         look = keys.look(values)
         marker = look.marker if len(own) <= FEW else ""
         axes.plot(own["epoch"], own["median"], color=look.colour, marker=marker, markersize=2.5)

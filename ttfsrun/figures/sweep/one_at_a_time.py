@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ttfsrun.figures.sweep.rows import Value, groups, numeric
+from ttfsrun.figures.sweep.rows import Value, group_by, numeric
 
 MOST_CROSSED = 2  # settings that may vary beside, in every combination
 Base = dict[str, Value]
@@ -47,7 +47,7 @@ class OneAtATime:
         return any(known.setdefault(others[one], base) != base for one, base in self.bases.items())
 
 
-def found(points: pd.DataFrame, varying: Sequence[str]) -> OneAtATime | None:
+def detect(points: pd.DataFrame, varying: Sequence[str]) -> OneAtATime | None:
     """points: plain values of the settings that vary, of all points, done or not; None: they do not."""
     for crossed in _crossed(varying):
         keys = [key for key in varying if key not in crossed]
@@ -55,7 +55,7 @@ def found(points: pd.DataFrame, varying: Sequence[str]) -> OneAtATime | None:
             return None
         if sum(numeric(list(points[key])) for key in keys) < 2:  # choices, not strengths
             continue
-        bases = {combination: _base(part, keys) for combination, part in groups(points, crossed)}
+        bases = {combination: _base(part, keys) for combination, part in group_by(points, crossed)}
         each = OneAtATime(keys, list(crossed), bases)
         away = [each.away(row) for row in points[[*crossed, *keys]].drop_duplicates().to_dict("records")]
         if max(map(len, away), default=0) == 1 and len({key for left in away for key in left}) > 1:

@@ -64,7 +64,7 @@ class Palette:
     def columns(self) -> list[str]:
         return [key.column for key in (self.hue, self.style) if key]
 
-    def look(self, values: Sequence[Value]) -> Look:
+    def look(self, values: Sequence[Value]) -> LineStyle:
         """Of these values of `columns`."""
         named = dict(zip(self.columns, values, strict=True))
         look = {}
@@ -73,8 +73,8 @@ class Palette:
             look["marker"] = self.hue.marker(named[self.hue.column])
         if self.style:
             look["marker"] = self.style.marker(named[self.style.column])
-            return Look(**look, line=self.style.line(named[self.style.column]))
-        return Look(**look)
+            return LineStyle(**look, line=self.style.line(named[self.style.column]))
+        return LineStyle(**look)
 
     def handles(self, lines: bool = True) -> list[list[Artist]]:
         """For a legend: what the column is, and its values, of each column."""
@@ -85,7 +85,7 @@ class Palette:
             own = key is self.hue
             entries: list[Artist] = [Line2D([], [], linestyle="", label=f"{_short(labels.title(key.column))}:")]
             for value in _some(key.values):
-                look = Look(
+                look = LineStyle(
                     key.colour(value) if own else style.GREY,
                     "" if own and self.style else key.marker(value),
                     "-" if own else key.line(value),
@@ -96,13 +96,13 @@ class Palette:
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     colour: str = style.BLUE
     marker: str = "o"
     line: object = field(default="-")
 
 
-def of(column: str | None, values: Sequence[Value]) -> Key | None:
+def make_key(column: str | None, values: Sequence[Value]) -> Key | None:
     return None if column is None else Key(column, levels(values))
 
 
@@ -111,7 +111,7 @@ def _ordered(place: int, n: int) -> str:
     return to_hex(colormaps["viridis"](share))
 
 
-def _handle(look: Look, text: str, lines: bool) -> Line2D:
+def _handle(look: LineStyle, text: str, lines: bool) -> Line2D:
     marker = look.marker or ("" if lines else "o")
     drawn = look.line if lines else ""
     return Line2D([], [], color=look.colour, marker=marker, markersize=3, linestyle=drawn, label=text)  # type: ignore[arg-type]

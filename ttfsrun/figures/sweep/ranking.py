@@ -10,10 +10,10 @@ from matplotlib.ticker import MaxNLocator
 
 from ttfsrun.figures import style
 from ttfsrun.figures.sweep import labels, palette
-from ttfsrun.figures.sweep.drawing import Drawing
+from ttfsrun.figures.sweep.drawing import SweepFigure
 from ttfsrun.figures.sweep.one_at_a_time import OneAtATime
 from ttfsrun.figures.sweep.palette import Palette
-from ttfsrun.figures.sweep.rows import HOVER, MEASURED, Value, counted, groups, statistics
+from ttfsrun.figures.sweep.rows import HOVER, MEASURED, Value, counted, group_by, statistics
 
 MOST_VALUES = 14  # rows with which every value of every setting is shown; of more, the worst of each setting
 MOST_PANELS = 3
@@ -24,7 +24,7 @@ LONGEST = 34  # characters of a row's name
 Place = tuple[str, Value]  # a setting and its value: a row
 
 
-def ranking(name: str, rows: pd.DataFrame, each: OneAtATime, metric: str) -> Drawing | None:
+def ranking(name: str, rows: pd.DataFrame, each: OneAtATime, metric: str) -> SweepFigure | None:
     """Medians and quartiles over networks that are paired by their seeds; None where no pair is done.
 
     rows: with the columns of seeds, see `rows.of`. A loss is the metric minus that of the base, as it is drawn: of an
@@ -33,12 +33,12 @@ def ranking(name: str, rows: pd.DataFrame, each: OneAtATime, metric: str) -> Dra
     pairs = _pairs(rows, each)
     if pairs.empty:
         return None
-    panels = list(groups(pairs, each.apart))[:MOST_PANELS]
+    panels = list(group_by(pairs, each.apart))[:MOST_PANELS]
     told_by = [key for key in each.crossed if key not in each.apart]
-    keys = Palette(*(palette.of(key, list(pairs[key])) for key in told_by))
+    keys = Palette(*(palette.make_key(key, list(pairs[key])) for key in told_by))
     orders = [_order(statistics(part, [CHANGED, AT, *told_by], LOSS)) for _, part in panels]
     hover: dict[str, list[str]] = {}
-    with style.look():
+    with style.figure_style():
         width = style.COLUMN if len(panels) == 1 else style.PAGE
         figure = style.new_figure(width, 0.75 + ROW * max(*map(len, orders), 3))
         grid = figure.subplots(1, len(panels), squeeze=False, sharex=True)[0]
@@ -53,7 +53,7 @@ def ranking(name: str, rows: pd.DataFrame, each: OneAtATime, metric: str) -> Dra
     numbers = statistics(pairs, [*each.apart, CHANGED, AT, *told_by], LOSS)
     shortened = sum(map(len, orders)) < len(numbers[[*each.apart, CHANGED, AT]].drop_duplicates())
     numbers[AT] = [labels.text(value) for value in numbers[AT]]
-    return Drawing(name, _caption(metric, numbers, shortened), figure, numbers, hover)
+    return SweepFigure(name, _caption(metric, numbers, shortened), figure, numbers, hover)
 
 
 def _pairs(rows: pd.DataFrame, each: OneAtATime) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def _panel(axes: Axes, pairs: pd.DataFrame, order: list[Place], how: tuple[Palet
     at = {place: number for number, place in enumerate(order)}
     axes.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
     shown = pairs[[place in at for place in zip(pairs[CHANGED], pairs[AT], strict=True)]]
-    series = list(groups(shown, keys.columns))
+    series = list(group_by(shown, keys.columns))
     hover = {}
     for number, (values, own) in enumerate(series):
         look, shift = keys.look(values), DODGE * (number - (len(series) - 1) / 2)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ttfsrun.figures.sweep.drawing import Wishes
-from ttfsrun.figures.sweep.rows import levels, numeric, plain
+from ttfsrun.figures.sweep.drawing import PlotOptions
+from ttfsrun.figures.sweep.rows import levels, numeric, plain_values
 from ttfsrun.results.table import CONDITION
 
 MOST_HUES, MOST_STYLES, MOST_PANELS = 10, 3, 8
@@ -37,7 +37,7 @@ def independent(table: pd.DataFrame, varying: Sequence[str]) -> list[str]:
     for key in varying:
         if key.startswith(SEEDS) or key not in table:
             continue
-        values = plain(table[key])
+        values = plain_values(table[key])
         if len(set(values)) > 1 and not any(_follows(values, other) for other in found.values()):
             found[key] = values
     return list(found)
@@ -50,18 +50,20 @@ def _follows(values: list[object], other: list[object]) -> bool:
     return len(pairs) == n and n <= BIJECTIONS
 
 
-def together(table: pd.DataFrame, varying: Sequence[str], key: str) -> list[str]:
+def moving_together(table: pd.DataFrame, varying: Sequence[str], key: str) -> list[str]:
     """The settings that move together with another one, value by value."""
-    values = plain(table[key])
+    values = plain_values(table[key])
     others = [name for name in varying if name != key and not name.startswith(SEEDS) and name in table]
     return [
         name
         for name in others
-        if _follows(plain(table[name]), values) and _follows(values, plain(table[name])) and len(set(values)) > 1
+        if _follows(plain_values(table[name]), values)
+        and _follows(values, plain_values(table[name]))
+        and len(set(values)) > 1
     ]
 
 
-def choose(rows: pd.DataFrame, keys: Sequence[str], wishes: Wishes) -> Roles:
+def choose_roles(rows: pd.DataFrame, keys: Sequence[str], wishes: PlotOptions) -> Roles:
     """What is wished, and for the rest what reads best: the strength with most values to the right, then colours."""
     wished = [column for column in (wishes.x, wishes.hue, wishes.style) if column]
     names = [CONDITION] if rows[CONDITION].nunique() > 1 else []

@@ -17,7 +17,7 @@ STATISTICS = ["median", "q25", "q75", "n"]
 MEASURED, HOVER = "value", "hover"  # columns of rows: the number that is drawn, and what is told of it
 
 
-def plain(column: pd.Series[Any]) -> list[Value]:
+def plain_values(column: pd.Series[Any]) -> list[Value]:
     """The values of a column: None where there is none, every number a float."""
     return [_plain(value) for value in column.astype(object)]
 
@@ -47,22 +47,24 @@ def numeric(values: Sequence[Value]) -> bool:
     return all(value is None or is_number(value) for value in values) and any(map(is_number, values))
 
 
-def measured(table: pd.DataFrame, metric: str) -> pd.Series[float]:
+def plotted_values(table: pd.DataFrame, metric: str) -> pd.Series[float]:
     """The numbers of a metric as they are drawn: an accuracy as the error in per cent. NaN where there is none."""
     values = pd.to_numeric(table[metric], errors="coerce").astype(float)
     values = values.where(np.isfinite(values))
     return 100 * (1 - values) if metric.endswith("_accuracy") else values
 
 
-def of(table: pd.DataFrame, settings: Sequence[str], metric: str) -> pd.DataFrame:
+def plain_rows(table: pd.DataFrame, settings: Sequence[str], metric: str) -> pd.DataFrame:
     """The rows that have a number, with plain values: what varies, `point`, `condition`, `chip`, and what is drawn.
 
     settings: columns to keep. The index is that of the table.
     """
     kept = [*settings, *(str(name) for name in table if str(name).startswith(f"{CONDITION}."))]
-    columns = {name: plain(table[name]) for name in dict.fromkeys([*kept, "point", "condition", "chip", "perturbed"])}
+    columns = {
+        name: plain_values(table[name]) for name in dict.fromkeys([*kept, "point", "condition", "chip", "perturbed"])
+    }
     rows = pd.DataFrame(columns, index=table.index, dtype=object)
-    rows[MEASURED] = measured(table, metric)
+    rows[MEASURED] = plotted_values(table, metric)
     rows = rows[(table["status"] == "done") & rows[MEASURED].notna()]
     return rows.assign(**{HOVER: _told(rows, kept, metric)})
 
@@ -83,7 +85,7 @@ def _told(rows: pd.DataFrame, settings: Sequence[str], metric: str) -> list[str]
     ]
 
 
-def groups(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Value, ...], pd.DataFrame]]:
+def group_by(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Value, ...], pd.DataFrame]]:
     """The rows of each combination of values, in the order of their levels; None is a value like others."""
     if not keys:
         yield (), rows
@@ -99,7 +101,7 @@ def groups(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Valu
 def statistics(rows: pd.DataFrame, keys: Sequence[str], column: str = MEASURED) -> pd.DataFrame:
     """Median, quartiles and number of each combination of values."""
     told = []
-    for combination, group in groups(rows, keys):
+    for combination, group in group_by(rows, keys):
         values = group[column].to_numpy(dtype=float)
         if len(values):
             low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 
 from ttfsrun.figures import logarithmic, style
 from ttfsrun.figures.sweep import labels, palette
-from ttfsrun.figures.sweep.drawing import Drawing
-from ttfsrun.figures.sweep.palette import Look, Palette
-from ttfsrun.figures.sweep.rows import HOVER, MEASURED, STATISTICS, Value, counted, groups, statistics
+from ttfsrun.figures.sweep.drawing import SweepFigure
+from ttfsrun.figures.sweep.palette import LineStyle, Palette
+from ttfsrun.figures.sweep.rows import HOVER, MEASURED, STATISTICS, Value, counted, group_by, statistics
 from ttfsrun.figures.sweep.scale import CHARACTER, Scale, scale
 
 MANY = 15  # from so many values on, each with a single network, points tell more than a line through them
@@ -43,7 +43,7 @@ class Lines:
     chance: float | None = None
 
 
-def strength(name: str, panels: Sequence[Panel], metric: str, keys: Palette, lines: Lines) -> Drawing:
+def strength(name: str, panels: Sequence[Panel], metric: str, keys: Palette, lines: Lines) -> SweepFigure:
     """Medians as lines, quartiles as bands or bars, each network as a light point; all panels with one vertical axis.
 
     Rows have the columns of `rows.of`: `value` is the metric as it is drawn.
@@ -51,7 +51,7 @@ def strength(name: str, panels: Sequence[Panel], metric: str, keys: Palette, lin
     across, width = _across(len(panels))
     down = -(-len(panels) // across)
     hover: dict[str, list[str]] = {}
-    with style.look():
+    with style.figure_style():
         figure = style.new_figure(width, HEIGHT_ONE if len(panels) == 1 else 0.35 + HEIGHT * down)
         grid = figure.subplots(down, across, squeeze=False, sharey=True)
         inner = (width - BESIDE_LEFT - BETWEEN * across) / across
@@ -65,7 +65,7 @@ def strength(name: str, panels: Sequence[Panel], metric: str, keys: Palette, lin
             axes.set_visible(False)
         palette.legend(figure, keys, shown)
     numbers = _numbers(panels, keys)
-    return Drawing(name, _caption(panels, metric, keys, lines, numbers), figure, numbers, hover)
+    return SweepFigure(name, _caption(panels, metric, keys, lines, numbers), figure, numbers, hover)
 
 
 def _across(n: int) -> tuple[int, float]:
@@ -114,7 +114,7 @@ def _panel(axes: Axes, panel: Panel, keys: Palette, gid: str, room: tuple[float,
     counts = statistics(panel.rows, [panel.x, *keys.columns])["n"]
     axes.set_title("\n".join(filter(None, [labels.wrapped(panel.title, characters), counted(counts)])))
     drawn = panel.rows.assign(**{MEASURED: np.maximum(panel.rows[MEASURED].astype(float), bottom)})
-    series = list(groups(drawn, keys.columns))
+    series = list(group_by(drawn, keys.columns))
     hover = {}
     for number, (values, rows) in enumerate(series):
         middle = number - (len(series) - 1) / 2
@@ -133,7 +133,7 @@ def _only_points(rows: pd.DataFrame, x: str) -> bool:
     return n > MANY and len(rows) < 2 * n
 
 
-def _points(axes: Axes, rows: pd.DataFrame, x: str, across: Scale, how: tuple[Look, float, str]) -> None:
+def _points(axes: Axes, rows: pd.DataFrame, x: str, across: Scale, how: tuple[LineStyle, float, str]) -> None:
     look, shift, gid = how
     alpha = 0.75 if _only_points(rows, x) else 0.35
     places = across.of(list(rows[x])) + shift
@@ -141,7 +141,7 @@ def _points(axes: Axes, rows: pd.DataFrame, x: str, across: Scale, how: tuple[Lo
                  zorder=2, gid=gid)  # fmt: skip
 
 
-def _medians(axes: Axes, told: pd.DataFrame, across: Scale, look: Look, shift: float) -> None:
+def _medians(axes: Axes, told: pd.DataFrame, across: Scale, look: LineStyle, shift: float) -> None:
     """A line with a band through values that have a size, a marker with a bar for those that stand apart."""
     column = told.columns[0]
     joined = told[[value in across.together for value in told[column]]]

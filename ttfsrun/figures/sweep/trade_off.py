@@ -11,9 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from ttfsrun.figures import logarithmic, style
 from ttfsrun.figures.sweep import labels, palette
-from ttfsrun.figures.sweep.drawing import Drawing
+from ttfsrun.figures.sweep.drawing import SweepFigure
 from ttfsrun.figures.sweep.palette import Palette
-from ttfsrun.figures.sweep.rows import HOVER, MEASURED, Value, counted, groups
+from ttfsrun.figures.sweep.rows import HOVER, MEASURED, Value, counted, group_by
 
 COST = re.compile(r"test_(decision_time_mean|decision_us_mean|energy_\w+_uj)")
 ACROSS, HEIGHT = 3, 1.75  # panels in a row, and the height of one in inches
@@ -21,7 +21,7 @@ SAME = 1e-6  # relative difference from which on numbers are told apart
 FACTOR = 3  # between the largest and smallest error of a logarithmic axis
 
 
-def costs(table: pd.DataFrame) -> list[str]:
+def cost_columns(table: pd.DataFrame) -> list[str]:
     """The columns that say what a decision costs, where networks differ in it; of proportional ones the first."""
     found: list[str] = []
     for name in table:
@@ -38,14 +38,14 @@ def _proportional(values: pd.Series[float], others: pd.Series[float]) -> bool:
     return bool(ratio.max() - ratio.min() <= SAME * abs(ratio.max()))
 
 
-def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, keys: Palette) -> Drawing | None:
+def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, keys: Palette) -> SweepFigure | None:
     """A panel for each cost, a point for each evaluation, a large marker for the median of each group.
 
     table: with the costs, of which those of `rows` (see `rows.of`) are drawn. None where nothing has any,
     or the metric is one of them.
     """
     done = table.loc[rows.index]
-    columns = costs(done)
+    columns = cost_columns(done)
     if not columns or COST.fullmatch(metric):
         return None
     width = style.COLUMN if len(columns) <= 2 else style.PAGE
@@ -53,7 +53,7 @@ def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, k
     hover: dict[str, list[str]] = {}
     numbers = []
     rows, values_of = _grouped(rows, keys)
-    with style.look():
+    with style.figure_style():
         down = -(-len(columns) // across)
         figure = style.new_figure(width, 0.4 + HEIGHT * down)
         grid = figure.subplots(down, across, squeeze=False, sharey=True)
@@ -84,12 +84,12 @@ def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, k
         f"Light points: single evaluations; large markers: medians of each group ({counted(told['n'])})."
         + (" Energies are modelled, not measured." if any("energy" in column for column in columns) else "")
     )
-    return Drawing(name, caption, figure, told, hover)
+    return SweepFigure(name, caption, figure, told, hover)
 
 
 def _grouped(rows: pd.DataFrame, keys: Palette) -> tuple[pd.DataFrame, list[tuple[Value, ...]]]:
     """The rows in the order of their groups, with the number, colour and marker of each; the values of each group."""
-    found = list(groups(rows, keys.columns))
+    found = list(group_by(rows, keys.columns))
     looks = [keys.look(values) for values, _ in found]
     number = [number for number, (_, own) in enumerate(found) for _ in range(len(own))]
     told = {"colour": [looks[group].colour for group in number], "marker": [looks[group].marker for group in number]}

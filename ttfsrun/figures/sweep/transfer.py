@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 
 from ttfsrun.figures import style
 from ttfsrun.figures.sweep import heat_map, labels
-from ttfsrun.figures.sweep.drawing import Drawing
-from ttfsrun.figures.sweep.rows import Value, counted, groups, levels, statistics
+from ttfsrun.figures.sweep.drawing import SweepFigure
+from ttfsrun.figures.sweep.rows import Value, counted, group_by, levels, statistics
 
 OTHER = ", other chips"  # how the conditions on further chips are called
 TRAINED, EVALUATED = "trained on chip", "evaluated on chip"
@@ -35,13 +35,13 @@ def is_some(rows: pd.DataFrame) -> bool:
     return len(found) > 0 and bool((found[TRAINED] != found[EVALUATED]).any())
 
 
-def transfer(name: str, rows: pd.DataFrame, metric: str, keys: Sequence[str]) -> Drawing:
+def transfer(name: str, rows: pd.DataFrame, metric: str, keys: Sequence[str]) -> SweepFigure:
     """A cell for each chip of a training and of an evaluation, framed where they are the same.
 
     keys: what else varies; a panel for each combination, all with the same colours, or all together if they are many.
     """
     found = pairs(rows)
-    parts = list(groups(found, keys))
+    parts = list(group_by(found, keys))
     together = len(parts) > MOST_PANELS
     parts = [((), found)] if together else parts
     apart = _only_own(found)
@@ -52,7 +52,7 @@ def transfer(name: str, rows: pd.DataFrame, metric: str, keys: Sequence[str]) ->
     evaluated = sorted(levels(list(told[EVALUATED])), key=lambda chip: chip != OWN)[:MOST]
     across = min(len(parts), 2 if len(evaluated) <= MOST_BESIDE else 1)
     hover: dict[str, list[str]] = {}
-    with style.look():
+    with style.figure_style():
         width = style.COLUMN if across == 1 and len(evaluated) <= NARROW else style.PAGE
         down = -(-len(parts) // across)
         figure = style.new_figure(width, 0.35 + down * (0.45 + CELL * max(len(trained), 4)))
@@ -77,7 +77,7 @@ def transfer(name: str, rows: pd.DataFrame, metric: str, keys: Sequence[str]) ->
         + (f" Only the first {MOST} chips are shown." if left_out else "")
         + (f" Taken together: all values of {', '.join(map(labels.title, keys))}." if together else "")
     )
-    return Drawing(name, caption, figure, told, hover)
+    return SweepFigure(name, caption, figure, told, hover)
 
 
 def _only_own(found: pd.DataFrame) -> bool:

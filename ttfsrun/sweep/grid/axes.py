@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from hydra.core.override_parser.types import Override
 
-from ttfsrun.config.compose import each_value
-from ttfsrun.config.conf_folder import ConfFiles
+from ttfsrun.config.compose import swept_values
+from ttfsrun.config.conf_folder import ConfFolder
 from ttfsrun.config.diagnostics import show
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.sampling import Distribution, distribution, random_rows, sobol_rows
@@ -41,7 +41,7 @@ class Axis:
         return Axis(tuple(self.keys[column] for column in kept), rows, self.varies)
 
 
-def axes_of(spec: Spec, files: ConfFiles) -> list[Axis]:
+def axes_of(spec: Spec, files: ConfFolder) -> list[Axis]:
     """The axes that the spec describes, but for its seeds."""
     sweep = spec.sweep
     axes = [Axis((key,), [(word,) for word in words]) for key, words in _columns(sweep.grid, "grid", spec, files)]
@@ -56,20 +56,20 @@ def axes_of(spec: Spec, files: ConfFiles) -> list[Axis]:
     return axes
 
 
-def seed_axes(spec: Spec, files: ConfFiles) -> list[Axis]:
+def seed_axes(spec: Spec, files: ConfFolder) -> list[Axis]:
     """The axis of the seeds, if there is one."""
     given = spec.sweep.seeds
     seeds = given if isinstance(given, list) else range(given)
     return [Axis((SEED,), [(files.word(SEED, seed),) for seed in seeds])] if seeds else []
 
 
-def command_line_axes(words: Sequence[str], files: ConfFiles) -> list[Axis]:
+def command_line_axes(words: Sequence[str], files: ConfFolder) -> list[Axis]:
     """An axis for each override, most with one row; of several for one key, the last counts, as in Hydra."""
     overrides = {override.get_key_element(): override for override in map(files.parse, words)}
     return [_axis(override) for override in overrides.values()]
 
 
-def base_axes(spec: Spec, files: ConfFiles) -> list[Axis]:
+def base_axes(spec: Spec, files: ConfFolder) -> list[Axis]:
     """What is common to all points, each override an axis of one row."""
     axes = []
     for index, word in enumerate(spec.sweep.base):
@@ -87,7 +87,7 @@ def _axis(override: Override) -> Axis:
     if not override.is_sweep_override():
         return Axis((key,), [(word,)], varies=False)
     _refuse_fixed(key, word)
-    return Axis((key,), [(value,) for value in each_value(override)])
+    return Axis((key,), [(value,) for value in swept_values(override)])
 
 
 def _groups(name: str, given: T | list[T]) -> Iterator[tuple[str, T]]:
@@ -98,7 +98,7 @@ def _groups(name: str, given: T | list[T]) -> Iterator[tuple[str, T]]:
         yield name, given
 
 
-def _columns(columns: Columns, part: str, spec: Spec, files: ConfFiles) -> Iterator[tuple[str, list[str]]]:
+def _columns(columns: Columns, part: str, spec: Spec, files: ConfFolder) -> Iterator[tuple[str, list[str]]]:
     """Each key with its overrides; a key that is wrong is left out."""
     for key, values in columns.items():
         with spec.at(part, key):
@@ -106,19 +106,19 @@ def _columns(columns: Columns, part: str, spec: Spec, files: ConfFiles) -> Itera
             yield key, _words(key, values, files)
 
 
-def _words(key: str, values: Values, files: ConfFiles) -> list[str]:
+def _words(key: str, values: Values, files: ConfFolder) -> list[str]:
     """An override for each value of a list, or of what text sweeps over on the command line."""
     if isinstance(values, str):
         override = files.parse(f"{key}={values}")
         if not override.is_sweep_override():
             raise ConfigError(f"{key}={show(values)}: has to be a list of values, or text such as range(0,10)")
-        return each_value(override)
+        return swept_values(override)
     if not values:
         raise ConfigError(f"{key}=[]: sweeps over no value at all; give at least one")
     return [files.word(key, value) for value in values]
 
 
-def _one_at_a_time(columns: Columns, part: str, spec: Spec, files: ConfFiles) -> list[Axis]:
+def _one_at_a_time(columns: Columns, part: str, spec: Spec, files: ConfFolder) -> list[Axis]:
     """Each value of each key while the others are as they are without; the first row is that of none."""
     words = dict(_columns(columns, part, spec, files))
     rows: list[Row] = [(None,) * len(words)]
@@ -126,7 +126,7 @@ def _one_at_a_time(columns: Columns, part: str, spec: Spec, files: ConfFiles) ->
     return [Axis(tuple(words), rows)] if words else []
 
 
-def _zipped(columns: Columns, part: str, spec: Spec, files: ConfFiles) -> list[Axis]:
+def _zipped(columns: Columns, part: str, spec: Spec, files: ConfFolder) -> list[Axis]:
     words = dict(_columns(columns, part, spec, files))
     if len({len(each) for each in words.values()}) > 1:
         with spec.at(part):
@@ -135,7 +135,7 @@ def _zipped(columns: Columns, part: str, spec: Spec, files: ConfFiles) -> list[A
     return [] if spec.mistakes or not words else [Axis(tuple(words), list(zip(*words.values(), strict=True)))]
 
 
-def _drawn(draws: Draws, draw: Draw, part: str, spec: Spec, files: ConfFiles) -> list[Axis]:
+def _drawn(draws: Draws, draw: Draw, part: str, spec: Spec, files: ConfFolder) -> list[Axis]:
     found: dict[str, Distribution] = {}
     for key, given in draws.values.items():
         with spec.at(f"{part}.values", key):
@@ -147,7 +147,7 @@ def _drawn(draws: Draws, draw: Draw, part: str, spec: Spec, files: ConfFiles) ->
     return [Axis(tuple(found), [tuple(map(files.word, found, row)) for row in rows])]
 
 
-def _check_key(key: str, files: ConfFiles) -> None:
+def _check_key(key: str, files: ConfFolder) -> None:
     """A key that may vary, without the signs that the grammar puts before one."""
     if files.parse(f"{key}=0").key_or_group != key:
         raise ConfigError(f"{show(key)}: cannot be read as the key of a setting")
@@ -155,7 +155,7 @@ def _check_key(key: str, files: ConfFiles) -> None:
     _refuse_fixed(key, key)
 
 
-def check_known(name: str, value: Any, files: ConfFiles) -> None:
+def check_known(name: str, value: Any, files: ConfFolder) -> None:
     """A setting or a group that there is."""
     if name not in files.groups and not files.complaints.knows(name):
         raise ConfigError(files.complaints.unknown_key(name, value).line)

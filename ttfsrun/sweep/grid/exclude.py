@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from ttfsrun.config.compose import Composer
-from ttfsrun.config.conf_folder import ConfFiles
+from ttfsrun.config.conf_folder import ConfFolder
 from ttfsrun.config.diagnostics import show
 from ttfsrun.config.dotted_keys import ABSENT, Tree, lookup
 from ttfsrun.errors import ConfigError
@@ -24,7 +24,7 @@ from ttfsrun.sweep.grid.spec import Spec
 Words = tuple[str, ...]
 
 
-def check_keys(spec: Spec, files: ConfFiles) -> None:
+def check_excluded_keys(spec: Spec, files: ConfFolder) -> None:
     """An entry names settings that there are."""
     for index, entry in enumerate(spec.sweep.exclude):
         with spec.at(f"exclude[{index}]"):
@@ -35,7 +35,7 @@ def check_keys(spec: Spec, files: ConfFiles) -> None:
                 check_known(key, value, files)
 
 
-def kept(points: list[Words], spec: Spec, composer: Composer, changed: bool) -> list[Words]:
+def remove_excluded(points: list[Words], spec: Spec, composer: Composer, changed: bool) -> list[Words]:
     """The points that no entry leaves out. An entry that concerns none is a mistake, unless the grid was changed."""
     entries = spec.sweep.exclude
     left, used = [], set[int]()

@@ -17,17 +17,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ttfsrun.config.compose import Composer
-from ttfsrun.config.conf_folder import ConfFiles
+from ttfsrun.config.conf_folder import ConfFolder
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.axes import SEED, Axis, axes_of, base_axes, command_line_axes, seed_axes
-from ttfsrun.sweep.grid.exclude import check_keys, kept
-from ttfsrun.sweep.grid.spec import ABOUT_SWEEP, LARGEST, NAMES, Spec, as_plain, read
+from ttfsrun.sweep.grid.exclude import check_excluded_keys, remove_excluded
+from ttfsrun.sweep.grid.spec import ABOUT_SWEEP, LARGEST, NAMES, Spec, as_plain, read_spec
 
 PLACES = ("base", "grid", "each", "zip", "random", "sobol", "seeds")
 
 
 @dataclass(frozen=True)
-class Request:
+class SweepRequest:
     """What the user asked for."""
 
     points: list[tuple[str, ...]]  # the overrides of each point, in order
@@ -36,29 +36,29 @@ class Request:
     name: str | None  # of the yaml file
 
 
-def requested(words: Sequence[str], composer: Composer) -> Request:
+def read_request(words: Sequence[str], composer: Composer) -> SweepRequest:
     """The points of a command line; all mistakes in a spec are told at once."""
     files = composer.files
     _check_form(words, files)
-    spec = read([word for word in words if ABOUT_SWEEP.match(word)], files)
+    spec = read_spec([word for word in words if ABOUT_SWEEP.match(word)], files)
     own = command_line_axes([word for word in words if not ABOUT_SWEEP.match(word)], files)
     axes = _together(spec, own, files)
-    check_keys(spec, files)
+    check_excluded_keys(spec, files)
     spec.check()
     changed = any(not NAMES.fullmatch(word) and not word.startswith("cluster") for word in words)
-    points = kept(_every(axes), spec, composer, changed)
+    points = remove_excluded(_every(axes), spec, composer, changed)
     spec.check()
     varied = tuple(key for axis in axes if axis.varies for key in axis.keys)
-    return Request(points, varied, as_plain(spec.sweep), spec.name)
+    return SweepRequest(points, varied, as_plain(spec.sweep), spec.name)
 
 
-def _check_form(words: Sequence[str], files: ConfFiles) -> None:
+def _check_form(words: Sequence[str], files: ConfFolder) -> None:
     for word in words:
         if word in files.sweeps:
             raise ConfigError(f"{word}: an override has the form key=value; did you mean sweep={word}?")
 
 
-def _together(spec: Spec, own: list[Axis], files: ConfFiles) -> list[Axis]:
+def _together(spec: Spec, own: list[Axis], files: ConfFolder) -> list[Axis]:
     """The axes of the spec and those of the command line, which has the last word on each key."""
     given = _keys(own)
     if spec.chooses_seeds and SEED in given:

@@ -18,8 +18,8 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from ttfsrun.config.diagnostics import did_you_mean, one_of, show
-from ttfsrun.errors import ConfigError
+from ttfsrun.config.diagnostics import one_of, show
+from ttfsrun.errors import ConfigError, did_you_mean
 from ttfsrun.types import Finite, Positive, Settings, Spread
 
 INSIDE = 2.0**-54  # what takes the place of 0, which a generator may return

@@ -35,12 +35,12 @@ import msgspec
 from msgspec import Meta
 from omegaconf import OmegaConf
 
-from ttfsrun.config.compose import SHOWN, each_value
-from ttfsrun.config.conf_folder import SWEEPS, UNREADABLE, ConfFiles, one_line
-from ttfsrun.config.diagnostics import Complaints, did_you_mean, one_of
-from ttfsrun.config.dotted_keys import ABSENT, Tree, lookup, store
-from ttfsrun.errors import ConfigError
-from ttfsrun.files import expanded
+from ttfsrun.config.compose import MAX_LISTED, swept_values
+from ttfsrun.config.conf_folder import SWEEPS, UNREADABLE, ConfFolder, brief_message
+from ttfsrun.config.diagnostics import Diagnostics, one_of
+from ttfsrun.config.dotted_keys import ABSENT, Tree, assign, lookup
+from ttfsrun.errors import ConfigError, did_you_mean
+from ttfsrun.files import expand_user
 from ttfsrun.types import SeedNumber, Settings
 
 LARGEST = 1_000_000  # points of a grid: more are a slip of the hand
@@ -80,7 +80,7 @@ class _Root(Settings):
 
 
 @dataclass(frozen=True)
-class Source:
+class SpecSource:
     """Where a sweep comes from: a file, or none, and the keys that the command line sets over it."""
 
     file: str | None
@@ -99,7 +99,7 @@ class Spec:
 
     sweep: Sweep
     name: str | None
-    source: Source
+    source: SpecSource
     mistakes: list[str]
 
     @property
@@ -118,10 +118,10 @@ class Spec:
 
     def check(self) -> None:
         if self.mistakes:
-            raise ConfigError(*self.mistakes, at_most=SHOWN)
+            raise ConfigError(*self.mistakes, at_most=MAX_LISTED)
 
 
-def read(words: Sequence[str], files: ConfFiles) -> Spec:
+def read_spec(words: Sequence[str], files: ConfFolder) -> Spec:
     """The sweep that is asked for by `sweep=NAME` or `sweep=PATH.yaml` and by `sweep.KEY=VALUE`."""
     names = [named[1] for named in map(NAMES.fullmatch, words) if named]
     if len(names) > 1:
@@ -131,7 +131,7 @@ def read(words: Sequence[str], files: ConfFiles) -> Spec:
     edits = {word: _edit(word, files) for word in words if not NAMES.fullmatch(word)}
     for word, (key, value) in edits.items():
         _store(tree, key, value, word)
-    source = Source(shown, frozenset(key for key, _ in edits.values()))
+    source = SpecSource(shown, frozenset(key for key, _ in edits.values()))
     sweep, mistakes = _checked({key: value for key, value in tree.items() if value is not None}, source)
     return Spec(sweep, path.stem if path else None, source, mistakes)
 
@@ -142,10 +142,10 @@ def as_plain(sweep: Sweep) -> Tree:
     return said
 
 
-def _file(given: str, files: ConfFiles) -> tuple[Path, str]:
+def _file(given: str, files: ConfFolder) -> tuple[Path, str]:
     """The yaml file of a name or a path, and what to call it."""
     if "/" in given or given.endswith((".yaml", ".yml")):
-        return expanded(given), given
+        return expand_user(given), given
     if given not in files.sweeps:
         hint = did_you_mean(given, files.sweeps)
         known = one_of([*files.sweeps, "the path of a yaml file"])
@@ -159,42 +159,42 @@ def _content(path: Path, shown: str) -> Tree:
     except FileNotFoundError:
         raise ConfigError(f"sweep={shown}: there is no such file") from None
     except UNREADABLE as error:
-        raise ConfigError(f"{shown}: {one_line(error)}") from None
+        raise ConfigError(f"{shown}: {brief_message(error)}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{shown}: has to hold keys: one of {', '.join(Sweep.__struct_fields__)}")
     return {str(key): value for key, value in content.items() if value is not None}
 
 
-def _edit(word: str, files: ConfFiles) -> tuple[str, Any]:
+def _edit(word: str, files: ConfFolder) -> tuple[str, Any]:
     """The key below `sweep` and the value of an override."""
     override = files.parse(word)
     key = override.key_or_group.partition(".")[2]
     if override.is_delete() or not key:
         raise ConfigError(f"{word}: cannot be read; write sweep=NAME, or sweep.{key or 'KEY'}=null for none")
     if override.is_sweep_override():  # sweep.seeds=3,5,8
-        return key, [files.parse(each).value() for each in each_value(override)]
+        return key, [files.parse(each).value() for each in swept_values(override)]
     return key, override.value()
 
 
 def _store(tree: Tree, key: str, value: Any, word: str) -> None:
     group = next((group for group in BY_SETTING if key.startswith(f"{group}.")), None)
     if group is None:
-        placed = store(tree, key, value)
+        placed = assign(tree, key, value)
     else:
         columns = {} if lookup(tree, group) is ABSENT else lookup(tree, group)
-        placed = isinstance(columns, dict) and store(tree, group, columns)
+        placed = isinstance(columns, dict) and assign(tree, group, columns)
         if placed:
             columns[key.removeprefix(f"{group}.")] = value
     if not placed:
         raise ConfigError(f"{word}: there are several groups in a list; change them in the file")
 
 
-def _checked(tree: Tree, source: Source) -> tuple[Sweep, list[str]]:
+def _checked(tree: Tree, source: SpecSource) -> tuple[Sweep, list[str]]:
     """The sweep as the schema has it, without the parts that are wrong, and what is wrong with those."""
     try:
         return msgspec.convert({"sweep": tree}, _Root).sweep, []
     except msgspec.ValidationError:
-        mistakes = Complaints({}, _Root).mistakes({"sweep": tree})
+        mistakes = Diagnostics({}, _Root).mistakes({"sweep": tree})
         keys = [mistake.key.removeprefix("sweep.") for mistake in mistakes]
         lines = [mistake.line + source.of(key) for key, mistake in zip(keys, mistakes, strict=True)]
         wrong = {re.split(r"[.\[]", key)[0] for key in keys}

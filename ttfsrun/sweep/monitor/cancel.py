@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from ttfsrun.results.sweep_folder import Ended, SweepFolder
 from ttfsrun.sweep.monitor.processes import is_here
-from ttfsrun.sweep.monitor.scheduler import Scheduler, Slurm
-from ttfsrun.sweep.monitor.status import ALIVE, States, states
+from ttfsrun.sweep.monitor.scheduler import Scheduler, SlurmScheduler
+from ttfsrun.sweep.monitor.status import ALIVE, SweepStatus, sweep_status
 from ttfsrun.sweep.monitor.submissions import Submission
 
 PATIENCE = 60.0  # seconds; a process first saves what it has
 
 
-def plan(now: States) -> list[str]:
+def planned_cancellations(now: SweepStatus) -> list[str]:
     """What `cancel` would end, in words; empty: nothing."""
     return [_described(now, each) for each in now.live()]
 
@@ -26,14 +26,14 @@ def cancel(folder: SweepFolder, scheduler: Scheduler | None = None, *, lost: boo
 
     lost: the user knows that what cannot be reached has ended; its points are free again.
     """
-    scheduler = scheduler or Slurm()
-    live = states(folder, scheduler).live()
+    scheduler = scheduler or SlurmScheduler()
+    live = sweep_status(folder, scheduler).live()
     if not live:
         yield "nothing runs or waits"
     submitting = [each for each in live if each.on_slurm and each.process_lives and each.unanswered()]
     for submission in submitting:
         yield _stop_process(submission)[1]  # it would go on to submit what is still to come
-    for submission in states(folder, scheduler).live() if submitting else live:
+    for submission in sweep_status(folder, scheduler).live() if submitting else live:
         ended, told = _end(submission, scheduler)
         if ended or lost:
             folder.note(Ended(submission=submission.token, time=time.time(), why="cancelled"))
@@ -66,7 +66,7 @@ def _stop_process(submission: Submission) -> tuple[bool, str]:
     return True, f"process {pid} " + ("is told to end" if submission.process_lives else "has ended")
 
 
-def _described(now: States, submission: Submission) -> str:
+def _described(now: SweepStatus, submission: Submission) -> str:
     intent = submission.intent
     held = [state for state in now.points.values() if state.submission == submission.token]
     points = sum(state.kind in (*ALIVE, "unknown") for state in held)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ttfsrun.errors import UserError
 from ttfsrun.results.sweep_folder import SweepFolder
-from ttfsrun.sweep.monitor.status import States
+from ttfsrun.sweep.monitor.status import SweepStatus
 
 CHUNK = 64 * 1024  # bytes read at once, from the end
 
 
-def log_of(folder: SweepFolder, job: str | None) -> Path | None:
+def log_path(folder: SweepFolder, job: str | None) -> Path | None:
     """What the array task `12_3` printed, as submitit names it; None: it has no log, or none any more."""
     if job is None:
         return None
@@ -22,14 +22,14 @@ def log_of(folder: SweepFolder, job: str | None) -> Path | None:
     return next((path for path in (folder.slurm / name for name in names) if path.exists()), None)
 
 
-def chosen(states: States, names: Sequence[str], failed: bool) -> list[str]:
+def choose_points(states: SweepStatus, names: Sequence[str], failed: bool) -> list[str]:
     """The points whose logs are wanted: by id or the beginning of one, else those that failed, else those that run."""
     if names:
         return list(dict.fromkeys(_point(states, name) for name in names))
     return states.of("failed") or ([] if failed else states.of("running"))
 
 
-def _point(states: States, name: str) -> str:
+def _point(states: SweepStatus, name: str) -> str:
     found = [point for point in states.points if point.startswith(name)]
     if name in found or len(found) == 1:
         return name if name in found else found[0]
@@ -37,7 +37,7 @@ def _point(states: States, name: str) -> str:
     raise UserError(f"{name}: {told}")
 
 
-def texts(states: States, points: Sequence[str], tail: int, each: bool) -> Iterator[str]:
+def log_texts(states: SweepStatus, points: Sequence[str], tail: int, each: bool) -> Iterator[str]:
     """What there is to read about points: their state, message, traceback, and the end of their log.
 
     each: one text for every point; else one for all that failed alike, or that share a log.
@@ -45,13 +45,13 @@ def texts(states: States, points: Sequence[str], tail: int, each: bool) -> Itera
     groups: dict[object, list[str]] = {}
     for point in points:
         state = states.points[point]
-        alike = (state.reason, state.message) if state.kind == "failed" else log_of(states.folder, state.job)
+        alike = (state.reason, state.message) if state.kind == "failed" else log_path(states.folder, state.job)
         groups.setdefault(point if each else alike, []).append(point)
     for members in groups.values():
         yield "\n".join(_lines(states, members, tail))
 
 
-def _lines(states: States, points: Sequence[str], tail: int) -> Iterator[str]:
+def _lines(states: SweepStatus, points: Sequence[str], tail: int) -> Iterator[str]:
     first = points[0]
     state, record = states.points[first], states.records.get(first)
     others = f" (and {len(points) - 1} more like it)" if len(points) > 1 else ""
@@ -62,7 +62,7 @@ def _lines(states: States, points: Sequence[str], tail: int) -> Iterator[str]:
     is_its_own = record is not None and record.status == state.kind and record.message == state.message
     if record is not None and record.traceback and is_its_own:
         yield from (f"  {line}" for line in record.traceback.rstrip().splitlines())
-    log = log_of(states.folder, state.job)
+    log = log_path(states.folder, state.job)
     if log is None:
         yield "  no log"
     else:

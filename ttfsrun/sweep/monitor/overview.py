@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ttfsrun.errors import INCOMPLETE
-from ttfsrun.results.record import Reason
+from ttfsrun.errors import INCOMPLETE, Reason
 from ttfsrun.results.sweep_folder import SweepFolder
-from ttfsrun.sweep.monitor.logs import log_of
+from ttfsrun.sweep.monitor.logs import log_path
 from ttfsrun.sweep.monitor.scheduler import Scheduler
-from ttfsrun.sweep.monitor.status import ALIVE, KINDS, States, states
-from ttfsrun.sweep.monitor.submissions import share
+from ttfsrun.sweep.monitor.status import ALIVE, STATUSES, SweepStatus, sweep_status
+from ttfsrun.sweep.monitor.submissions import concurrency
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -28,7 +27,7 @@ USUAL = ("None", "Priority", "Resources", "JobArrayTaskLimit", "Dependency", "Be
 SHOWN = 10  # groups of failures
 
 
-class Failures(msgspec.Struct, frozen=True):
+class AlikeFailures(msgspec.Struct, frozen=True):
     """Points that failed alike."""
 
     reason: Reason | None
@@ -39,31 +38,31 @@ class Failures(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Status:
+class StatusReport:
     """The numbers that a status tells."""
 
-    states: States
+    states: SweepStatus
 
     @property
-    def failures(self) -> list[Failures]:
+    def failures(self) -> list[AlikeFailures]:
         """Grouped by reason and message, the largest group first."""
         groups: dict[tuple[Reason | None, str], list[str]] = {}
         for point in self.states.of("failed"):
             state = self.states.points[point]
-            groups.setdefault((state.reason, one_line(state.message)), []).append(point)
+            groups.setdefault((state.reason, headline(state.message)), []).append(point)
         return [
-            Failures(reason, message, len(points), points[0], self._log(points[0]))
+            AlikeFailures(reason, message, len(points), points[0], self._log(points[0]))
             for (reason, message), points in sorted(groups.items(), key=lambda group: -len(group[1]))
         ]
 
     def _log(self, point: str) -> str | None:
-        log = log_of(self.states.folder, self.states.points[point].job)
+        log = log_path(self.states.folder, self.states.points[point].job)
         return None if log is None else str(log)
 
     @property
     def cores(self) -> int:
         """In use by the tasks that run."""
-        cores = {each.token: share(each.intent)[1] for each in self.states.live()}
+        cores = {each.token: concurrency(each.intent)[1] for each in self.states.live()}
         return sum(cores[submission.token] for submission, _ in self.states.units("running"))
 
     @property
@@ -87,11 +86,11 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         """One object for a script; states by point too, of those that are not done."""
         counts = self.states.counts()
-        undone = self.states.of(*(kind for kind in KINDS if kind != "done"))
+        undone = self.states.of(*(kind for kind in STATUSES if kind != "done"))
         return {
             "folder": str(self.states.folder.path),
             "points": len(self.states.points),
-            **{kind: counts[kind] for kind in KINDS},
+            **{kind: counts[kind] for kind in STATUSES},
             "failures": msgspec.to_builtins(self.failures),
             "units_running": len(self.states.units("running")),
             "units_queued": len(self.states.units("queued")),
@@ -107,7 +106,7 @@ class Status:
         """For reading."""
         counts, total = self.states.counts(), len(self.states.points)
         yield f"{self.states.folder.path}: {counts['done']} of {total} points done"
-        kinds = [kind for kind in KINDS if counts[kind] or kind == "done"]
+        kinds = [kind for kind in STATUSES if counts[kind] or kind == "done"]
         width = max(len(str(counts[kind])) for kind in kinds)
         yield from (f"  {kind:<10}  {counts[kind]:>{width}}  {counts[kind] / max(1, total):6.1%}" for kind in kinds)
         yield from self._lines_of_failures()
@@ -148,7 +147,7 @@ class Status:
         return sorted(message for message in messages if message and message not in "; ".join(self.states.notes))
 
 
-def one_line(text: str | None) -> str:
+def headline(text: str | None) -> str:
     """The first line of a message, not too long."""
     first = (text or "").strip().partition("\n")[0]
     return first if len(first) <= WIDEST else first[: WIDEST - 3] + "..."
@@ -166,7 +165,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
-def watch(folder: SweepFolder, seconds: float, scheduler: Scheduler | None = None) -> int:
+def watch_status(folder: SweepFolder, seconds: float, scheduler: Scheduler | None = None) -> int:
     """Tell again and again until nothing is left to wait for: in place on a terminal, else a line for each change."""
     if not sys.stdout.isatty():
         return _follow(folder, seconds, scheduler)
@@ -175,25 +174,25 @@ def watch(folder: SweepFolder, seconds: float, scheduler: Scheduler | None = Non
 
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
-            code = _redraw(live, states(folder, scheduler))
+            code = _redraw(live, sweep_status(folder, scheduler))
             if code is not None:
                 return code
             time.sleep(seconds)
 
 
-def _redraw(live: Live, now: States) -> int | None:
+def _redraw(live: Live, now: SweepStatus) -> int | None:
     from rich.text import Text
 
-    live.update(Text("\n".join(Status(now).as_lines())), refresh=True)
+    live.update(Text("\n".join(StatusReport(now).as_lines())), refresh=True)
     return _code_at_the_end(now)
 
 
 def _follow(folder: SweepFolder, seconds: float, scheduler: Scheduler | None) -> int:
     before = None
     while True:
-        now = states(folder, scheduler)
+        now = sweep_status(folder, scheduler)
         counts = now.counts()
-        line = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind])
+        line = ", ".join(f"{counts[kind]} {kind}" for kind in STATUSES if counts[kind])
         if line != before:
             sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
             sys.stdout.flush()
@@ -203,7 +202,7 @@ def _follow(folder: SweepFolder, seconds: float, scheduler: Scheduler | None) ->
         time.sleep(seconds)
 
 
-def _code_at_the_end(now: States) -> int | None:
+def _code_at_the_end(now: SweepStatus) -> int | None:
     """The exit code, once nothing lives any more and nothing is unknown; else None."""
     waits = now.exit_code == INCOMPLETE and now.of(*ALIVE, "unknown")
     return None if waits else now.exit_code

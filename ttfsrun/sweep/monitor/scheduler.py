@@ -18,14 +18,13 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal, Protocol
 
-from ttfsrun.errors import UserError
-from ttfsrun.results.record import Reason
+from ttfsrun.errors import Reason, SchedulerRefused
 
 Phase = Literal["running", "queued", "ended", "unknown"]
 
 RUNNING = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
 QUEUED = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD", "PREEMPTED"}
-REASONS: dict[str, Reason] = {  # of a state that a task ended in; others are an "error"
+REASON_OF_STATE: dict[str, Reason] = {  # of a state that a task ended in; others are an "error"
     "OUT_OF_MEMORY": "out of memory",
     "TIMEOUT": "time-out",
     "DEADLINE": "time-out",
@@ -40,14 +39,8 @@ FATAL = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.
 EARLIER = 3600.0  # seconds by which clocks of a cluster may differ, generously
 
 
-class SchedulerRefused(UserError):
-    """The scheduler does not do what it was asked for."""
-
-    exit_code = 5
-
-
 @dataclass(frozen=True)
-class Task:
+class ScheduledTask:
     """One array task, or a job without an array."""
 
     phase: Phase
@@ -57,7 +50,7 @@ class Task:
     @property
     def reason(self) -> Reason:
         """The class of failure, of a task that ended; a task that is warned of its time limit leaves by that signal."""
-        return "time-out" if self.about == WARNED else REASONS.get(self.state, "error")
+        return "time-out" if self.about == WARNED else REASON_OF_STATE.get(self.state, "error")
 
     @property
     def message(self) -> str:
@@ -65,22 +58,22 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Look:
+class QueueSnapshot:
     """What there was to find out about some jobs: tasks by `job_index`, or `job`; what could not be found out."""
 
-    tasks: Mapping[str, Task] = field(default_factory=dict)
+    tasks: Mapping[str, ScheduledTask] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def task(self, job: str, index: int, alone: bool) -> Task:
+    def task(self, job: str, index: int, alone: bool) -> ScheduledTask:
         """One task of an array; alone: it may have been submitted without an array."""
         known = self.tasks.get(f"{job}_{index}") or (self.tasks.get(job) if alone else None)
         if known is not None:
             return known
         if self.notes:
-            return Task("unknown", "UNKNOWN", "; ".join(self.notes))
+            return ScheduledTask("unknown", "UNKNOWN", "; ".join(self.notes))
         if job in self.jobs:  # Slurm keeps nothing of a task that is cancelled before it was looked at
-            return Task("ended", "CANCELLED", "while it waited")
-        return Task("unknown", "UNKNOWN", f"neither sacct nor squeue knows job {job}")
+            return ScheduledTask("ended", "CANCELLED", "while it waited")
+        return ScheduledTask("unknown", "UNKNOWN", f"neither sacct nor squeue knows job {job}")
 
     @cached_property
     def jobs(self) -> set[str]:
@@ -91,7 +84,7 @@ class Look:
 class Scheduler(Protocol):
     """What the state of a sweep depends on."""
 
-    def look(self, names: Mapping[str, str], since: float) -> Look:
+    def look(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
         """The tasks of jobs. names: the name of each job, by id, that tells it from another cluster's job."""
 
     def find(self, names: Sequence[str], since: float) -> Mapping[str, str] | None:
@@ -102,14 +95,14 @@ class Scheduler(Protocol):
 
 
 @dataclass(frozen=True)
-class Slurm:
+class SlurmScheduler:
     """The scheduler of this machine, by its commands."""
 
     timeout: float = 10.0  # seconds, for each command
 
-    def look(self, names: Mapping[str, str], since: float) -> Look:
+    def look(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
         if not names:
-            return Look()
+            return QueueSnapshot()
         accounting, queue = self._ask(
             ["sacct", *_SACCT, "-S", _moment(since), "-j", ",".join(names)],
             ["squeue", *_SQUEUE, "--name", ",".join(dict.fromkeys(names.values()))],
@@ -117,7 +110,7 @@ class Slurm:
         ended = {job: row for job, row in _rows(accounting.lines) if row[0] == names.get(_base(job))}
         alive = {job: row for job, row in _rows(queue.lines) if _base(job) in names}
         tasks = {job: _together(ended.get(job), alive.get(job), queue.problem is None) for job in [*ended, *alive]}
-        return Look(tasks, tuple(answer.problem for answer in (accounting, queue) if answer.problem))
+        return QueueSnapshot(tasks, tuple(answer.problem for answer in (accounting, queue) if answer.problem))
 
     def find(self, names: Sequence[str], since: float) -> Mapping[str, str] | None:
         wanted, user = ",".join(names), str(os.getuid())
@@ -137,16 +130,16 @@ class Slurm:
         if answer.problem and "completed" not in answer.problem and "Invalid job id" not in answer.problem:
             raise SchedulerRefused(answer.problem)
 
-    def _ask(self, *commands: list[str]) -> list[Answer]:
+    def _ask(self, *commands: list[str]) -> list[CommandAnswer]:
         """All at once: one that hangs costs its time limit, not twice that."""
         until = time.monotonic() + self.timeout
         asked = [_start(command) for command in commands]
         return [
-            process if isinstance(process, Answer) else self._answer(command[0], process, until)
+            process if isinstance(process, CommandAnswer) else self._answer(command[0], process, until)
             for command, process in zip(commands, asked, strict=True)
         ]
 
-    def _answer(self, command: str, process: subprocess.Popen[str], until: float) -> Answer:
+    def _answer(self, command: str, process: subprocess.Popen[str], until: float) -> CommandAnswer:
         try:
             out, err = process.communicate(timeout=max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -154,15 +147,15 @@ class Slurm:
                 os.killpg(process.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=1.0)
-            return Answer(problem=f"{command} did not answer within {self.timeout:g} s")
+            return CommandAnswer(problem=f"{command} did not answer within {self.timeout:g} s")
         if process.returncode != 0:
             told = " ".join((err or out).split()) or f"exit code {process.returncode}"
-            return Answer(problem=f"{command}: {told.removeprefix(f'{command}: ')}")
-        return Answer(out.splitlines())
+            return CommandAnswer(problem=f"{command}: {told.removeprefix(f'{command}: ')}")
+        return CommandAnswer(out.splitlines())
 
 
 @dataclass(frozen=True)
-class Answer:
+class CommandAnswer:
     """The lines that a command printed, or why there are none."""
 
     lines: Sequence[str] = ()
@@ -174,7 +167,7 @@ _SACCT = ("-X", "-n", "-P", "-o", "JobID,JobName,State,ExitCode,NodeList")
 _SQUEUE = ("-h", "-r", "-o", "%i|%j|%T|%r|%N")
 
 
-def _start(command: list[str]) -> subprocess.Popen[str] | Answer:
+def _start(command: list[str]) -> subprocess.Popen[str] | CommandAnswer:
     """In a session of its own, so that all of it can be killed; the user's filters and formats do not reach it."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
     env |= {"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard"}  # 0: lists of array tasks are not cut short
@@ -190,7 +183,7 @@ def _start(command: list[str]) -> subprocess.Popen[str] | Answer:
             start_new_session=True,
         )
     except OSError as error:
-        return Answer(problem=f"{command[0]} cannot be run here ({error.strerror})")
+        return CommandAnswer(problem=f"{command[0]} cannot be run here ({error.strerror})")
 
 
 def _moment(since: float) -> str:
@@ -203,7 +196,7 @@ def _rows(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     for line in lines:
         job, *row = line.split("|")
         if len(row) == 4:
-            for task in expanded(job):
+            for task in expand_task_ids(job):
                 yield task, row
 
 
@@ -212,7 +205,7 @@ def _base(job: str) -> str:
     return re.split(r"\D", job, maxsplit=1)[0] or "0"
 
 
-def expanded(job: str) -> list[str]:
+def expand_task_ids(job: str) -> list[str]:
     """`12_[0-3,7%2]` -> 12_0, 12_1, 12_2, 12_3, 12_7."""
     base, bracket, tasks = job.partition("_[")
     if not bracket:
@@ -226,21 +219,23 @@ def expanded(job: str) -> list[str]:
     return found
 
 
-def _together(accounting: Sequence[str] | None, queue: Sequence[str] | None, queue_answered: bool) -> Task:
+def _together(accounting: Sequence[str] | None, queue: Sequence[str] | None, queue_answered: bool) -> ScheduledTask:
     """One task from what both say: the queue knows best what is alive, the accounting how it ended."""
     ended = accounting is not None and _state(accounting) not in RUNNING | QUEUED
     if queue is not None and not (ended and _state(queue) == "COMPLETING"):
         state = _state(queue)
-        return Task("queued" if state in QUEUED else "running", state, queue[2] if state in QUEUED else queue[3])
+        return ScheduledTask(
+            "queued" if state in QUEUED else "running", state, queue[2] if state in QUEUED else queue[3]
+        )
     assert accounting is not None  # one of both has it
     state = _state(accounting)
     if ended:
-        return Task("ended", state, _how(accounting))
+        return ScheduledTask("ended", state, _how(accounting))
     if not queue_answered:
-        return Task("queued" if state in QUEUED else "running", state, "as sacct says")
+        return ScheduledTask("queued" if state in QUEUED else "running", state, "as sacct says")
     if state == "PREEMPTED":
-        return Task("ended", state)
-    return Task("unknown", "UNKNOWN", f"sacct says {state}, squeue does not list it")
+        return ScheduledTask("ended", state)
+    return ScheduledTask("unknown", "UNKNOWN", f"sacct says {state}, squeue does not list it")
 
 
 def _state(row: Sequence[str]) -> str:

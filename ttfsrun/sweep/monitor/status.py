@@ -14,20 +14,27 @@ from types import MappingProxyType
 
 import msgspec
 
-from ttfsrun.errors import exit_code
-from ttfsrun.results.record import Attempt, Reason
+from ttfsrun.errors import Reason, sweep_exit_code
+from ttfsrun.results.record import Attempt
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
-from ttfsrun.sweep.monitor.scheduler import Scheduler, Slurm
-from ttfsrun.sweep.monitor.submissions import Fate, Fates, Kind, Submission, fates, submissions
+from ttfsrun.sweep.monitor.scheduler import Scheduler, SlurmScheduler
+from ttfsrun.sweep.monitor.submissions import (
+    PointStatus,
+    Submission,
+    UnitState,
+    UnitStates,
+    read_submissions,
+    unit_states,
+)
 
-ALIVE: tuple[Kind, ...] = ("running", "queued", "submitting")
-KINDS: tuple[Kind, ...] = ("done", "failed", *ALIVE, "missing", "unknown")
+ALIVE: tuple[PointStatus, ...] = ("running", "queued", "submitting")
+STATUSES: tuple[PointStatus, ...] = ("done", "failed", *ALIVE, "missing", "unknown")
 
 
-class State(msgspec.Struct, frozen=True):
+class PointState(msgspec.Struct, frozen=True):
     """Of one point. reason: of a failure. job: of the scheduler, with the array task, where one is concerned."""
 
-    kind: Kind
+    kind: PointStatus
     reason: Reason | None = None
     message: str | None = None
     job: str | None = None
@@ -48,7 +55,7 @@ class Effort(msgspec.Struct, frozen=True):
     job: str | None = None
 
 
-class Summary(Attempt, frozen=True, kw_only=True):
+class RecordSummary(Attempt, frozen=True, kw_only=True):
     """A record without its result."""
 
     reason: Reason | None = None
@@ -58,24 +65,24 @@ class Summary(Attempt, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class States:
+class SweepStatus:
     """The states of all points in their order, and what they follow from."""
 
     folder: SweepFolder
-    points: Mapping[str, State]
-    records: Mapping[str, Summary]  # what counts of each point
+    points: Mapping[str, PointState]
+    records: Mapping[str, RecordSummary]  # what counts of each point
     submissions: Sequence[Submission]
-    fates: Fates
+    fates: UnitStates
 
     @property
     def notes(self) -> Sequence[str]:
         """What could not be found out."""
         return self.fates.notes
 
-    def counts(self) -> Counter[Kind]:
+    def counts(self) -> Counter[PointStatus]:
         return Counter(state.kind for state in self.points.values())
 
-    def of(self, *kinds: Kind) -> list[str]:
+    def of(self, *kinds: PointStatus) -> list[str]:
         """The points in these states."""
         return [point for point, state in self.points.items() if state.kind in kinds]
 
@@ -84,7 +91,7 @@ class States:
         alive = {state.submission for state in self.points.values() if state.kind in (*ALIVE, "unknown")}
         return [each for each in self.submissions if each.token in alive]
 
-    def units(self, kind: Kind) -> list[tuple[Submission, Fate]]:
+    def units(self, kind: PointStatus) -> list[tuple[Submission, UnitState]]:
         """The array tasks, or populations on this machine, that are in a state and still hold points in it."""
         return [
             (submission, fate)
@@ -93,7 +100,7 @@ class States:
             if fate.kind == kind and any(self._is(point, kind, submission.token) for point in points)
         ]
 
-    def _is(self, point: str, kind: Kind, token: str) -> bool:
+    def _is(self, point: str, kind: PointStatus, token: str) -> bool:
         state = self.points.get(point)
         return state is not None and state.kind == kind and state.submission == token
 
@@ -114,30 +121,32 @@ class States:
 
     @property
     def exit_code(self) -> int:
-        return exit_code(self.counts())
+        return sweep_exit_code(self.counts())
 
 
-def states(folder: SweepFolder, scheduler: Scheduler | None = None) -> States:
+def sweep_status(folder: SweepFolder, scheduler: Scheduler | None = None) -> SweepStatus:
     """What is known by now. The scheduler is asked only if something without a result was submitted to it."""
     points = list(folder.points_as(PointId))
-    known = submissions(folder.jobs())
-    attempts = list(folder.records_as(Summary))
+    known = read_submissions(folder.jobs())
+    attempts = list(folder.records_as(RecordSummary))
     claims = _claims(points, known, attempts)
     tokens = {submission.token for own in claims.values() for submission, _ in own}
     unfinished = {point for point, own in claims.items() if own}
-    found = fates([each for each in known if each.token in tokens], unfinished, scheduler or Slurm())
+    found = unit_states([each for each in known if each.token in tokens], unfinished, scheduler or SlurmScheduler())
     if any(fate.kind == "failed" for units in found.units.values() for fate in units):
-        attempts = list(folder.records_as(Summary))  # a task may have left its results after we looked
+        attempts = list(folder.records_as(RecordSummary))  # a task may have left its results after we looked
         claims = _claims(points, known, attempts)
     records = latest(attempts)
-    told = {point: state_of(records.get(point), claims.get(point, ()), found.units) for point in points}
-    return States(folder, told, records, known, found)
+    told = {point: point_state(records.get(point), claims.get(point, ()), found.units) for point in points}
+    return SweepStatus(folder, told, records, known, found)
 
 
 Claim = tuple[Submission, int]  # a unit that was to compute a point
 
 
-def _claims(points: Sequence[str], known: Sequence[Submission], attempts: Iterable[Summary]) -> dict[str, list[Claim]]:
+def _claims(
+    points: Sequence[str], known: Sequence[Submission], attempts: Iterable[RecordSummary]
+) -> dict[str, list[Claim]]:
     """For each point that is not done, the units of the submissions since its last record, the last first."""
     place = {submission.token: number for number, submission in enumerate(known)}
     answered = dict.fromkeys(points, -1)  # the last submission that left a record of the point
@@ -153,17 +162,19 @@ def _claims(points: Sequence[str], known: Sequence[Submission], attempts: Iterab
     return found
 
 
-def state_of(
-    record: Summary | None, claims: Sequence[Claim] = (), units: Mapping[str, Sequence[Fate]] = MappingProxyType({})
-) -> State:
+def point_state(
+    record: RecordSummary | None,
+    claims: Sequence[Claim] = (),
+    units: Mapping[str, Sequence[UnitState]] = MappingProxyType({}),
+) -> PointState:
     """A result, else what lives, else what may live, else the last failure, else nothing."""
     if record is not None and record.status == "done":
-        return State("done", job=record.execution.job)
+        return PointState("done", job=record.execution.job)
     told = [(units[submission.token][number], submission.token) for submission, number in claims]
     for kinds in (ALIVE, ("unknown",), ("failed",)):
         for fate, token in told:
             if fate.kind in kinds:
-                return State(fate.kind, fate.reason, fate.message, fate.job, token)
+                return PointState(fate.kind, fate.reason, fate.message, fate.job, token)
     if record is not None:
-        return State("failed", record.reason, record.message, record.execution.job)
-    return State("missing", message=next((fate.message for fate, _ in told if fate.message), None))
+        return PointState("failed", record.reason, record.message, record.execution.job)
+    return PointState("missing", message=next((fate.message for fate, _ in told if fate.message), None))

@@ -21,21 +21,21 @@ from typing import Literal
 import msgspec
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
-from ttfsrun.results.record import Reason
-from ttfsrun.results.sweep_folder import Ended, Intent, Job, Refused, Submitted
+from ttfsrun.errors import Reason
+from ttfsrun.results.sweep_folder import Ended, Intent, JobEntry, Refusal, Submitted
 from ttfsrun.sweep.monitor.processes import lives
-from ttfsrun.sweep.monitor.scheduler import Look, Scheduler
+from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, Scheduler
 
-Kind = Literal["done", "failed", "running", "queued", "submitting", "missing", "unknown"]
+PointStatus = Literal["done", "failed", "running", "queued", "submitting", "missing", "unknown"]
 
 SUBMITTING_SECONDS = 300.0  # that a submission on another host, which cannot be asked after, may take
 
 
 @dataclass(frozen=True)
-class Fate:
+class UnitState:
     """What has become of a unit."""
 
-    kind: Kind
+    kind: PointStatus
     message: str | None = None
     reason: Reason | None = None
     job: str | None = None  # of the scheduler, with the task: 12_3
@@ -84,7 +84,7 @@ class Submission:
         return [array for array in arrays if array not in self.jobs and self.refusal(array) is None]
 
 
-def submissions(entries: Sequence[Job]) -> list[Submission]:
+def read_submissions(entries: Sequence[JobEntry]) -> list[Submission]:
     """In the order of their intents; answers without an intent are passed over."""
     found = {entry.submission: Submission(entry) for entry in entries if isinstance(entry, Intent)}
     for entry in entries:
@@ -93,7 +93,7 @@ def submissions(entries: Sequence[Job]) -> list[Submission]:
             continue
         if isinstance(entry, Submitted):
             known.jobs[entry.array] = entry.job
-        elif isinstance(entry, Refused):
+        elif isinstance(entry, Refusal):
             known.refused[entry.array] = entry.message
         elif isinstance(entry, Ended):
             known.ended.add(entry.why)
@@ -101,14 +101,14 @@ def submissions(entries: Sequence[Job]) -> list[Submission]:
 
 
 @dataclass(frozen=True)
-class Fates:
+class UnitStates:
     """What has become of the units of submissions, by token; and what could not be found out."""
 
-    units: Mapping[str, Sequence[Fate]]
+    units: Mapping[str, Sequence[UnitState]]
     notes: Sequence[str]
 
 
-def fates(asked: Sequence[Submission], unfinished: AbstractSet[str], scheduler: Scheduler) -> Fates:
+def unit_states(asked: Sequence[Submission], unfinished: AbstractSet[str], scheduler: Scheduler) -> UnitStates:
     """Find out; the scheduler is asked once for all of them, and only where it knows more than jobs.jsonl.
 
     unfinished: the points without a result, by which the units on this machine are told apart.
@@ -116,13 +116,13 @@ def fates(asked: Sequence[Submission], unfinished: AbstractSet[str], scheduler: 
     on_slurm = [each for each in asked if each.on_slurm and not each.ended]
     silent = _adopt(on_slurm, scheduler)
     jobs = {job: each.name(array) for each in on_slurm for array, job in each.jobs.items()}
-    look = scheduler.look(jobs, min(each.intent.time for each in on_slurm)) if jobs else Look()
+    look = scheduler.look(jobs, min(each.intent.time for each in on_slurm)) if jobs else QueueSnapshot()
     notes = [*look.notes, *(["the scheduler did not answer: jobs without an id are unknown"] if silent else [])]
     units = {
         each.token: _on_slurm(each, look, silent) if each.on_slurm else _without_scheduler(each, unfinished)
         for each in asked
     }
-    return Fates(units, list(dict.fromkeys(notes)))
+    return UnitStates(units, list(dict.fromkeys(notes)))
 
 
 def _adopt(asked: Sequence[Submission], scheduler: Scheduler) -> bool:
@@ -138,67 +138,67 @@ def _adopt(asked: Sequence[Submission], scheduler: Scheduler) -> bool:
     return found is None
 
 
-def _on_slurm(submission: Submission, look: Look, silent: bool) -> list[Fate]:
+def _on_slurm(submission: Submission, look: QueueSnapshot, silent: bool) -> list[UnitState]:
     if submission.ended:
         return [_after_end(submission)] * len(submission.units)
-    found: list[Fate] = []
+    found: list[UnitState] = []
     for array, size in enumerate(submission.intent.arrays):
         refusal = submission.refusal(array)
         if array in submission.jobs:
             found += [_of_task(look, submission.jobs[array], index, size == 1) for index in range(size)]
         elif refusal is not None:
-            found += [Fate("missing", f"refused: {refusal}")] * size
+            found += [UnitState("missing", f"refused: {refusal}")] * size
         else:
             found += [_unanswered(submission, silent)] * size
     return found
 
 
-def _after_end(submission: Submission) -> Fate:
+def _after_end(submission: Submission) -> UnitState:
     why = next((why for why in ("cancelled", "interrupted") if why in submission.ended), None)
-    return Fate("missing", why and f"{why} before it had a result")
+    return UnitState("missing", why and f"{why} before it had a result")
 
 
-def _of_task(look: Look, job: str, index: int, alone: bool) -> Fate:
+def _of_task(look: QueueSnapshot, job: str, index: int, alone: bool) -> UnitState:
     task = look.task(job, index, alone)
     name = f"{job}_{index}"
     if task.phase == "ended":
-        return Fate("failed", f"{task.message}, and left no result", task.reason, name)
+        return UnitState("failed", f"{task.message}, and left no result", task.reason, name)
     if task.phase == "unknown":
-        return Fate("unknown", task.about, job=name)
-    return Fate(task.phase, f"{task.state}: {task.about}" if task.about else task.state, job=name)
+        return UnitState("unknown", task.about, job=name)
+    return UnitState(task.phase, f"{task.state}: {task.about}" if task.about else task.state, job=name)
 
 
-def _unanswered(submission: Submission, silent: bool) -> Fate:
+def _unanswered(submission: Submission, silent: bool) -> UnitState:
     """Of an array that the scheduler has no job of, as far as one can tell."""
     intent = submission.intent
     where = f"by process {intent.pid} on {intent.host}"
     recent = time.time() - intent.time < SUBMITTING_SECONDS
     if submission.process_lives or (submission.process_lives is None and recent):
-        return Fate("submitting", f"being submitted {where}")
+        return UnitState("submitting", f"being submitted {where}")
     if silent:
-        return Fate("unknown", f"perhaps submitted {where}: nobody could say")
-    return Fate("missing", "its submission was cut short")
+        return UnitState("unknown", f"perhaps submitted {where}: nobody could say")
+    return UnitState("missing", "its submission was cut short")
 
 
-def _without_scheduler(submission: Submission, unfinished: AbstractSet[str]) -> list[Fate]:
+def _without_scheduler(submission: Submission, unfinished: AbstractSet[str]) -> list[UnitState]:
     """Populations of a process of this machine, or of another one."""
     intent, alive, n_units = submission.intent, submission.process_lives, len(submission.units)
     if submission.refused:
-        return [Fate("missing", f"refused: {submission.refusal(0)}")] * n_units
+        return [UnitState("missing", f"refused: {submission.refusal(0)}")] * n_units
     if submission.ended and not (alive and submission.ended == {"cancelled"}):  # told to end, it still has to
         return [_after_end(submission)] * n_units
     if alive is None:
-        return [Fate("unknown", f"process {intent.pid} on {intent.host}: only there one can tell")] * n_units
+        return [UnitState("unknown", f"process {intent.pid} on {intent.host}: only there one can tell")] * n_units
     if not alive:
-        return [Fate("missing", "its process ended before it had a result")] * n_units
-    left, found = share(intent)[0], []
+        return [UnitState("missing", "its process ended before it had a result")] * n_units
+    left, found = concurrency(intent)[0], []
     for points in submission.units:
         left -= not unfinished.isdisjoint(points)
-        found.append(Fate("running" if left >= 0 else "queued", f"process {intent.pid}"))
+        found.append(UnitState("running" if left >= 0 else "queued", f"process {intent.pid}"))
     return found
 
 
-def share(intent: Intent) -> tuple[int, int]:
+def concurrency(intent: Intent) -> tuple[int, int]:
     """Units that run at once, and cores of each. What is left open follows from the cores of the process."""
     settings = msgspec.convert(intent.cluster, Local | Debug | Slurm)
     if isinstance(settings, Slurm):

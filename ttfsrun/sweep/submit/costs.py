@@ -13,13 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from ttfsrun.errors import RunFailed
-from ttfsrun.files import user_cache, write_whole
+from ttfsrun.errors import CannotWrite, RunFailed
+from ttfsrun.files import user_cache, write_atomic
 from ttfsrun.results.provenance import processor
 from ttfsrun.results.record import Record
 from ttfsrun.results.sweep_folder import SweepPoint
-from ttfsrun.sweep.submit.plan import OVERHEAD, Cost
-from ttfsrun.sweep.worker.interpreter import python
+from ttfsrun.sweep.cost import OVERHEAD, Cost
+from ttfsrun.sweep.worker.interpreter import python_command
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ COMPANY = 4  # networks of a calibration
 KEPT = 500  # calibrations
 
 
-def costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str) -> dict[str, Cost]:
+def estimate_costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str) -> dict[str, Cost]:
     """The cost of each shape among the points. records: finished ones; package: checksum of what computes."""
     shapes: dict[str, list[SweepPoint]] = {}
     for point in points:
@@ -84,7 +84,10 @@ def _with_guesses(found: Mapping[str, Cost | None]) -> dict[str, Cost]:
 def _calibrated(samples: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
     """The cost of each sample; where none of its points can be trained, why."""
     result = subprocess.run(
-        python("ttfsrun.sweep.worker.calibrate"), input=msgspec.json.encode(samples), capture_output=True, check=False
+        python_command("ttfsrun.sweep.worker.calibrate"),
+        input=msgspec.json.encode(samples),
+        capture_output=True,
+        check=False,
     )
     if result.returncode != 0:
         lines = result.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {result.returncode}"]
@@ -128,6 +131,6 @@ def _kept() -> dict[str, Cost]:
 def _keep(known: Mapping[str, Cost]) -> None:
     """The last ones, for the next time; where there is no cache, they are measured again."""
     try:
-        write_whole(_file(), msgspec.json.encode(dict(list(known.items())[-KEPT:])))
-    except OSError as error:
+        write_atomic(_file(), msgspec.json.encode(dict(list(known.items())[-KEPT:])))
+    except CannotWrite as error:
         log.debug("costs are not kept: %s", error)

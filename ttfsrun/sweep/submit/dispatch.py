@@ -13,8 +13,8 @@ from itertools import accumulate
 import msgspec
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
-from ttfsrun.errors import UserError
-from ttfsrun.results.sweep_folder import Intent, Refused, Submitted, SweepFolder
+from ttfsrun.errors import SchedulerRefused, UserError
+from ttfsrun.results.sweep_folder import Intent, Refusal, Submitted, SweepFolder
 from ttfsrun.sweep.monitor.processes import started
 from ttfsrun.sweep.submit import local
 from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, Room
@@ -25,7 +25,7 @@ Cluster = Local | Debug | Slurm
 MEMORY_FIT = 0.9  # share of a task's memory that is planned with
 
 
-def room(cluster: Cluster) -> Room:
+def available_room(cluster: Cluster) -> Room:
     """What a plan has to fit into."""
     if isinstance(cluster, Slurm):
         from ttfsrun.sweep.submit import slurm
@@ -38,14 +38,14 @@ def room(cluster: Cluster) -> Room:
             task_seconds=60 * cluster.task_minutes,
             memory=None if cluster.memory_gb is None else MEMORY_FIT * GIGABYTE * cluster.memory_gb,
         )
-    share = local.share_of(cluster)
+    share = local.local_resources(cluster)
     if isinstance(share, int):
         return Room(cores=share, workers=1, tasks=1, task_seconds=None, memory=None)
     memory = None if share.memory is None else MEMORY_FIT * share.memory
     return Room(cores=share.cores, workers=share.workers(share.cores), tasks=1, task_seconds=None, memory=memory)
 
 
-class Submission:
+class Dispatcher:
     """One dispatch of a plan; its token is in the names of its jobs and of its shards."""
 
     def __init__(self, folder: SweepFolder, cluster: Cluster, made: Plan, package: str) -> None:
@@ -56,9 +56,9 @@ class Submission:
         if isinstance(cluster, Slurm):
             from ttfsrun.sweep.submit import slurm
 
-            self.arrays = slurm.arrays(len(made.tasks), slurm.largest_array())
+            self.arrays = slurm.array_sizes(len(made.tasks), slurm.largest_array())
             self.name = slurm.job_name(folder.path.absolute().name, self.token)
-            self._slurm = slurm.Arrays(folder, cluster, made.memory)
+            self._slurm = slurm.ArraySubmitter(folder, cluster, made.memory)
 
     def script(self) -> str:
         """The batch script of the first array; nothing where there is none."""
@@ -82,7 +82,7 @@ class Submission:
         if isinstance(self.cluster, Slurm):
             self._submit(running, throttled=self.cluster.parallel_tasks is not None)
             return True
-        return local.run(self.folder, self.token, self._tasks()[0], self.cluster)
+        return local.run_locally(self.folder, self.token, self._tasks()[0], self.cluster)
 
     def _tasks(self) -> list[list[list[str]]]:
         return [[list(population.points) for population in task] for task in self.plan.tasks]
@@ -105,7 +105,7 @@ class Submission:
         """A submission that wants some of these points, too, and wrote that down earlier."""
         own = {point for task in self._tasks() for population in task for point in population}
         entries = self.folder.jobs()[known:]
-        refused = {entry.submission for entry in entries if isinstance(entry, Refused)}
+        refused = {entry.submission for entry in entries if isinstance(entry, Refusal)}
         for entry in entries:
             if entry.submission == self.token:
                 return None
@@ -117,21 +117,20 @@ class Submission:
 
     def _submit(self, running: Sequence[str], *, throttled: bool) -> None:
         """One array after the other. A limit on parallel tasks holds over all: each array waits for the one before."""
-        from ttfsrun.sweep.submit import slurm
 
         after = list(running)
         for array, (size, stop) in enumerate(zip(self.arrays, accumulate(self.arrays), strict=True)):
             try:
                 name, waiting = f"{self.name}.{array}", after if throttled else []
                 job = self._slurm.submit(self.token, name, stop - size, size, waiting)
-            except slurm.Refused as error:
+            except SchedulerRefused as error:
                 for rest in range(array, len(self.arrays)):
                     self._refuse(rest, str(error))
                 queued = f"{array} of {len(self.arrays)} arrays are queued" if array else "nothing is queued"
-                raise slurm.Refused(f"{error}; {queued}; the same command again submits what is left") from None
+                raise SchedulerRefused(f"{error}; {queued}; the same command again submits what is left") from None
             self.folder.note(Submitted(submission=self.token, time=time.time(), array=array, job=job))
             log.info("array job %s: %d tasks", job, size)
             after = [job]
 
     def _refuse(self, array: int, message: str) -> None:
-        self.folder.note(Refused(submission=self.token, time=time.time(), array=array, message=message))
+        self.folder.note(Refusal(submission=self.token, time=time.time(), array=array, message=message))

@@ -13,17 +13,17 @@ from ttfsrun.config.dotted_keys import ABSENT, Tree, leaves
 from ttfsrun.config.ids import chip_files, point_id, shape_id, training_id, with_chip_files
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import ConfigError
-from ttfsrun.files import expanded, sha256
+from ttfsrun.files import expand_user, sha256
 from ttfsrun.results.sweep_folder import SweepPoint
 
 
-def frozen(requested: Sequence[tuple[Sequence[str], Config]], keys: Sequence[str]) -> list[SweepPoint]:
+def freeze_points(requested: Sequence[tuple[Sequence[str], Config]], keys: Sequence[str]) -> list[SweepPoint]:
     """The points of these configurations, in their order; equal ones appear once.
 
     requested: the overrides that make each configuration, and the configuration; keys: those that the request varies.
     """
     plain = [msgspec.to_builtins(config) for _, config in requested]
-    columns = varying([words for words, _ in requested], plain, keys)
+    columns = varying_columns([words for words, _ in requested], plain, keys)
     checksums = _checksums([config for _, config in requested])
     if checksums:
         _require_fitting_chips([config for _, config in requested])
@@ -43,7 +43,9 @@ def frozen(requested: Sequence[tuple[Sequence[str], Config]], keys: Sequence[str
     return list(points.values())
 
 
-def varying(overrides: Sequence[Sequence[str]], settings: Sequence[Tree], keys: Sequence[str]) -> dict[str, list[Any]]:
+def varying_columns(
+    overrides: Sequence[Sequence[str]], settings: Sequence[Tree], keys: Sequence[str]
+) -> dict[str, list[Any]]:
     """The columns, by dotted key or group, in which the points differ, those first that the request names.
 
     A column that follows from one of these (seed.data from seed.init, all of substrate from its choice) is left out.
@@ -79,7 +81,7 @@ def _checksums(configs: Sequence[Config]) -> Mapping[str, str]:
     found, lines = {}, []
     for file in named:
         try:
-            found[file] = sha256(Path(expanded(file)))
+            found[file] = sha256(Path(expand_user(file)))
         except OSError as error:
             lines.append(f"substrate.chip.file={file}: cannot be read ({error.strerror})")
     if lines:
@@ -98,7 +100,7 @@ def _require_fitting_chips(configs: Sequence[Config]) -> None:
             seen.add(about)
             for condition in conditions_of(config):
                 if condition.config.substrate.chip.file is not None:
-                    Chip.of(condition.config)
+                    Chip.of(condition.config.chip_spec)
 
 
 def _settled(plain: Tree) -> Tree:
@@ -111,4 +113,4 @@ def _settled(plain: Tree) -> Tree:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(expanded(path)).absolute())
+    return str(Path(expand_user(path)).absolute())

@@ -17,16 +17,15 @@ from ttfsrun import data
 from ttfsrun.config.cluster import Debug, Slurm
 from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.config.schema import Config
-from ttfsrun.errors import COMPLETE, UserError
+from ttfsrun.errors import COMPLETE, Reason, UserError
 from ttfsrun.results.provenance import package_checksum, provenance
-from ttfsrun.results.record import Reason
-from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint, config_of
-from ttfsrun.sweep.grid.request import Request, requested
-from ttfsrun.sweep.monitor.status import States, states
-from ttfsrun.sweep.submit.costs import costs, unmeasured
-from ttfsrun.sweep.submit.dispatch import Cluster, Submission, room
-from ttfsrun.sweep.submit.freeze import frozen
-from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, plan
+from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint, point_config
+from ttfsrun.sweep.grid.request import SweepRequest, read_request
+from ttfsrun.sweep.monitor.status import SweepStatus, sweep_status
+from ttfsrun.sweep.submit.costs import estimate_costs, unmeasured
+from ttfsrun.sweep.submit.dispatch import Cluster, Dispatcher, available_room
+from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, make_plan
 from ttfsrun.sweep.submit.reuse import reuse
 from ttfsrun.sweep.worker import checkpoints
 
@@ -49,9 +48,9 @@ class Options:
 def sweep(words: Sequence[str], out: Path | None, name: str | None, options: Options) -> int:
     """Expand, show, run or submit what is missing. Returns the exit code."""
     composer = Composer(conf_dir())
-    request = requested(words, composer)
+    request = read_request(words, composer)
     configs = composer.compose_all(request.points)
-    points = frozen(list(zip(request.points, configs, strict=True)), request.keys)
+    points = freeze_points(list(zip(request.points, configs, strict=True)), request.keys)
     folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
     about = None if _is_sweep_of(folder, points) else _about(folder, request, points, configs[0], words)
     if about is not None and options.reuse and not options.dry_run:
@@ -81,7 +80,7 @@ def _launch(
     if not (is_new or options.dry_run):
         reuse(folder, options.reuse, package)
     known = 0 if is_new else len(folder.jobs())
-    found = None if is_new else states(folder)
+    found = None if is_new else sweep_status(folder)
     wanted = points[: options.limit]
     todo = [point for point in wanted if found is None or found.may_run(point.point, options.again)]
     _say(_of_points(folder, points, wanted, todo, found))
@@ -92,10 +91,10 @@ def _launch(
         return 0 if found is None else _outcome(found)
     _require_data(todo)
     records = () if is_new else folder.latest().values()
-    held = list(checkpoints.found(folder.checkpoints).values())
-    estimates = unmeasured(todo) if isinstance(cluster, Debug) else costs(todo, records, package)
-    made = plan(todo, estimates, room(cluster), held)
-    submission = Submission(folder, cluster, made, package)
+    held = list(checkpoints.list_checkpoints(folder.checkpoints).values())
+    estimates = unmeasured(todo) if isinstance(cluster, Debug) else estimate_costs(todo, records, package)
+    made = make_plan(todo, estimates, available_room(cluster), held)
+    submission = Dispatcher(folder, cluster, made, package)
     _say(_of_plan(made, submission))
     for warning in _doubts(made, cluster):
         _say(warning)
@@ -112,13 +111,13 @@ def _launch(
     if isinstance(cluster, Slurm):
         _say(f"submitted; ttfsrun status {where} shows how it goes")
         return 0
-    return _outcome(states(folder)) if ended else _interrupted(where)
+    return _outcome(sweep_status(folder)) if ended else _interrupted(where)
 
 
 def _require_data(points: Sequence[SweepPoint]) -> None:
     """Load each dataset once, here: what is missing is downloaded, or told, before anything is submitted."""
-    for settings in {config_of(point).data for point in {point.shape: point for point in points}.values()}:
-        data.load(settings)
+    for settings in {point_config(point).data for point in {point.shape: point for point in points}.values()}:
+        data.load_dataset(settings)
 
 
 def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:
@@ -154,14 +153,14 @@ def _listed(folders: Iterable[str | None]) -> str:
     return ", ".join(sorted(folder or "null" for folder in folders))
 
 
-def _default_name(request: Request, points: Sequence[SweepPoint]) -> str:
+def _default_name(request: SweepRequest, points: Sequence[SweepPoint]) -> str:
     """The same for the same points: the command again goes on with its folder."""
     identity = hashlib.sha256("".join(sorted(point.point for point in points)).encode()).hexdigest()[:8]
     return f"{request.name or points[0].config['data']['name']}-{identity}"
 
 
 def _about(
-    folder: SweepFolder, request: Request, points: Sequence[SweepPoint], first: Config, words: Sequence[str]
+    folder: SweepFolder, request: SweepRequest, points: Sequence[SweepPoint], first: Config, words: Sequence[str]
 ) -> dict[str, Any]:
     """The content of sweep.yaml."""
     return {
@@ -182,7 +181,7 @@ def _of_points(
     points: Sequence[SweepPoint],
     wanted: Sequence[SweepPoint],
     todo: Sequence[SweepPoint],
-    found: States | None,
+    found: SweepStatus | None,
 ) -> str:
     counts = dict(found.counts()) if found else {"missing": len(points)}
     parts = [f"{len(points)} points", f"{counts.pop('done', 0)} done", f"{counts.pop('missing', 0)} missing"]
@@ -191,7 +190,7 @@ def _of_points(
     return f"{folder.path}: {', '.join(parts)}; {len(todo)} to run{first}"
 
 
-def _of_plan(made: Plan, submission: Submission) -> str:
+def _of_plan(made: Plan, submission: Dispatcher) -> str:
     work = f"{_count(made.networks, 'training')} in {_count(made.populations, 'population')}"
     if isinstance(submission.cluster, Debug):
         return f"{work}, in this process"
@@ -233,7 +232,7 @@ def _confirmed() -> bool:
     return sys.stdin.readline().lower() in ("\n", "y\n", "yes\n")  # nothing at all: the end of the input, no answer
 
 
-def _outcome(found: States) -> int:
+def _outcome(found: SweepStatus) -> int:
     """Say how the sweep stands; the exit code."""
     failed, where = found.counts()["failed"], quote(str(found.folder.path))
     if failed:

@@ -6,100 +6,91 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from typing import Literal
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
 from ttfsrun.config.cluster import Debug, Local
-from ttfsrun.results.record import Record
-from ttfsrun.results.sweep_folder import CannotWrite, Ended, SweepFolder
-from ttfsrun.sweep.worker.crew import Share
-from ttfsrun.sweep.worker.signals import on_signals
+from ttfsrun.errors import CannotWrite
+from ttfsrun.results.record import Curves, Record
+from ttfsrun.results.sweep_folder import Ended, SweepFolder
+from ttfsrun.run.progress import terminal_progress
+from ttfsrun.run.signals import on_signals
+from ttfsrun.sweep.worker.crew import Resources
 from ttfsrun.sweep.worker.task import Task, populations_of
+from ttfsrun.training.progress import Progress as TrainingProgress
 
 log = logging.getLogger(__name__)
 
-NEWS_SECONDS = 30.0
+LOG_SECONDS = 30.0
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def share_of(cluster: Local | Debug) -> Share | int:
+def local_resources(cluster: Local | Debug) -> Resources | int:
     """What a sweep takes of this machine; for a debugger, only its threads."""
     if isinstance(cluster, Debug):
-        return cluster.threads or cores()
+        return cluster.threads or available_cores()
     memory = None if cluster.memory_gb is None else round(cluster.memory_gb * 1e9)
-    return Share(cores=cores(), processes=cluster.processes, threads=cluster.threads, memory=memory)
+    return Resources(cores=available_cores(), processes=cluster.processes, threads=cluster.threads, memory=memory)
 
 
-def run(folder: SweepFolder, submission: str, populations: list[list[str]], cluster: Local | Debug) -> bool:
-    """Compute the populations; whether it came to its end, or was interrupted."""
-    told: list[int] = []
-    n_points = sum(map(len, populations))
-    with _shown(n_points) as show:
-        task = Task(folder, submission, 0, show)
+def run_locally(folder: SweepFolder, submission: str, populations: list[list[str]], cluster: Local | Debug) -> bool:
+    """Compute the populations; return whether all were computed, or the task was interrupted."""
+    received: list[int] = []
+    bar = terminal_progress(TextColumn("points"), MofNCompleteColumn())
+    with bar:
+        task = Task(folder, submission, 0, _Display(bar, sum(map(len, populations))))
 
         def stop(number: int) -> None:
-            told.append(number)
+            received.append(number)
             task.stop()
 
         try:
             with on_signals(stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                task.run(populations_of(folder, populations), share_of(cluster))
+                task.run(populations_of(folder, populations), local_resources(cluster))
         except KeyboardInterrupt:
-            told.append(signal.SIGINT)  # in the process itself, that is how it stops
+            received.append(signal.SIGINT)  # how a task in this very process stops
         finally:
-            with suppress(CannotWrite):  # that its process has ended says as much
-                folder.note(Ended(submission=submission, time=time.time(), why="interrupted" if told else "done"))
-    return not told
+            with suppress(CannotWrite):  # the end of its process says as much
+                why: Literal["interrupted", "done"] = "interrupted" if received else "done"
+                folder.note(Ended(submission=submission, time=time.time(), why=why))
+    return not received
 
 
-class _Show:
-    """Points done of all, and how far the running populations are."""
+class _Display:
+    """Points done of all, and how far the running populations are: a live bar, or lines in the log."""
 
-    def __init__(self, progress: Progress, bar: TaskID, points: int) -> None:
-        self._progress, self._bar, self._points = progress, bar, points
+    def __init__(self, bar: Progress, points: int) -> None:
+        self._bar, self._points = bar, points
+        self._task = bar.add_task("", total=points, text="")
         self._running: dict[int, str] = {}
-        self._done = self._failed = 0
+        self._finished = self._failed = 0
         self._last = time.monotonic()
 
-    def epoch(self, worker: int, done: int, epochs: int, networks: int) -> None:
-        self._running[worker] = f"{networks} networks {done}/{epochs}" if done < epochs else "evaluating"
-        self._tell()
+    def progressed(self, worker: int, progress: TrainingProgress) -> None:
+        trained = progress.epoch == progress.epochs
+        self._running[worker] = (
+            "evaluating" if trained else f"{progress.networks} networks {progress.epoch}/{progress.epochs}"
+        )
+        self._show()
 
-    def finished(self, record: Record) -> None:
-        self._done += 1
+    def finished(self, record: Record, curves: Curves | None) -> None:
+        self._finished += 1
         if record.status == "failed":
             self._failed += 1
             log.error("point %s failed (%s): %s", record.point, record.reason, record.message)
-        self._tell()
+        self._show()
 
-    def _tell(self) -> None:
+    def _show(self) -> None:
+        running = ", ".join(self._running.values())
         failed = f"{self._failed} failed  " if self._failed else ""
-        self._progress.update(self._bar, completed=self._done, news=failed + ", ".join(self._running.values()))
-        if self._progress.disable and time.monotonic() - self._last > NEWS_SECONDS:
+        self._bar.update(self._task, completed=self._finished, text=failed + running)
+        if self._bar.disable and time.monotonic() - self._last > LOG_SECONDS:
             self._last = time.monotonic()
-            counts = f"{self._done} of {self._points} points" + (f", {self._failed} failed" if self._failed else "")
-            log.info("%s; running: %s", counts, ", ".join(self._running.values()))
-
-
-@contextmanager
-def _shown(points: int) -> Iterator[_Show]:
-    console = Console(stderr=True)
-    progress = Progress(
-        TextColumn("points"),
-        MofNCompleteColumn(),
-        BarColumn(bar_width=20),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[news]}"),
-        console=console,
-        refresh_per_second=4,
-        disable=not (console.is_terminal and console.file.isatty()),
-    )
-    with progress:
-        yield _Show(progress, progress.add_task("", total=points, news=""), points)
+            counts = f"{self._finished} of {self._points} points" + (f", {self._failed} failed" if self._failed else "")
+            log.info("%s; running: %s", counts, running)

@@ -12,35 +12,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.sweep.cost import Cost
 
-SMALLEST = 8  # networks of a population, where there are as many
-LARGEST = 32  # networks of a population: what more of them save is not worth what a dead process loses
-OVERHEAD = 0.05  # share of a population's time that may be spent on what does not depend on its size
 START_SECONDS = 5.0  # of a worker process, before it computes
 GIGABYTE = 1e9
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of training populations of one shape on one core."""
-
-    epoch: float  # seconds of an epoch, whatever the size of the population
-    network: float  # seconds of an epoch for each network
-    point: float  # seconds of evaluating a point under all its conditions
-    memory: float  # bytes of a process
-    network_memory: float  # bytes for each network
-
-    def training(self, networks: int, epochs: int) -> float:
-        """Seconds of training a population."""
-        return epochs * (self.epoch + self.network * networks)
-
-    def bytes(self, networks: int) -> float:
-        return self.memory + self.network_memory * networks
-
-    @property
-    def worthwhile(self) -> int:
-        """Networks from which on a larger population is hardly faster, as far as a short measurement can tell."""
-        return min(LARGEST, max(SMALLEST, math.ceil(self.epoch / (OVERHEAD * self.network))))
 
 
 @dataclass(frozen=True)
@@ -55,7 +30,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Population:
+class PlannedPopulation:
     """Points that are computed together by one process."""
 
     points: tuple[str, ...]
@@ -68,7 +43,7 @@ class Population:
 class Plan:
     """The tasks of a submission, each with its populations in the order of their start."""
 
-    tasks: list[list[Population]]
+    tasks: list[list[PlannedPopulation]]
     workers: int  # processes of each task
     cores: int  # of each task
 
@@ -80,7 +55,7 @@ class Plan:
     def networks(self) -> int:
         return sum(population.networks for task in self.tasks for population in task)
 
-    def seconds(self, task: Sequence[Population]) -> float:
+    def seconds(self, task: Sequence[PlannedPopulation]) -> float:
         """Estimated duration of a task: its workers take the next population when they are free."""
         free = [0.0] * min(self.workers, len(task))
         speed = max(1.0, self.cores / len(free))  # threads of each worker
@@ -108,7 +83,7 @@ class Plan:
 Group = list[list[SweepPoint]]  # of one shape (and from one checkpoint): the points of each training
 
 
-def plan(
+def make_plan(
     points: Sequence[SweepPoint], costs: Mapping[str, Cost], room: Room, checkpoints: Sequence[Mapping[str, str]] = ()
 ) -> Plan:
     """Tasks for the points. costs: by shape; checkpoints: the members of each, which stay together if they can."""
@@ -169,16 +144,16 @@ def _parts(group: Group, size: int, lanes: int) -> list[Group]:
     return [group[start:stop] for start, stop in pairwise(bounds)]
 
 
-def _population(group: Group, cost: Cost) -> Population:
+def _population(group: Group, cost: Cost) -> PlannedPopulation:
     points = tuple(point.point for shared in group for point in shared)
     seconds = cost.training(len(group), _epochs(group)) + cost.point * len(points)
-    return Population(points, len(group), seconds, cost.bytes(len(group)))
+    return PlannedPopulation(points, len(group), seconds, cost.bytes(len(group)))
 
 
-def _packed(populations: Sequence[Population], n_tasks: int, workers: int) -> list[list[Population]]:
+def _packed(populations: Sequence[PlannedPopulation], n_tasks: int, workers: int) -> list[list[PlannedPopulation]]:
     """The longest first, each to the task whose next worker is free the earliest."""
     lanes = [(0.0, task) for _ in range(workers) for task in range(n_tasks)]
-    tasks: list[list[Population]] = [[] for _ in range(n_tasks)]
+    tasks: list[list[PlannedPopulation]] = [[] for _ in range(n_tasks)]
     for population in sorted(populations, key=lambda p: -p.seconds):
         busy, task = heapq.heappop(lanes)
         tasks[task].append(population)

@@ -11,7 +11,7 @@ from typing import Any
 from ttfsrun import data
 from ttfsrun.config.schema import Config
 from ttfsrun.results.record import Curves, Record
-from ttfsrun.results.sweep_folder import SweepFolder, config_of
+from ttfsrun.results.sweep_folder import SweepFolder, point_config
 from ttfsrun.sweep.worker.task import Shard
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class _Sources:
 
     def fit(self, name: str, record: Record) -> bool:
         assert record.result is not None
-        config: Config = config_of(self._folder.points[name])
+        config: Config = point_config(self._folder.points[name])
         if config.data not in self._known:
-            self._known[config.data] = data.load(config.data).source
+            self._known[config.data] = data.load_dataset(config.data).source
         return bool(self._known[config.data] == record.result["data"])

@@ -18,35 +18,29 @@ import submitit
 from submitit.helpers import clean_env
 
 from ttfsrun.config.cluster import Slurm
-from ttfsrun.errors import UserError
+from ttfsrun.errors import SchedulerRefused, UserError
 from ttfsrun.results.sweep_folder import SweepFolder
-from ttfsrun.sweep.worker.interpreter import python
+from ttfsrun.sweep.worker.interpreter import python_command
 
 SIGNAL_SECONDS = 60  # between the signal and the time limit; Slurm's clock is that coarse
 MEMORY_MARGIN = 1.5  # on what is estimated
 MEGABYTE = 2**20
-UNSPEAKABLE = re.compile(r"[%\\\n\r]")  # Slurm reads these in the names of log files
+FORBIDDEN_IN_PATH = re.compile(r"[%\\\n\r]")  # Slurm reads these in the names of log files
 DEFAULT_ARRAY = 1001  # Slurm's own MaxArraySize
 
 
-class Refused(UserError):
-    """The scheduler did not take a job."""
-
-    exit_code = 5
-
-
-class Arrays:
+class ArraySubmitter:
     """The array jobs of one submission: their scripts, and how they are submitted."""
 
     def __init__(self, folder: SweepFolder, cluster: Slurm, memory: float) -> None:
         """memory: bytes that a task is estimated to need."""
-        if UNSPEAKABLE.search(str(folder.path.absolute())):
+        if FORBIDDEN_IN_PATH.search(str(folder.path.absolute())):
             raise UserError(f"{folder.path}: Slurm cannot write logs to a path with %, \\ or line breaks; see --out")
         self.folder, self.cluster = folder, cluster
         try:
             self._executor = submitit.SlurmExecutor(folder=folder.slurm.absolute())
         except RuntimeError as error:
-            raise Refused(f"there is no Slurm here ({error}); cluster=local runs without one") from None
+            raise SchedulerRefused(f"there is no Slurm here ({error}); cluster=local runs without one") from None
         self._parameters = _parameters(cluster, memory)
 
     def script(self, submission: str, name: str, first: int, size: int, after: Sequence[str] = ()) -> str:
@@ -62,7 +56,7 @@ class Arrays:
             with clean_env():  # in a job, its own settings would become those of the new one
                 return str(self._executor._submit_command(self._command(submission, first)).job_id)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
-            raise Refused(f"sbatch: {_last_line(str(error))}") from None
+            raise SchedulerRefused(f"sbatch: {_last_line(str(error))}") from None
 
     def _prepare(self, name: str, size: int, after: Sequence[str]) -> None:
         parameters = self._parameters | {"job_name": name, "array_parallelism": self.cluster.parallel_tasks or size}
@@ -72,7 +66,12 @@ class Arrays:
         self._executor.parameters["map_count"] = size
 
     def _command(self, submission: str, first: int) -> str:
-        words = [*python("ttfsrun.sweep.worker.array_task"), str(self.folder.path.absolute()), submission, str(first)]
+        words = [
+            *python_command("ttfsrun.sweep.worker.array_task"),
+            str(self.folder.path.absolute()),
+            submission,
+            str(first),
+        ]
         return ("" if self.cluster.srun else "exec ") + shlex.join(words)
 
 
@@ -143,7 +142,7 @@ def _rows(*command: str) -> list[list[str]]:
     return [line.split("|") for line in text.splitlines()]
 
 
-def arrays(tasks: int, largest: int) -> list[int]:
+def array_sizes(tasks: int, largest: int) -> list[int]:
     """The sizes of equal arrays for so many tasks."""
     count = math.ceil(tasks / largest)
     return [tasks * (i + 1) // count - tasks * i // count for i in range(count)]

@@ -17,18 +17,18 @@ from pathlib import Path
 import msgspec
 
 from ttfsrun.config.cluster import Slurm
-from ttfsrun.errors import UserError
-from ttfsrun.results.record import Record
+from ttfsrun.errors import COMPLETE, WITH_FAILURES, UserError
+from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import Intent, SweepFolder
-from ttfsrun.sweep.worker.crew import Share
-from ttfsrun.sweep.worker.signals import on_signals
+from ttfsrun.run.signals import on_signals
+from ttfsrun.sweep.worker.crew import Resources
 from ttfsrun.sweep.worker.task import Task, populations_of
+from ttfsrun.training.progress import Progress
 
 log = logging.getLogger("ttfsrun")
 
-FAILED_POINTS = 3
 MEMORY_IN_USE = 0.95  # share of the task's memory from which on a worker goes before Slurm ends the task
-NEWS_SECONDS = 60.0
+LOG_SECONDS = 60.0
 
 
 def main() -> int:
@@ -47,35 +47,34 @@ def main() -> int:
 def _run(folder: SweepFolder, submission: str, number: int) -> int:
     intent = next(job for job in folder.jobs() if isinstance(job, Intent) and job.submission == submission)
     cluster = msgspec.convert(intent.cluster, Slurm)
-    news = _News()
-    task = Task(folder, submission, number, news)
+    task = Task(folder, submission, number, _LogLines())
     task.job = _job()
     if task.package != intent.package:
         log.warning("the code has changed since this was submitted: %s, not %s", task.package, intent.package)
-    told: list[int] = []
+    received: list[int] = []
 
     def stop(number: int) -> None:
-        told.append(number)
+        received.append(number)
         task.stop()
 
     with on_signals(stop, signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):
-        task.run(populations_of(folder, intent.tasks[number]), share_of(cluster))
-    if not told:
-        return FAILED_POINTS if task.failed else 0
-    log.info("stopped by %s; what ran is saved", signal.Signals(told[0]).name)
-    if signal.SIGUSR2 in told and not task.progress:
-        log.error("the time limit is too short for an epoch: not queued again; see cluster.time_minutes")
-    elif signal.SIGUSR2 in told or _is_preempted(task):
-        _queue_again(task)
-    return 128 + told[0]
+        task.run(populations_of(folder, intent.tasks[number]), allocated_resources(cluster))
+    if not received:
+        return WITH_FAILURES if task.failed else COMPLETE
+    log.info("stopped by %s; what ran is saved", signal.Signals(received[0]).name)
+    if signal.SIGUSR2 in received and not task.progress:
+        log.error("the time limit is too short for an epoch: not requeued; see cluster.time_minutes")
+    elif signal.SIGUSR2 in received or _is_preempted(task):
+        _requeue(task)
+    return 128 + received[0]
 
 
-def share_of(cluster: Slurm) -> Share:
+def allocated_resources(cluster: Slurm) -> Resources:
     """The part of the node that Slurm gave to this task."""
     megabytes = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
     megabytes = megabytes or int(os.environ.get("SLURM_MEM_PER_CPU") or 0) * cluster.cores
     given = megabytes * 2**20 or (cluster.memory_gb or 0) * 1e9
-    return Share(
+    return Resources(
         cores=cluster.cores,
         processes=None,
         threads=cluster.threads,
@@ -98,9 +97,9 @@ def _is_preempted(task: Task) -> bool:
     return shown.stdout.strip() == "RUNNING"
 
 
-def _queue_again(task: Task) -> None:
+def _requeue(task: Task) -> None:
     done = _asked("scontrol", "requeue", str(task.job))
-    log.info("queued again" if done.returncode == 0 else f"not queued again: {done.stderr.strip()}")
+    log.info("requeued" if done.returncode == 0 else f"not requeued: {done.stderr.strip()}")
 
 
 def _asked(*command: str) -> subprocess.CompletedProcess[str]:
@@ -111,26 +110,22 @@ def _asked(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 
 
-class _News:
+class _LogLines:
     """Lines in the log, not too many."""
 
     def __init__(self) -> None:
         self._last = 0.0
         self._points = 0
 
-    def epoch(self, worker: int, done: int, epochs: int, networks: int) -> None:
-        if time.monotonic() - self._last > NEWS_SECONDS:
+    def progressed(self, worker: int, progress: Progress) -> None:
+        if time.monotonic() - self._last > LOG_SECONDS:
             self._last = time.monotonic()
             log.info(
                 "%d points finished; process %d: epoch %d of %d, %d networks",
-                self._points,
-                worker,
-                done,
-                epochs,
-                networks,
+                *(self._points, worker, progress.epoch, progress.epochs, progress.networks),
             )
 
-    def finished(self, record: Record) -> None:
+    def finished(self, record: Record, curves: Curves | None) -> None:
         self._points += 1
         if record.status == "failed":
             log.error("point %s failed (%s): %s", record.point, record.reason, record.message)

@@ -14,13 +14,14 @@ import msgspec
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config
+from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import UserError
-from ttfsrun.evaluation.trained_network import SPLITS, Subject
+from ttfsrun.evaluation.trained_network import CONDITION_SPLITS, TrainedNetwork
 from ttfsrun.network import build
-from ttfsrun.results.sweep_folder import SweepPoint, config_of
-from ttfsrun.run.train import load_samples, share_cores
-from ttfsrun.sweep.submit.plan import Cost
-from ttfsrun.training.trainer import Samples, Trainer
+from ttfsrun.neuron import use_threads
+from ttfsrun.results.sweep_folder import SweepPoint, point_config
+from ttfsrun.sweep.cost import Cost
+from ttfsrun.training.trainer import Trainer
 
 BATCHES = 6
 EVALUATED = 500  # samples
@@ -32,32 +33,32 @@ ACTIVATIONS = 100  # bytes for each sample of a batch and each line or neuron
 def main() -> None:
     """Costs, or why there are none, on standard output; samples of points of one size on standard input."""
     samples = msgspec.json.decode(sys.stdin.buffer.read(), type=list[list[SweepPoint]])
-    share_cores(1)
-    costs = [measured([config_of(point) for point in points]) for points in samples]
+    use_threads(1)
+    costs = [measure_cost([point_config(point) for point in points]) for points in samples]
     sys.stdout.buffer.write(msgspec.json.encode(costs))
 
 
-def measured(configs: Sequence[Config]) -> Cost | str:
+def measure_cost(configs: Sequence[Config]) -> Cost | str:
     """The cost of a size, by those of the networks that can be trained; where none can, why."""
     try:
-        return cost(configs)
+        return population_cost(configs)
     except Exception as error:  # noqa: BLE001  # it will be in the record of whatever point it concerns
         sound = [config for config in configs if _runs(config)]
         told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        return cost(sound) if sound else told
+        return population_cost(sound) if sound else told
 
 
 def _runs(config: Config) -> bool:
     try:
-        cost([config])
+        population_cost([config])
     except Exception:  # noqa: BLE001
         return False
     return True
 
 
-def cost(configs: Sequence[Config]) -> Cost:
+def population_cost(configs: Sequence[Config]) -> Cost:
     """Of one size, from a population of these networks, by the rules of the first, and from its last alone."""
-    samples, _ = load_samples(configs[0])
+    samples, _ = load_samples(configs[0].data)
     _evaluation(configs[:1], samples)  # compiles
     size = BATCHES * configs[0].training.batch_size
     train, valid = samples["train"], samples["valid"]
@@ -94,12 +95,12 @@ def _evaluation(configs: Sequence[Config], samples: Mapping[str, Samples]) -> fl
     for config in configs:
         own, *others = conditions_of(config)
         sizes = [sum(len(split.labels) for split in samples.values())]
-        sizes += [sum(len(samples[split].labels) for split in SPLITS)] * len(others)
+        sizes += [sum(len(samples[split].labels) for split in CONDITION_SPLITS)] * len(others)
         weights = build([config]).weights
         for condition, size in zip((own, *others), sizes, strict=True):
-            subject = Subject(condition.config, weights)
+            subject = TrainedNetwork(condition.config, weights)
             start = time.perf_counter()
-            subject.measured("valid", few)
+            subject.measure("valid", few)
             seconds += (time.perf_counter() - start) * size / len(few.labels)
     return seconds / len(configs)
 

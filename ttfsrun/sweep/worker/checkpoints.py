@@ -13,26 +13,26 @@ from pathlib import Path
 Members = Mapping[str, str]  # id of each training, in the order of the tensors, and checksums of code and data
 
 
-def path_for(folder: Path, trainings: Iterable[str]) -> Path:
+def checkpoint_path(folder: Path, trainings: Iterable[str]) -> Path:
     """Where a population of these trainings keeps its state."""
     return folder / (hashlib.sha256(" ".join(trainings).encode()).hexdigest()[:16] + ".safetensors")
 
 
-def found(folder: Path) -> dict[Path, Members]:
+def list_checkpoints(folder: Path) -> dict[Path, Members]:
     """All readable checkpoints, the newest first, with what they hold."""
     paths = sorted(folder.glob("*.safetensors"), key=_age, reverse=True)
     return {path: members for path in paths if (members := _members(path))}
 
 
-def holding(folder: Path, wanted: Members) -> Path | None:
+def find_checkpoint(folder: Path, wanted: Members) -> Path | None:
     """The newest checkpoint with all of these networks, made by this code on these data; None where there is none."""
-    known = found(folder).items()
+    known = list_checkpoints(folder).items()
     return next((path for path, members in known if members.items() >= wanted.items()), None)
 
 
 def remove_finished(folder: Path, finished: Collection[str]) -> None:
     """Remove the checkpoints whose networks are all finished."""
-    for path, members in found(folder).items():
+    for path, members in list_checkpoints(folder).items():
         if members.keys() <= set(finished):
             path.unlink(missing_ok=True)
 

@@ -18,39 +18,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
-from ttfsrun.results.record import Curves, Reason, Record
 from ttfsrun.results.sweep_folder import SweepPoint
-from ttfsrun.sweep.worker.interpreter import python
-from ttfsrun.sweep.worker.messages import Assignment, Epoch, Finished, Greeting, Message
+from ttfsrun.sweep.worker.interpreter import python_command
+from ttfsrun.sweep.worker.messages import Assignment, Finished, Greeting, Message, Observer
+from ttfsrun.sweep.worker.site import Failure, Site
+from ttfsrun.training.progress import Progress
 
 Population = Sequence[SweepPoint]
-PAUSE = 0.1  # seconds between two looks at the memory
-SMALLEST = 600_000_000  # bytes that a worker needs for anything
-NEARLY = 0.8  # share of a task's memory: a worker that holds so much and dies has died of that
-THREAD = 80_000_000  # bytes that each further thread reserves, and hardly uses
-HOG = 2.0  # times what workers hold on average: one with more is itself to blame
+POLL_SECONDS = 0.1  # seconds between two looks at the memory
+MIN_WORKER_BYTES = 600_000_000  # bytes that a worker needs for anything
+NEAR_LIMIT = 0.8  # share of a task's memory: a worker that holds so much and dies has died of that
+THREAD_BYTES = 80_000_000  # bytes that each further thread reserves, and hardly uses
+OUTLIER_FACTOR = 2.0  # times what workers hold on average: one with more is itself to blame
 PATIENCE = 45.0  # seconds for a worker to save its state
 
 
-class Watcher(Protocol):
-    """Is told how a task goes."""
-
-    def epoch(self, worker: int, done: int, epochs: int, networks: int) -> None:
-        """The population of a worker has done so many epochs."""
-
-    def finished(self, record: Record, curves: Curves | None) -> None:
-        """A point has come to its end."""
-
-    def died(self, points: Population, reason: Reason, message: str) -> None:
-        """A point killed its process, twice."""
-
-
 @dataclass(frozen=True)
-class Share:
+class Resources:
     """What a task may use of its machine."""
 
     cores: int
@@ -71,17 +58,17 @@ class _Worker:
     process: subprocess.Popen[bytes]
     points: dict[str, SweepPoint] = field(default_factory=dict)  # assigned, without a record yet
     busy: bool = False
-    heard: bytes = b""
+    received: bytes = b""
     killed: str | None = None  # why the leader killed it
     peak: int = 0  # bytes of memory that it was seen to hold
 
-    def send(self, words: msgspec.Struct) -> None:
+    def send(self, message: msgspec.Struct) -> None:
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # it has died: its other pipe says so, too
-            self.process.stdin.write(msgspec.json.encode(words) + b"\n")
+            self.process.stdin.write(msgspec.json.encode(message) + b"\n")
             self.process.stdin.flush()
 
-    def hang_up(self) -> None:
+    def close_pipes(self) -> None:
         """Close both pipes."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -104,8 +91,8 @@ class _Worker:
 class Crew:
     """Workers of one task. `run` returns when every point has a record, or after `stop`."""
 
-    def __init__(self, share: Share, greeting: Greeting, watcher: Watcher) -> None:
-        self._share, self._greeting, self._watcher = share, greeting, watcher
+    def __init__(self, resources: Resources, greeting: Greeting, observer: Observer) -> None:
+        self._resources, self._greeting, self._observer = resources, greeting, observer
         self._waiting: deque[list[SweepPoint]] = deque()
         self._alone: deque[list[SweepPoint]] = deque()
         self._workers: list[_Worker] = []
@@ -117,7 +104,7 @@ class Crew:
         """Compute all populations, the first ones first."""
         self._waiting.extend(list(population) for population in populations)
         try:
-            self._work(self._waiting, self._share.workers(len(populations)))
+            self._work(self._waiting, self._resources.workers(len(populations)))
             self._work(self._alone, 1)
         finally:
             self._dismiss(list(self._workers))
@@ -130,66 +117,66 @@ class Crew:
             worker.process.terminate()
 
     def _work(self, queue: deque[list[SweepPoint]], size: int) -> None:
-        self._size, self._threads = size, self._share.threads_of(size)
+        self._size, self._threads = size, self._resources.threads_of(size)
         while not self._stopping and (queue or any(worker.busy for worker in self._workers)):
             self._assign(queue)
-            for key, _ in self._selector.select(PAUSE):
-                self._hear(key.data, last_chance=queue is self._alone)
+            for key, _ in self._selector.select(POLL_SECONDS):
+                self._receive(key.data, last_chance=queue is self._alone)
             self._watch_memory()
         while self._stopping and time.monotonic() < self._deadline and any(worker.busy for worker in self._workers):
             self.stop()  # those, too, that have just been hired
-            for key, _ in self._selector.select(PAUSE):
-                self._hear(key.data, last_chance=False)
+            for key, _ in self._selector.select(POLL_SECONDS):
+                self._receive(key.data, last_chance=False)
 
     def _assign(self, queue: deque[list[SweepPoint]]) -> None:
         idle = [worker for worker in self._workers if not worker.busy]
         while queue and (idle or len(self._workers) < self._size):
-            worker = idle.pop() if idle else self._hired()
+            worker = idle.pop() if idle else self._spawn()
             points = queue.popleft()
             worker.busy, worker.points = True, {point.point: point for point in points}
             worker.send(Assignment(points=points, threads=self._threads))
         while len(self._workers) > self._size and idle:
             self._dismiss([idle.pop()])
 
-    def _hired(self) -> _Worker:
+    def _spawn(self) -> _Worker:
         process = subprocess.Popen(
-            python("ttfsrun.sweep.worker.process"),
+            python_command("ttfsrun.sweep.worker.process"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
         worker = _Worker(process)
-        if self._share.memory is not None:
-            memory = self._share.memory - _resident(os.getpid())
-            worker.limit(max(SMALLEST, memory) + THREAD * (self._threads - 1))
+        if self._resources.memory is not None:
+            memory = self._resources.memory - _resident(os.getpid())
+            worker.limit(max(MIN_WORKER_BYTES, memory) + THREAD_BYTES * (self._threads - 1))
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
         self._workers.append(worker)
         worker.send(self._greeting)
         return worker
 
-    def _hear(self, worker: _Worker, *, last_chance: bool) -> None:
+    def _receive(self, worker: _Worker, *, last_chance: bool) -> None:
         assert worker.process.stdout is not None
-        words = os.read(worker.process.stdout.fileno(), 1 << 20)
-        if not words:
-            self._bury(worker, last_chance=last_chance)
+        content = os.read(worker.process.stdout.fileno(), 1 << 20)
+        if not content:
+            self._handle_exit(worker, last_chance=last_chance)
             return
-        *lines, worker.heard = (worker.heard + words).split(b"\n")
+        *lines, worker.received = (worker.received + content).split(b"\n")
         for line in lines:
             message = msgspec.json.decode(line, type=Message)
-            if isinstance(message, Epoch):
-                self._watcher.epoch(worker.process.pid, message.done, message.epochs, message.networks)
+            if isinstance(message, Progress):
+                self._observer.progressed(worker.process.pid, message)
             elif isinstance(message, Finished):
                 worker.points.pop(message.record.point, None)
-                self._watcher.finished(message.record, message.curves)
+                self._observer.finished(message.record, message.curves)
             else:
                 worker.busy = False
 
-    def _bury(self, worker: _Worker, *, last_chance: bool) -> None:
+    def _handle_exit(self, worker: _Worker, *, last_chance: bool) -> None:
         """A worker has died: its points are tried again by others, in smaller populations."""
         self._selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
         self._workers.remove(worker)
-        worker.hang_up()
+        worker.close_pipes()
         code, points = worker.process.wait(), list(worker.points.values())
         if not points or self._stopping:
             return
@@ -201,17 +188,22 @@ class Crew:
         elif not last_chance:
             self._alone.append(points)
         else:
-            full = self._share.memory is not None and worker.peak > NEARLY * self._share.memory  # some libraries abort
+            full = (
+                self._resources.memory is not None and worker.peak > NEAR_LIMIT * self._resources.memory
+            )  # some libraries abort
             memory = full or worker.killed is not None or code == -signal.SIGKILL
-            message = worker.killed or f"its process died of {_name(code)}"
-            self._watcher.died(points, "out of memory" if memory else "error", message)
+            message = worker.killed or f"its process died of {_describe_exit(code)}"
+            failure = Failure("out of memory" if memory else "error", message, killed_worker=True)
+            site = Site.of(self._greeting, threads=1)
+            for point in points:
+                self._observer.finished(site.failed(point, failure), None)
 
     def _watch_memory(self) -> None:
         """Too much in all: the largest worker goes, before a scheduler that looks now and then ends the whole task.
 
         If it holds no more than the others do, they are too many: none takes its place.
         """
-        limit = self._share.memory
+        limit = self._resources.memory
         if limit is None:
             return
         held = {id(worker): worker.resident() for worker in self._workers}
@@ -221,7 +213,7 @@ class Crew:
                 gigabytes = held[id(largest)] / 1e9
                 largest.killed = f"its process held {gigabytes:.2f} GB of the {limit / 1e9:.2f} GB of the task"
                 largest.process.kill()
-                if held[id(largest)] < HOG * sum(held.values()) / len(held):
+                if held[id(largest)] < OUTLIER_FACTOR * sum(held.values()) / len(held):
                     self._size = max(1, self._size - 1)
 
     def _dismiss(self, workers: Sequence[_Worker]) -> None:
@@ -229,7 +221,7 @@ class Crew:
         for worker in workers:
             self._workers.remove(worker)
             self._selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
-            worker.hang_up()
+            worker.close_pipes()
         deadline = time.monotonic() + PATIENCE
         for worker in workers:
             try:
@@ -248,7 +240,7 @@ def _resident(pid: int) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _name(code: int) -> str:
+def _describe_exit(code: int) -> str:
     """How a process ended, in words."""
     try:
         return signal.Signals(-code).name

@@ -1,40 +1,30 @@
-"""A crew of nobody: the process that asks does the work itself, so that a debugger sees all of it."""
+"""In place of a crew: the leader computes itself, so that a debugger sees everything."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
-from ttfsrun.sweep.worker.messages import Greeting
-
-if TYPE_CHECKING:
-    from ttfsrun.sweep.worker.crew import Watcher
+from ttfsrun.sweep.worker.messages import Greeting, Observer
+from ttfsrun.sweep.worker.site import Site
 
 
 class InProcess:
-    """One population after the other. Imports torch when it runs."""
+    """Computes one population after the other in this process. Imports torch when it runs."""
 
-    def __init__(self, threads: int, greeting: Greeting, watcher: Watcher) -> None:
-        self._threads, self._greeting, self._watcher = threads, greeting, watcher
+    def __init__(self, threads: int, greeting: Greeting, observer: Observer) -> None:
+        self._threads, self._greeting, self._observer = threads, greeting, observer
 
     def run(self, populations: Sequence[Sequence[SweepPoint]]) -> None:
-        from ttfsrun.run.train import share_cores
-        from ttfsrun.sweep.worker.execute import Site, execute
+        """Compute all populations, the first ones first."""
+        from ttfsrun.neuron import use_threads
+        from ttfsrun.sweep.worker.execute import execute
 
-        share_cores(self._threads)
+        use_threads(self._threads)
         site = Site.of(self._greeting, self._threads)
         for population in populations:
-            execute(population, site, self)
+            execute(population, site, self._observer)
 
     def stop(self) -> None:
-        """What a signal asks for: leave at once; the training saves its state on the way."""
+        """Leave at once, from a signal handler: raises KeyboardInterrupt, and the training saves its state."""
         raise KeyboardInterrupt
-
-    def epoch(self, done: int, epochs: int, networks: int) -> None:
-        self._watcher.epoch(os.getpid(), done, epochs, networks)
-
-    def finished(self, record: Record, curves: Curves | None) -> None:
-        self._watcher.finished(record, curves)

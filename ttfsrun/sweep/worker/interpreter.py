@@ -8,6 +8,6 @@ import sys
 START = "import sys; sys.path = [entry for entry in sys.path if entry]; from {module} import main; sys.exit(main())"
 
 
-def python(module: str) -> list[str]:
+def python_command(module: str) -> list[str]:
     """The command that calls `main` of a module, with the interpreter that runs now."""
     return [sys.executable, "-u", "-c", START.format(module=module)]

@@ -1,13 +1,17 @@
-"""What the process that leads a task and those that compute say to each other: a line of JSON each."""
+"""Messages between the leader of a task and its workers, each a line of JSON; and who observes them.
+
+To a worker: a `Greeting`, then `Assignment`s. From a worker: `Progress`, `Finished` and `Ready`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.training.progress import Progress
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,14 +31,6 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     made_by: dict[str, Any]
 
 
-class Epoch(msgspec.Struct, frozen=True, kw_only=True, tag="epoch"):
-    """From a worker: so many epochs of its population are done."""
-
-    done: int
-    epochs: int
-    networks: int
-
-
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     """From a worker: a point has come to its end."""
 
@@ -46,4 +42,14 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     """From a worker: all points of its assignment have."""
 
 
-Message = Epoch | Finished | Ready
+Message = Progress | Finished | Ready
+
+
+class Observer(Protocol):
+    """Learns what happens while points are computed."""
+
+    def progressed(self, worker: int, progress: Progress) -> None:
+        """Receive how far the population of a worker, known by its process id, is."""
+
+    def finished(self, record: Record, curves: Curves | None) -> None:
+        """Receive the record of a point that is done or failed."""

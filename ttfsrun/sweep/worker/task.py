@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
-import socket
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ttfsrun.errors import CannotWrite
 from ttfsrun.results import lines
 from ttfsrun.results.provenance import package_checksum, provenance
-from ttfsrun.results.record import Curves, Execution, Reason, Record
-from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint
+from ttfsrun.results.record import Attempt, Curves, Record
+from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, latest
 from ttfsrun.sweep.worker import checkpoints
-from ttfsrun.sweep.worker.crew import Crew, Population, Share
+from ttfsrun.sweep.worker.crew import Crew, Population, Resources
 from ttfsrun.sweep.worker.in_process import InProcess
-from ttfsrun.sweep.worker.messages import Greeting
+from ttfsrun.sweep.worker.messages import Greeting, Observer
+from ttfsrun.training.progress import Progress
 
 log = logging.getLogger(__name__)
-
-
-class Viewer(Protocol):
-    """Shows somebody how a task goes."""
-
-    def epoch(self, worker: int, done: int, epochs: int, networks: int) -> None:
-        """The population of a worker has done so many epochs."""
-
-    def finished(self, record: Record) -> None:
-        """The record of a point is on disk."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +65,8 @@ class Shard:
         """Put a result on disk; a CannotWrite where that fails."""
         try:
             if curves is not None:
-                lines.append(self.curves, curves)
-            lines.append(self.results, record)
+                lines.append_line(self.curves, curves)
+            lines.append_line(self.results, record)
         except OSError as error:
             raise CannotWrite(f"{error.filename or self.results}: {error.strerror}; the result is not kept") from None
 
@@ -87,8 +74,8 @@ class Shard:
 class Task:
     """Populations of one task of a submission, from the start to the end, or to `stop`."""
 
-    def __init__(self, folder: SweepFolder, submission: str, number: int, viewer: Viewer) -> None:
-        self.folder, self.submission, self.number, self.viewer = folder, submission, number, viewer
+    def __init__(self, folder: SweepFolder, submission: str, number: int, observer: Observer) -> None:
+        self.folder, self.submission, self.number, self.observer = folder, submission, number, observer
         self.progress = False  # whether an epoch or a point was finished
         self.failed = 0
         self.package = package_checksum()
@@ -98,7 +85,7 @@ class Task:
         self._told_to_stop = False  # perhaps before there is a crew
         self._shard: Shard | None = None
 
-    def run(self, populations: Sequence[Population], share: Share | int) -> None:
+    def run(self, populations: Sequence[Population], resources: Resources | int) -> None:
         """Compute the points that have not come to their end yet; with nothing but threads, in this very process."""
         missing = self._missing(populations)
         greeting = Greeting(
@@ -113,7 +100,11 @@ class Task:
             self.folder.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
             raise CannotWrite(f"{error.filename}: {error.strerror}; nothing was computed") from None
-        self._crew = Crew(share, greeting, self) if isinstance(share, Share) else InProcess(share, greeting, self)
+        self._crew = (
+            Crew(resources, greeting, self)
+            if isinstance(resources, Resources)
+            else InProcess(resources, greeting, self)
+        )
         try:
             if not self._told_to_stop:
                 self._crew.run(missing)
@@ -127,47 +118,21 @@ class Task:
         if self._crew is not None:
             self._crew.stop()
 
-    def epoch(self, worker: int, done: int, epochs: int, networks: int) -> None:
+    def progressed(self, worker: int, progress: Progress) -> None:
         self.progress = True
-        self.viewer.epoch(worker, done, epochs, networks)
+        self.observer.progressed(worker, progress)
 
     def finished(self, record: Record, curves: Curves | None) -> None:
         assert self._shard is not None
         self._shard.write(record, curves)
         self.progress = True
         self.failed += record.status == "failed"
-        self.viewer.finished(record)
-
-    def died(self, points: Population, reason: Reason, message: str) -> None:
-        for point in points:
-            self.finished(self._record_of_death(point, reason, message), None)
-
-    def _record_of_death(self, point: SweepPoint, reason: Reason, message: str) -> Record:
-        execution = Execution(
-            seconds=0.0,
-            memory_mb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
-            population=1,
-            threads=1,
-            host=socket.gethostname(),
-            submission=self.submission,
-            job=self.job,
-            package=self.package,
-            made_by=self.made_by,
-        )
-        return Record(
-            point=point.point,
-            training=point.training,
-            status="failed",
-            time=time.time(),
-            reason=reason,
-            message=message,
-            execution=execution,
-        )
+        self.observer.finished(record, curves)
 
     def _missing(self, populations: Sequence[Population]) -> list[list[SweepPoint]]:
         """Points without a result. Those that failed in an earlier start of this task would fail again: it is queued
         again for the others, and as long as something is achieved for them."""
-        done = {point for point, record in self.folder.latest().items() if record.status == "done"}
+        done = {point for point, attempt in latest(self.folder.records_as(Attempt)).items() if attempt.status == "done"}
         failed = self._failed_before() - done
         self.failed = len(failed)
         left = [[point for point in population if point.point not in done | failed] for population in populations]
@@ -175,11 +140,13 @@ class Task:
 
     def _failed_before(self) -> set[str]:
         earlier = Shard.of_task(self.folder, self.submission, self.number)
-        return {record.point for path in earlier for record in lines.entries(path, Record) if record.status == "failed"}
+        return {
+            record.point for path in earlier for record in lines.read_lines(path, Attempt) if record.status == "failed"
+        }
 
     def _finished_trainings(self) -> set[str]:
         """The trainings all of whose points have a record."""
-        recorded = self.folder.latest().keys()
+        recorded = {attempt.point for attempt in self.folder.records_as(Attempt)}
         trainings = {point.training for point in self.folder.points.values()}
         return trainings - {point.training for key, point in self.folder.points.items() if key not in recorded}
 

@@ -1,0 +1,215 @@
+"""A population of points: what one of them does to itself does nothing to the others."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ttfsrun.config.compose import Composer, compose, conf_dir
+from ttfsrun.data.samples import load_samples
+from ttfsrun.errors import CannotWrite
+from ttfsrun.results.record import Curves, Record
+from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.worker import checkpoints, execute
+from ttfsrun.sweep.worker.site import Site
+from ttfsrun.training import fit
+from ttfsrun.training.progress import Progress
+
+Run = Callable[..., dict[str, Record]]
+
+
+class Heard:
+    """Keeps what it is told; raises `at` a number of epochs, as a signal would."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.records: dict[str, Record] = {}
+        self.curves: dict[str, Curves | None] = {}
+        self.epochs = 0
+        self._at = at
+
+    def progressed(self, worker: int, progress: Progress) -> None:
+        self.epochs += 1
+        if self.epochs == self._at:
+            raise KeyboardInterrupt
+
+    def finished(self, record: Record, curves: Curves | None) -> None:
+        self.records[record.point] = record
+        self.curves[record.point] = curves
+
+
+@pytest.fixture
+def points(tiny_overrides: tuple[str, ...]) -> Callable[..., list[SweepPoint]]:
+    """The points of a tiny grid."""
+
+    def expanded(*words: str) -> list[SweepPoint]:
+        requested = [
+            (point.overrides, point.config) for point in Composer(conf_dir()).expand([*tiny_overrides, *words])
+        ]
+        return freeze_points(requested, [word.partition("=")[0] for word in words])
+
+    return expanded
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    return Site(folder, threads=1, host="here", submission="s1", job=None, package="code", made_by={})
+
+
+def computed(points: Sequence[SweepPoint], site: Site) -> Heard:
+    heard = Heard()
+    execute.execute(points, site, heard)
+    return heard
+
+
+def results(records: dict[str, Record]) -> dict[str, object]:
+    return {name: record.result for name, record in records.items() if record.status == "done"}
+
+
+def test_a_point_has_the_same_result_in_every_population(points, site):
+    grid = points("seed.init=1,2,3", "substrate.v_th.chip_std=0.0,0.1")
+    together = computed(grid, site)
+    alone = {}
+    for point in grid:
+        alone |= computed([point], site).records
+    assert len(together.records) == 6
+    assert results(together.records) == results(alone)
+
+
+def test_points_that_share_a_training_are_trained_once(points, site, monkeypatch):
+    trained = []
+    monkeypatch.setattr(
+        execute, "fit", lambda trainer, *args: trained.append(len(trainer.configs)) or fit.fit(trainer, *args)
+    )
+    grid = points("protocol=clean_to_perturbed", "seed.init=1,2", "substrate.v_th.chip_std=0.0,0.1,0.2")
+    heard = computed(grid, site)
+    assert trained == [2]
+    assert [record.status for record in heard.records.values()] == ["done"] * 6
+    accuracies = {name: record.result["test"]["loss"] for name, record in heard.records.items()}
+    assert len(set(accuracies.values())) == 6, "each point has its own evaluation"
+    for point in grid:
+        own = computed([point], site)
+        assert results(own.records)[point.point] == heard.records[point.point].result
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training(points, site, monkeypatch, caplog):
+    grid = points("seed.init=1,2")
+    expected = computed(grid, site)
+
+    def full(*args):
+        raise CannotWrite("a: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(fit.checkpoint, "save_state", full)
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    assert results(computed(grid, site).records) == results(expected.records)
+    assert "No space left on device); the training continues without a checkpoint" in caplog.text
+
+
+def test_a_training_that_diverges_fails_alone(points, site):
+    good = points("seed.init=1,2", "training.loss.beta=0.05")
+    bad = points("seed.init=3", "training.loss.beta=0.05", "training.input_noise=100")  # late spikes: exp(t / beta)
+    expected = computed(good, site)
+    heard = computed([good[0], *bad, good[1]], site)
+    assert results(heard.records) == results(expected.records)
+    failed = heard.records[bad[0].point]
+    assert (failed.status, failed.reason) == ("failed", "error")
+    assert "learning_rate" in failed.message
+    assert not list(site.checkpoints.iterdir())
+
+
+def test_a_chip_file_that_changed_fails_its_points_alone(points, site, tmp_path, ttfsrun):
+    code, *_ = ttfsrun(
+        "chip",
+        "data.samples={train:110,valid:40,test:50}",
+        "network.hidden=[20]",
+        "substrate.v_th.chip_std=0.1",
+        "--out",
+        tmp_path / "chip",
+    )
+    assert code == 0
+    file = tmp_path / "chip" / "chip.safetensors"
+    other = tmp_path / "other.safetensors"
+    shutil.copy(file, other)
+    on_file = points("seed.init=1,2", "substrate.v_th.chip_std=0.1", f"substrate.chip.file={file}")
+    elsewhere = points("seed.init=3", "substrate.v_th.chip_std=0.1", f"substrate.chip.file={other}")
+    file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
+    heard = computed([*on_file, *elsewhere], site)
+    assert heard.records[elsewhere[0].point].status == "done"
+    for point in on_file:
+        assert heard.records[point.point].reason == "error"
+        assert f"{file} has changed" in heard.records[point.point].message
+
+
+def test_what_fails_a_whole_population_is_found_out_in_smaller_ones(points, site, monkeypatch):
+    grid = points("seed.init=range(5)")
+    culprit = grid[3]
+    train = execute.Trainer
+
+    def trainer(configs, *args):
+        if any(config.seed.init == 3 for config in configs):
+            raise MemoryError("can't allocate memory: you tried to allocate 10 TB")
+        return train(configs, *args)
+
+    monkeypatch.setattr(execute, "Trainer", trainer)
+    heard = computed(grid, site)
+    assert {name for name, record in heard.records.items() if record.status == "failed"} == {culprit.point}
+    failed = heard.records[culprit.point]
+    assert failed.reason == "out of memory"
+    assert "raise MemoryError" in failed.traceback
+
+
+def test_a_stopped_population_goes_on_from_its_checkpoint_in_parts(points, site, monkeypatch):
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    grid = points("seed.init=range(4)", "training.epochs=6")
+    expected = computed(grid, site)
+    heard = Heard(at=4)
+    with pytest.raises(KeyboardInterrupt):
+        execute.execute(grid, site, heard)
+    (members,) = checkpoints.list_checkpoints(site.checkpoints).values()
+    assert list(members) == [point.training for point in grid]
+    first, second = Heard(), Heard()
+    execute.execute(grid[2:], site, first)
+    execute.execute(grid[:2], site, second)
+    assert first.epochs == second.epochs == 6 - 4
+    assert results(first.records) | results(second.records) == results(expected.records)
+    assert first.curves[grid[2].point] == expected.curves[grid[2].point]
+
+
+def test_a_checkpoint_of_other_code_is_not_gone_on_with(points, site, monkeypatch):
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    grid = points("seed.init=1", "training.epochs=5")
+    with pytest.raises(KeyboardInterrupt):
+        execute.execute(grid, site, Heard(at=3))
+    heard = Heard()
+    execute.execute(grid, replace(site, package="other code"), heard)
+    assert heard.epochs == 5
+
+
+def test_a_checkpoint_of_other_data_is_not_gone_on_with(points, site, monkeypatch):
+    monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
+    grid = points("seed.init=1", "training.epochs=5")
+    with pytest.raises(KeyboardInterrupt):
+        execute.execute(grid, site, Heard(at=3))
+    samples, source = load_samples(compose([]).data)
+    monkeypatch.setattr(execute, "_load_samples", lambda settings: (samples, source | {"train_seed": "7"}))
+    heard = Heard()
+    execute.execute(grid, site, heard)
+    assert heard.epochs == 5
+
+
+def test_what_the_listener_cannot_do_is_no_fault_of_the_points(points, site):
+    class Full(Heard):
+        def finished(self, record: Record, curves: Curves | None) -> None:
+            super().finished(record, curves)
+            raise CannotWrite("no space")
+
+    heard = Full()
+    with pytest.raises(CannotWrite):
+        execute.execute(points("seed.init=range(4)"), site, heard)
+    assert len(heard.records) == 1

@@ -1,0 +1,66 @@
+"""A task that is started again does what is left of it, and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ttfsrun.config.compose import Composer, conf_dir
+from ttfsrun.results.record import Curves, Record
+from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint
+from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.worker.task import Task
+from ttfsrun.training.progress import Progress
+
+
+class Silent:
+    """Shows nobody anything."""
+
+    def progressed(self, worker: int, progress: Progress) -> None:
+        pass
+
+    def finished(self, record: Record, curves: Curves | None) -> None:
+        pass
+
+
+@pytest.fixture
+def points(tiny_overrides: tuple[str, ...]) -> list[SweepPoint]:
+    """A point that can be trained, and one whose loss is infinite."""
+    words = [*tiny_overrides, "training.epochs=1", "training.loss.beta=0.05", "training.input_noise=0.0,100.0"]
+    return freeze_points([(point.overrides, point.config) for point in Composer(conf_dir()).expand(words)], [])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, points: list[SweepPoint]) -> SweepFolder:
+    folder = SweepFolder(tmp_path / "sweep")
+    folder.create({"points": len(points)}, points)
+    return folder
+
+
+def started(folder: SweepFolder, points: list[SweepPoint], submission: str) -> Task:
+    task = Task(folder, submission, 0, Silent())
+    task.run([points], 1)
+    return task
+
+
+def test_a_task_that_is_queued_again_passes_over_what_failed_in_it_before(folder, points):
+    first = started(folder, points, "one")
+    assert (first.progress, first.failed) == (True, 1)
+    again = started(folder, points, "one")
+    assert len(list(folder.records())) == 2, "one result, one failure"
+    assert not again.progress, "else it would be queued again for ever"
+    assert again.failed == 1, "the task has failed points, whenever they did"
+
+
+def test_another_submission_tries_again_what_failed(folder, points):
+    started(folder, points, "one")
+    assert started(folder, points, "two").progress
+    assert len(list(folder.records())) == 3
+
+
+def test_a_task_that_is_told_to_stop_before_it_works_does_not_begin(folder, points):
+    task = Task(folder, "one", 0, Silent())
+    task.stop()
+    task.run([points], 1)
+    assert not list(folder.records())

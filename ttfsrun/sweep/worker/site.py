@@ -1,0 +1,85 @@
+"""Where and by what points are computed: what every record of an execution says. Without torch."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ttfsrun.errors import Reason
+from ttfsrun.results.record import Execution, Record
+from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.sweep.worker.messages import Greeting
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a point failed. killed_worker: it ended its process, so that the leader speaks for it."""
+
+    reason: Reason
+    message: str
+    traceback: str | None = None
+    killed_worker: bool = False
+
+
+@dataclass(frozen=True)
+class Site:
+    """A process on this machine that computes points for a submission."""
+
+    checkpoints: Path
+    threads: int
+    host: str
+    submission: str
+    job: str | None
+    package: str  # checksum of the package's files
+    made_by: Mapping[str, Any]  # see `results.provenance`
+
+    @classmethod
+    def of(cls, greeting: Greeting, threads: int) -> Site:
+        """Return the site of this process, as its leader describes the task."""
+        return cls(
+            checkpoints=Path(greeting.checkpoints),
+            threads=threads,
+            host=socket.gethostname(),
+            submission=greeting.submission,
+            job=greeting.job,
+            package=greeting.package,
+            made_by=greeting.made_by,
+        )
+
+    def done(self, point: SweepPoint, result: dict[str, Any], seconds: float, population: int) -> Record:
+        """Return the record of a point that is done. seconds: its share of the population's time."""
+        return self._record(point, "done", self._execution(seconds, population), result=result)
+
+    def failed(self, point: SweepPoint, failure: Failure, population: int = 1) -> Record:
+        """Return the record of a point that failed."""
+        execution = self._execution(0.0, population, of_children=failure.killed_worker)
+        return self._record(
+            point, "failed", execution, reason=failure.reason, message=failure.message, traceback=failure.traceback
+        )
+
+    def _record(
+        self, point: SweepPoint, status: Literal["done", "failed"], execution: Execution, **parts: Any
+    ) -> Record:
+        return Record(
+            point=point.point, training=point.training, status=status, time=time.time(), execution=execution, **parts
+        )
+
+    def _execution(self, seconds: float, population: int, *, of_children: bool = False) -> Execution:
+        """of_children: memory is that of processes that this one started, and that have ended."""
+        who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
+        return Execution(
+            seconds=seconds,
+            memory_mb=resource.getrusage(who).ru_maxrss / 1024,
+            population=population,
+            threads=self.threads,
+            host=self.host,
+            submission=self.submission,
+            job=self.job,
+            package=self.package,
+            made_by=dict(self.made_by),
+        )
