@@ -27,10 +27,11 @@ train: setup ## train a yin-yang network (ARGS="seed.init=3 training.epochs=20" 
 test: setup ## run the tests (PYTEST_ARGS="-k neuron" selects)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup $(PYTEST_ARGS)
 
-lint: setup ## check style, format and types
+lint: setup ## check style, format, types and the layers of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 check: lint test ## lint, then test
 

@@ -1,4 +1,4 @@
-"""The workloads of benchmarks/solver.py, the truth about their spikes, and how an answer is judged by it."""
+"""The workloads of benchmarks/solver.py, their exact spikes, and the comparison of an answer with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from ttfsrun.neuron import Neuron, first_spike
 from ttfsrun.neuron.reference import first_spike_of_one, psp
 
-TOLERANCE = 1e-4  # a spike further from the truth than this, times max(1, T), is off
+TOLERANCE = 1e-4  # a spike whose error is larger than this, times max(1, T), is off
 GRAZING = 1e-5  # relative change of the threshold that a sound spike survives
 REFERENCE_TOLERANCE = 1e-12
 REFERENCE_NEURONS = 300  # of each workload, compared one by one with the plain reference ...
@@ -59,7 +59,7 @@ class Case:
 
     @cached_property
     def grazing(self) -> Tensor:
-        """Where a threshold changed by GRAZING makes or unmakes the spike, or moves it by more than TOLERANCE."""
+        """Mask of spikes that a threshold changed by GRAZING makes, unmakes, or moves by more than TOLERANCE."""
         low, high = (
             first_spike(self.times.double(), self.weight.double(), replace(self.neuron, v_th=self.neuron.v_th * factor))
             for factor in (1 - GRAZING, 1 + GRAZING)
@@ -69,24 +69,24 @@ class Case:
 
     @cached_property
     def window(self) -> float:
-        """A little more than the latest true spike: the shortest time that a simulation on a grid has to cover."""
+        """A little more than the latest exact spike: the shortest time that a simulation on a grid must cover."""
         return 1.02 * float(self.truth[self.fires].max())
 
     @cached_property
     def gradient(self) -> Tensor:
-        """By the spike times [B, M], of the sum of the finite ones divided by B."""
+        """Gradient with respect to the spike times [B, M] of the sum of the finite ones divided by B."""
         return self.fires.float() / len(self.times)
 
     @cached_property
     def weight_gradient(self) -> Tensor:
-        """The true gradient by the weights [N, M], in float64."""
+        """Exact gradient with respect to the weights [N, M], in float64."""
         weight = self.weight.double().requires_grad_()
         spikes = first_spike(self.times.double(), weight, self.neuron)
         return torch.autograd.grad(spikes, weight, self.gradient.double())[0]
 
 
 def build(name: str, tau_syn: float = 1.0) -> Case:
-    """A workload with tau_mem = v_th = 1, v_leak = 0, the same numbers in every process.
+    """Return a workload with tau_mem = v_th = 1, v_leak = 0, the same numbers in every process.
 
     For another tau_syn, the weights let an input raise the membrane as high as for tau_syn = 1.
     """
@@ -99,7 +99,7 @@ def build(name: str, tau_syn: float = 1.0) -> Case:
 
 
 def heterogeneous(case: Case) -> Case:
-    """The same with time constants of its own for every neuron (log-normal, mean 1, cv 0.2), v_th and v_leak too."""
+    """Return the case with different time constants (log-normal, mean 1, cv 0.2), v_th and v_leak for each neuron."""
     random = torch.Generator().manual_seed(0)
     sigma = math.sqrt(math.log(1 + 0.2**2))
     tau_mem, tau_syn, v_th, v_leak = torch.randn(4, 1, case.weight.shape[1], generator=random)
@@ -108,7 +108,7 @@ def heterogeneous(case: Case) -> Case:
 
 
 def _peak(tau_syn: float) -> float:
-    """Highest membrane after one input of unit weight, tau_mem = 1."""
+    """Return the highest membrane potential after one input of unit weight, tau_mem = 1."""
     delay = 1.0 if tau_syn == 1 else tau_syn / (1 - tau_syn) * -math.log(tau_syn)
     return psp(delay, 1.0, tau_syn)
 
@@ -143,7 +143,7 @@ def judge(case: Case, spikes: Tensor, weight_gradient: Tensor) -> Verdict:
 
 
 def check_truth(case: Case) -> tuple[int, float]:
-    """Compare the truth with `ttfsrun.neuron.reference` on random neurons: how many, and the largest |dT|.
+    """Compare the truth with `ttfsrun.neuron.reference` on random neurons; return their number, and the largest |dT|.
 
     The judge is one of the accused; the reference shares nothing with it but the equations of the model.
     """

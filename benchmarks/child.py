@@ -1,4 +1,4 @@
-"""One measurement in a process of its own, for benchmarks/solver.py: `child.py memory|first CASE METHOD`, JSON out.
+"""One measurement in its own process, for benchmarks/solver.py: `child.py memory|first CASE METHOD`, JSON out.
 
 memory      how much higher than before the call (forward and backward) the resident memory rises, in bytes. Before:
             all is imported, and the method has run once on two samples, so that its kernels are loaded.
@@ -32,9 +32,9 @@ def measure(part: str, case: str, method: str, **environment: str) -> list[float
 
 
 def resident(key: str) -> int:
-    """VmRSS (now) or VmHWM (highest) of this process, in bytes.
+    """Return VmRSS (now) or VmHWM (highest) of this process, in bytes.
 
-    Not getrusage's ru_maxrss: that starts from what the parent used, which a child keeps through exec.
+    Not getrusage's ru_maxrss, which starts from that of the parent and is kept through exec.
     """
     return 1024 * int(re.search(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text()).group(1))
 
@@ -45,19 +45,19 @@ def memory(case_name: str, method_name: str) -> list[float]:
     case = build(case_name, method.tau_syn)
     Runner(method, replace(case, times=case.times[:2])).judged()
     runner = Runner(method, case)
-    ctypes.CDLL(None).malloc_trim(0)  # what is left of the preparations would else be used again unseen
-    Path("/proc/self/clear_refs").write_text("5")  # the highest value starts anew
+    ctypes.CDLL(None).malloc_trim(0)  # memory freed by the preparations would otherwise be reused, unmeasured
+    Path("/proc/self/clear_refs").write_text("5")  # reset the highest value
     before = resident("VmRSS")
     runner.both() if method.backward else runner.forward()
     return [resident("VmHWM") - before]
 
 
 def first(case_name: str, method_name: str) -> list[float]:
-    """First forward, first backward, second forward, second backward."""
+    """Return the seconds of the first forward, first backward, second forward and second backward pass."""
     method = METHODS[method_name]
     method.use_threads(1)
     case = build(case_name, method.tau_syn)
-    runner = Runner(method, case, torch.ones(len(case.times), case.weight.shape[1]))  # the truth would compile as well
+    runner = Runner(method, case, torch.ones(len(case.times), case.weight.shape[1]))  # exact spikes also compile
     passes = [runner.both() for _ in range(2)]
     return [seconds for forward, both in passes for seconds in (forward, both - forward)]
 

@@ -1,4 +1,4 @@
-"""Every solver on one workload: the times, whose spikes are right, and what the goals say about it."""
+"""Every solver on one workload: times, correctness of the spikes, and goals."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a part found, for the JSON file, and the goals that it speaks of."""
+    """Numbers of a part, for the JSON file, and its goals."""
 
     numbers: object
     goals: list[Goal] = field(default_factory=list)
 
 
 def about(case: Case) -> None:
-    """Say what is computed; check the truth."""
+    """Print what is computed, and check the exact spikes."""
     rows, inputs = case.times.shape
     tau_syn = "of their own" if isinstance(case.neuron.tau_syn, Tensor) else f"{case.neuron.tau_syn:g}"
     spiking, firing = float(case.times.isfinite().float().mean()), float(case.fires.float().mean())
@@ -84,7 +84,7 @@ def print_verdicts(verdicts: Mapping[str, Verdict]) -> None:
 
 
 def slower(times: Mapping[tuple[str, int], Times], name: str, threads: int) -> float:
-    """How many times as long as ttfsrun a call with both passes takes."""
+    """Return the time of a call with both passes, as a multiple of that of ttfsrun."""
     ours = middle(times[rival_of(name), threads].both)
     return (fair(times, name, threads) if METHODS[name].is_peer else middle(times[name, threads].both)) / ours
 
@@ -100,7 +100,7 @@ def over_peers(name: str, times: Mapping[tuple[str, int], Times]) -> list[Goal]:
 
 
 def over_matmul(times: Mapping[tuple[str, int], Times]) -> list[Goal]:
-    """Both directions divided by the forward pass of torch.matmul of the same shape, on one thread."""
+    """Return the times of both directions over that of the forward pass of torch.matmul, on one thread."""
     ours, floor = times[OURS, 1], middle(times["matmul", 1].forward)
     what = f"({LARGE}) ttfsrun {{}} / torch.matmul fwd, {on(1)}"
     return [

@@ -1,4 +1,4 @@
-"""First spikes from all causal sets at once, in plain torch: the way of Goeltz, Kriener et al. 2021 (arXiv 1912.11443).
+"""First spikes from all causal sets at once, in plain torch, as Goeltz, Kriener et al. 2021 (arXiv 1912.11443).
 
 For tau_mem = tau_syn = 1 and v_leak = 0 the membrane after the first k inputs is
 
@@ -10,8 +10,8 @@ input and the next one, and the first of them is the spike. Memory O(B N M).
 
 Written to be as fast as the algorithm can be made in torch: float32, in place, silent inputs cut off after sorting,
 prefix sums as additions of whole [B, M] planes (several times faster than torch.cumsum on a CPU), arguments kept in
-the range where exp is fast, and a backward pass in closed form. Where rounding moves a crossing over the border
-of its interval, it is not lost: the lower border is checked by the membrane's peak, at r + 1, instead.
+the range where exp is fast, and a backward pass in closed form. A crossing that rounding moves over the border
+of its interval is not lost: the lower border is checked by the membrane's peak, at r + 1, instead.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SERIES = (1.0, -1 / 3, 11 / 72, -43 / 540, 769 / 17280)
 
 
 def pade(series: tuple[float, ...]) -> tuple[float, float, float, float]:
-    """A, B, C, D of (1 + A p + B p^2) / (1 + C p + D p^2), equal to the series in p up to p^4."""
+    """Return A, B, C, D of (1 + A p + B p^2) / (1 + C p + D p^2), equal to the series in p up to p^4."""
     s = torch.tensor(series, dtype=torch.float64)
     c, d = torch.linalg.solve(torch.stack([s[[2, 1]], s[[3, 2]]]), -s[[3, 4]]).tolist()
     return series[1] + c, series[2] + c * series[1] + d, c, d
@@ -42,10 +42,10 @@ A, B, C, D = pade(SERIES)
 
 
 def branch_by_halley(y: Tensor) -> Tensor:
-    """x in (0, 1] with x exp(-x) = y, for 0 < y <= 1 / e: one step of Halley's from a guess right to 3e-4.
+    """Return x in (0, 1] with x exp(-x) = y, for 0 < y <= 1 / e: a step of Halley's method from a guess within 3e-4.
 
     Some finite number for any other y. With q = 1 - x and g = x - y exp(x), the step is 2 g q / (2 q^2 + g (1 + q));
-    at the branch point, where g is nothing but rounding, its denominator is held at q^2 at least.
+    at the branch point, where g is only rounding error, its denominator is at least q^2.
     """
     p = torch.mul(y, -2 * math.e).add_(2).clamp_(1e-12, 2).sqrt_()
     q = torch.mul(p, B).add_(A).mul_(p).add_(1).mul_(p)

@@ -1,12 +1,12 @@
-"""How exact `first_spike` is, and how large the neighbourhood of grazing contacts: measured against fifty digits.
+"""Errors of `first_spike`, and size of the neighbourhood of grazing contacts, measured against fifty digits.
 
     python benchmarks/exactness.py [SEEDS]     # seeds for each kind of layer and ratio; 10 take some minutes
 
-The layers are those of tests/neuron/layers.py, at every ratio of the time constants there, half of them with parameters
-of each neuron's own. For each kind, in float64 and float32:
+The layers are those of tests/neuron/layers.py, at every ratio of the time constants there, half of them with
+different parameters for each neuron. For each kind, in float64 and float32:
 
 neurons     how many were compared
-roundings   how far the threshold has to be moved for the computed spike to be its exact first crossing, in the unit
+roundings   how far the threshold must be moved for the computed spike to be its exact first crossing, in the unit
             2^-52 terms of tests/neuron/agreement.py: 99 % of the neurons, and all of them
 error       largest |dT| / max(1, T) outside the neighbourhood of grazing contacts, as defined there
 inside      share of the neurons inside of it
@@ -33,7 +33,7 @@ WIDTHS = np.arange(0, ROUNDINGS + 0.25, 0.25)  # in roundings
 
 
 def needed(cell: Cell, computed: Number, rest: Number) -> float:
-    """The smallest of WIDTHS that makes the computed spike right; inf if none does."""
+    """Return the smallest of WIDTHS that makes the computed spike right; inf if none does."""
     for width in WIDTHS:
         shift = number(width * 2.0**-52)
         earliest, latest = first_spikes(cell, (-shift, shift))
@@ -43,7 +43,7 @@ def needed(cell: Cell, computed: Number, rest: Number) -> float:
 
 
 def compared(name: str, dtype: torch.dtype, seeds: int) -> Iterator[tuple[float, float, bool]]:
-    """(roundings, relative error, whether inside the neighbourhood) of every neuron of a kind of layers."""
+    """Yield (roundings, relative error, whether inside the neighbourhood) for every neuron of a kind of layers."""
     for ratio in RATIOS:
         for seed in range(100, 100 + seeds):
             times, weight, neuron = draw(name, ratio, dtype, seed)

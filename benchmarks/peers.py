@@ -1,16 +1,16 @@
-"""The solvers that benchmarks/solver.py runs side by side, each set up to compute the very same neurons.
+"""The solvers that benchmarks/solver.py runs side by side, each set up to compute exactly the same neurons.
 
 ttfsrun          `first_spike`
 dense, scipy     `dense.py`: all causal sets at once, Lambert W from scipy.special
 dense, Halley    the same with Lambert W as a vectorised iteration in torch
-exact-snn-nn     `exact_snn.event.ExactEventLinear`. It knows no closed form for tau_mem = tau_syn and there falls back
-                 to the library's grid of 2001 points, refined by bisection and Newton's iteration. It wants a window,
+exact-snn-nn     `exact_snn.event.ExactEventLinear`. It has no closed form for tau_mem = tau_syn and falls back
+                 to the library's grid of 2001 points, refined by bisection and Newton's iteration. It needs a window,
                  scales its response to one input to 1 (e instead of 1 at its peak for equal constants), takes inf for
                  a silent input, and adds a bias spike at time 0, whose weight is 0 here. It cannot give each neuron
                  its own constants. The largest workload is computed in slices of samples, as its grid would take
                  more than 10 GB at once.
 exact-snn-nn, event        its closed form between events, which needs unequal time constants: tau_syn = tau_mem / 2,
-                           to be compared with the row of ttfsrun for the same neuron
+                           compared with the row of ttfsrun for the same neuron
 snntorch         `snntorch.Synaptic` with 100 time steps over the shortest window that holds all true spikes.
                  alpha = beta = exp(-dt) and inputs scaled by dt exp(-dt) make the membrane after step n the exact
                  one at (n + 1) dt for inputs on the grid; inputs go to the nearest step, and the spike to the middle of
@@ -47,10 +47,10 @@ def identity(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A solver with its inputs in the layout that it wants: what is timed is `run` and its gradient by `leaves`.
+    """A solver with its inputs in the layout that it needs: `run` and its gradient with respect to `leaves` are timed.
 
     leaves: the weights, and the input times where the solver has that gradient.
-    spikes, weight_gradient: from the solver's layout and units to [B, M] and [N, M]; entry: the other way round.
+    spikes, weight_gradient: from the solver's layout and units to [B, M] and [N, M]; entry: the inverse.
     """
 
     run: Callable[[], Tensor]
@@ -62,7 +62,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Method:
-    """prepare(case, with gradient?); package: what has to be importable, and what to install for it."""
+    """prepare(case, with gradient?); package: the module that must be importable, and the package that has it."""
 
     prepare: Callable[[Case, bool], Prepared]
     tau_syn: float = 1.0
@@ -169,7 +169,7 @@ def simulate(case: Case, weight: Tensor, first_step: Callable[[Tensor], Tensor])
     decay = math.exp(-width)
     neuron = Synaptic(alpha=decay, beta=decay, threshold=1.0, reset_mechanism="none")
     nearest = (times / width).round()
-    raster = times.new_zeros(STEPS + 1, *times.shape)  # the last plane takes what lies beyond the window
+    raster = times.new_zeros(STEPS + 1, *times.shape)  # the last plane takes the times beyond the window
     raster.scatter_(0, nearest.clamp(max=STEPS).long()[None], width * decay)
     drive = raster[:STEPS] @ weight
     synapse = membrane = torch.zeros_like(drive[0])

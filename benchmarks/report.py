@@ -1,4 +1,4 @@
-"""What benchmarks/solver.py prints: tables, goals, the machine."""
+"""Output of benchmarks/solver.py: tables, goals, the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "numpy", "numba", "scipy", "exact-snn-nn", "snntorch")
 
 @dataclass(frozen=True)
 class Goal:
-    """A number and the bound that it should keep."""
+    """A measured number and its bound."""
 
     what: str
     value: float
@@ -53,7 +53,7 @@ def memory(size: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The first column to the left, all others to the right."""
+    """Print a table: the first column is aligned left, the others right."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, *rows):
         cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
@@ -62,7 +62,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def machine() -> dict[str, object]:
-    """The processor, how many cores this process may use, and versions."""
+    """Return the processor, the number of cores that this process may use, and versions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     models = {line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")}
     versions = {}

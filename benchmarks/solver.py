@@ -1,4 +1,4 @@
-"""How fast `first_spike` is beside other solvers, and whose spikes are right.
+"""Speed of `first_spike` next to other solvers, and correctness of the spikes of each.
 
     pip install -r benchmarks/requirements.txt
     python benchmarks/solver.py                       # all; the slow peers take most of the time
@@ -51,7 +51,7 @@ IMAGES = 10_000
 
 
 def jit(options: Options) -> Outcome:
-    """Peers have nothing to compile."""
+    """Time the first calls of a process; peers have nothing to compile."""
     with tempfile.TemporaryDirectory() as folder:
         passes = {state: measure("first", "b", OURS, NUMBA_CACHE_DIR=folder) for state in ("empty", "filled")}
     table(
@@ -104,7 +104,7 @@ def heterogeneous_part(options: Options) -> Outcome:
 
 
 def images(options: Options) -> Outcome:
-    """Random images, 35 % of their inputs spiking; random weights."""
+    """Time random images, 35 % of whose inputs spike, with random weights."""
     random = torch.Generator().manual_seed(0)
     times = 0.15 + 1.85 * torch.rand(IMAGES, 256, generator=random)
     times[torch.rand(times.shape, generator=random) >= WORKLOADS["d"].spiking] = math.inf
@@ -149,7 +149,7 @@ PARTS: dict[str, Callable[[Options], Outcome]] = {
 
 
 def chosen(without: Sequence[str]) -> list[str]:
-    """Names of the methods to run: all but those that are unwanted or not installed, which is said."""
+    """Return the names of the methods to run; print those that are not installed."""
     others = {name: method for name, method in METHODS.items() if method.is_peer}
     known = {*others, *(method.package[1] for method in others.values() if method.package)}
     for name in without:

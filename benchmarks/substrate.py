@@ -1,4 +1,4 @@
-"""What perturbations cost: each of them alone, and a whole chip, beside the ideal substrate, one thread.
+"""Cost of perturbations: each of them alone, and a whole chip, relative to the ideal substrate, on one thread.
 
     python benchmarks/substrate.py                     # all shapes, some minutes
     python benchmarks/substrate.py yin_yang population --repeats 15 --json substrate.json
@@ -10,10 +10,10 @@ mnist_16x16     one network, batches of 50, 256-246-10
 population      20 networks as in yin_yang
 
 Columns: the forward and backward pass under each rule of `training.backward`, and a whole training step (batch, both
-passes, loss, bumping, Adam, projection) under `observed`, as multiples of the same on the ideal substrate. Everything
-is drawn anew in each pass, as in training. The rows take turns; each call has one on the ideal substrate beside it, and
-a ratio is the median of theirs. Time is that of the processor in this thread, so that other processes matter little.
-Inputs are random, 35 % of the pixels spike; weights are the initial ones.
+passes, loss, bumping, Adam, projection) under `observed`, as multiples of the same on the ideal substrate. All
+random numbers are drawn in each pass, as in training. The rows take turns; each call is paired with one on the ideal
+substrate, and a ratio is the median over the pairs. Times are processor times of this thread, so that other processes
+matter little. Inputs are random, 35 % of the pixels spike; weights are the initial ones.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BATCHES = 5  # of the epoch in which training steps are timed
 
 @dataclass(frozen=True)
 class Shape:
-    """Overrides that choose it, and the share of its inputs that spike."""
+    """Overrides that choose the shape, and the share of its inputs that spike."""
 
     overrides: tuple[str, ...]
     spiking: float = 1.0
@@ -105,7 +105,7 @@ class Candidate:
         self.step = 0
 
     def passes(self) -> float:
-        """Seconds of a forward and backward pass."""
+        """Return the seconds of a forward and backward pass."""
         weights = [weight.detach().requires_grad_() for weight in self.trainer.network.weights]
         network = self.trainer.network.with_weights(weights)
         self.step += 1
@@ -119,7 +119,7 @@ class Candidate:
         return time.thread_time() - again + between - start
 
     def training(self) -> list[float]:
-        """Seconds of some training steps; all turns take the same ones."""
+        """Return the seconds of some training steps; all turns take the same ones."""
         self.trainer.state = self.start.copy()
         ends: list[float] = []
         self.trainer.run_epoch(lambda batch: ends.append(time.thread_time()))
@@ -127,7 +127,7 @@ class Candidate:
 
 
 def drawn(layer_sizes: Sequence[int], rows: int, spiking: float) -> Samples:
-    """Random samples, the same for all."""
+    """Return random samples, the same for all."""
     random = np.random.default_rng(0)
     times = 0.15 + 1.85 * random.random((rows, layer_sizes[0]))
     times[random.random(times.shape) >= spiking] = np.inf
@@ -143,7 +143,7 @@ class Row:
         self.training: dict[str, list[float]] = {name: [] for name in (IDEAL, RULES[0])}
 
     def take_turn(self) -> None:
-        """Call by call: all of them meet the same neighbours. Short ones are repeated."""
+        """Time each call once, in a fixed order, so that disturbances affect all alike. Short calls are repeated."""
         spent = 0.0
         while spent < BLOCK:
             for name, candidate in self.turn.items():
@@ -170,7 +170,7 @@ def _ratio(seconds: Sequence[float], ideal: Sequence[float]) -> float:
 
 
 def compare(name: str, substrates: Mapping[str, Sequence[str]], repeats: int) -> dict[str, Row]:
-    """All substrates on one shape, in turns."""
+    """Time all substrates on one shape, in turns."""
     shape = SHAPES[name]
     ideal = Candidate(shape)
     rows = {each: Row(shape, overrides, ideal) for each, overrides in substrates.items()}

@@ -1,12 +1,12 @@
-"""How many points of a sweep this machine computes in an hour, against a process for each point.
+"""Points per hour of a sweep on this machine, compared with a process for each point.
 
     .venv/bin/python benchmarks/sweep.py              # some ten minutes on two cores
     .venv/bin/python benchmarks/sweep.py 20           # fewer points
 
 The grid is yin-yang with 120 hidden neurons, 300 epochs, and so many seeds, by `ttfsrun sweep` with cluster=local.
 Against it: `ttfsrun train` once for each of a few of these points, one after the other with all cores, and as many at
-once as there are cores, with a thread each; half of them before the sweep and half after it. Kernels are compiled
-before.
+once as there are cores, with a thread each; half of them before the sweep and half after it. Kernels are already
+compiled.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 POINTS = 100
-SAMPLE = 4  # processes of their own, of each kind, before and after the sweep
+SAMPLE = 4  # separate processes of each kind, before and after the sweep
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -36,7 +36,7 @@ def finished(process: subprocess.Popen[str]) -> None:
 
 
 def single(folder: Path, at_once: int, seeds: Sequence[int]) -> float:
-    """Seconds of a process for each seed, so many at once."""
+    """Run a process for each seed, `at_once` at a time, and return the seconds."""
     start = time.perf_counter()
     for first in range(0, len(seeds), at_once):
         group = seeds[first : first + at_once]
@@ -48,7 +48,7 @@ def single(folder: Path, at_once: int, seeds: Sequence[int]) -> float:
 
 
 def sweep(folder: Path, points: int) -> float:
-    """Seconds of the whole sweep, from the shell's prompt back to it."""
+    """Run the whole sweep and return the seconds, from the start of the command to its end."""
     start = time.perf_counter()
     words = ["experiment=yin_yang", f"seed.init=range({points})", "--out", str(folder / "sweep"), "--yes"]
     finished(started("sweep", *words))

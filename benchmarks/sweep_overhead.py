@@ -1,10 +1,10 @@
-"""How much of a Slurm task's time is spent on its points, and how many files a sweep leaves.
+"""Share of a Slurm task's time that is spent on its points, and number of files that a sweep leaves.
 
     .venv/bin/python benchmarks/sweep_overhead.py        # some minutes; needs a Slurm: slurm/dev-cluster start
 
 Yin-yang with 120 hidden neurons, 300 epochs, as many seeds as make four tasks of one core and about two minutes. The
-time of a task is what `sacct` says, from its start to its end; that of its points is what their records say: training
-and evaluation. The rest is Python's start, imports, the data, files, and Slurm's own steps.
+time of a task is that of `sacct`, from its start to its end; that of its points is in their records: training
+and evaluation. The rest is the start of Python, imports, the data, files, and Slurm's own steps.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def ttfsrun(*words: object) -> str:
 
 
 def points_of_two_minutes(path: Path) -> int:
-    """Seeds for a task, by what `--dry-run` says of many."""
+    """Return the number of seeds for a task of two minutes, from the estimate of `--dry-run`."""
     told = ttfsrun("sweep", *GRID, "seed.init=range(400)", "--dry-run", "--out", path)
     hours = re.search(r"([\d.e+-]+) core-hours", told)
     assert hours is not None
@@ -48,7 +48,7 @@ def points_of_two_minutes(path: Path) -> int:
 
 
 def elapsed(tasks: Collection[str]) -> dict[str, float]:
-    """Seconds of each task. The accounting lags behind: a point is known to be done before its task is."""
+    """Return the seconds of each task. The accounting lags behind, so this waits until all tasks are complete."""
     jobs = ",".join(sorted({task.partition("_")[0] for task in tasks}))
     command = ["sacct", "-X", "-n", "-P", "-o", "JobID,ElapsedRaw,State", "-j", jobs]
     while True:

@@ -1,4 +1,4 @@
-"""Times of several solvers side by side: in turns, so that what else the machine does meets all of them alike."""
+"""Times of several solvers, measured in turns, so that other load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Times:
 
 
 def middle(seconds: list[float]) -> float:
-    """Median; nan for a direction that was not run."""
+    """Return the median; nan for a direction that was not run."""
     return median(seconds) if seconds else float("nan")
 
 
@@ -39,7 +39,7 @@ class Runner:
     """A method on a case, ready to be called in either direction."""
 
     def __init__(self, method: Method, case: Case, gradient: Tensor | None = None) -> None:
-        """gradient [B, M]: by the spike times; by default the case's own."""
+        """gradient [B, M]: with respect to the spike times; by default that of the case."""
         self.method = method
         self.case = case
         self.verdict: Verdict | None = None
@@ -52,7 +52,7 @@ class Runner:
             return self.without.run()
 
     def both(self) -> tuple[float, float]:
-        """Seconds until the spikes are there, and until the gradients are."""
+        """Return the seconds until the spikes, and until the gradients, are computed."""
         start = time.perf_counter()
         spikes = self.with_gradient.run()
         between = time.perf_counter()
@@ -89,11 +89,11 @@ class Turn:
             start = time.perf_counter()
             call()
             seconds.append(time.perf_counter() - start)
-        times.record(self.direction, median(seconds))  # the first call finds the memory as the others left it
+        times.record(self.direction, median(seconds))  # the first call starts from the memory that the others left
 
 
 def plan(runner: Runner, repeats: int) -> list[Turn]:
-    """Which turns a runner takes, by how long its calls are; it is judged and warm afterwards."""
+    """Return the turns of a runner, by the duration of its calls. Judges its spikes and warms it up."""
     runner.method.use_threads(1)
     if runner.method.backward:
         start = time.perf_counter()
@@ -113,14 +113,14 @@ def plan(runner: Runner, repeats: int) -> list[Turn]:
 
 
 def fair(times: Mapping[tuple[str, int], Times], name: str, threads: int) -> float:
-    """Seconds of a peer's call with both passes on up to so many threads: where more of them slow it down, on fewer."""
+    """Return the seconds of a peer's call with both passes on up to so many threads; on fewer where more are slower."""
     return min(middle(times[name, count].both) for count in THREADS if count <= threads)
 
 
 def race(
     runners: Mapping[str, Runner], repeats: int, threads: tuple[int, ...] = THREADS
 ) -> dict[tuple[str, int], Times]:
-    """Times of every runner for every number of threads."""
+    """Measure the times of every runner for every number of threads."""
     times = {(name, count): Times() for name in runners for count in threads}
     plans = {name: plan(runner, repeats) for name, runner in runners.items()}
     for turn_number in range(repeats):

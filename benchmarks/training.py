@@ -1,14 +1,14 @@
-"""How long training takes, as a user waits for it: whole processes of the command line, kernels compiled before.
+"""Duration of trainings as users see it: whole processes of the command line, with kernels already compiled.
 
     .venv/bin/python benchmarks/training.py            # all, some ten minutes on two cores
     .venv/bin/python benchmarks/training.py start yin_yang
 
 start           `ttfsrun --help` and a configuration error
-yin_yang        300 epochs, 120 hidden neurons, one network: from the shell's prompt back to it
+yin_yang        300 epochs, 120 hidden neurons, one network: from the start of the command to its end
 population      networks per second: one population of 20 against one-network runs, 300 epochs each
 mnist           one epoch of mnist_16x16 (50,000 images, 246 hidden neurons): the difference between two lengths
 
-Each is run several times, those to be compared in turns; medians are printed, with the extremes behind them.
+Each is run several times, those to be compared in turns; medians are printed, followed by the extremes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REPEATS = 3
 
 
 def ttfsrun(*words: str, code: int = 0) -> float:
-    """Seconds that one call of the command line takes."""
+    """Run the command line once and return the seconds that it takes."""
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "ttfsrun", *words], capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
@@ -35,7 +35,7 @@ def ttfsrun(*words: str, code: int = 0) -> float:
 
 
 def train(*words: str) -> float:
-    """Seconds of a training, its results thrown away."""
+    """Return the seconds of a training; its results are discarded."""
     with tempfile.TemporaryDirectory() as folder:
         return ttfsrun("train", *words, "--out", str(Path(folder) / "run"))
 

@@ -1,16 +1,18 @@
-"""What docs/ says is so: its numbers are those of the committed measurements, its files exist, its picture is drawn."""
+"""What docs/ says is so: its numbers are those of the committed measurements, its files exist, its figure is drawn."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 
 import msgspec
+import pandas as pd
 import pytest
 import yaml
 
@@ -29,6 +31,9 @@ SUBSTRATE = (TOP / "docs" / "substrate.md").read_text()
 METRICS = (TOP / "docs" / "metrics.md").read_text()
 SWEEPS = (TOP / "docs" / "sweeps.md").read_text()
 FIGURES = (TOP / "docs" / "figures.md").read_text()
+INDEX = (TOP / "docs" / "index.md").read_text()
+GLOSSARY = (TOP / "docs" / "glossary.md").read_text()
+A_POINT = (TOP / "docs" / "a_point.md").read_text()
 MEASURED = TOP / "results" / "reference" / "solver"
 
 
@@ -48,7 +53,7 @@ def test_the_errors_are_those_that_were_measured() -> None:
 
 
 def rows_of(first: str) -> list[list[str]]:
-    """The rows of the table whose head starts with a word."""
+    """Return the rows of the table whose head starts with a word."""
     lines = PAGE.partition(f"| {first} ")[2].partition("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in [f"| {first} {lines[0]}", *lines[2:]]]
 
@@ -150,9 +155,9 @@ def test_every_flag_of_the_page_exists_and_every_verb_is_explained() -> None:
         verb.arguments(parser)
         lines = [line for line in SWEEPS.splitlines() if f"ttfsrun {name} DIR" in line]
         own = [line.partition(f"ttfsrun {name}")[2].partition("ttfsrun")[0] for line in lines]
-        told = {flag for line in own for flag in re.findall(r"--[a-z-]+", line)}
+        flags = {flag for line in own for flag in re.findall(r"--[a-z-]+", line)}
         assert lines or f"`ttfsrun {name}" in SWEEPS
-        assert told <= set(parser._option_string_actions), name
+        assert flags <= set(parser._option_string_actions), name
 
 
 def test_the_costs_of_the_bookkeeping_are_those_that_were_measured() -> None:
@@ -179,3 +184,58 @@ def test_every_flag_of_plot_is_explained() -> None:
     VERBS_OF_RESULTS["plot"].arguments(parser)
     flags = set(re.findall(r"--[a-z-]+", FIGURES.partition("\n\n")[2].partition("\n\n")[0]))
     assert flags == set(parser._option_string_actions) - {"-h", "--help"}
+
+
+# The pages about the code
+
+
+def defines(file: Path, name: str) -> bool:
+    """Tell whether a file defines a function, a class, an attribute or a constant of this name."""
+    return re.search(rf"^\s*(?:def|class) {name}\b|^\s*{name}\b.* = |^\s*{name}: ", file.read_text(), re.M) is not None
+
+
+def test_the_index_lists_every_page_once() -> None:
+    linked = [(TOP / "docs" / target).resolve() for target in re.findall(r"^- \[.*?\]\(([^)]+)\)", INDEX, re.M)]
+    assert [path for path in linked if not path.exists()] == []
+    assert len(set(linked)) == len(linked)
+    assert set((TOP / "docs").glob("*.md")) - {TOP / "docs" / "index.md"} <= set(linked)
+
+
+def test_every_name_of_the_glossary_is_in_its_file() -> None:
+    names = re.findall(r"\| `(\w+)` in `([\w/.]+)` \|$", GLOSSARY, re.M)
+    assert len(names) > 40
+    assert [(name, file) for name, file in names if not defines(TOP / "ttfsrun" / file, name)] == []
+    folders = re.findall(r"\| `(conf/\w+/)` \|$", GLOSSARY, re.M)
+    assert folders
+    assert all((TOP / folder).is_dir() for folder in folders)
+
+
+def test_every_word_of_the_glossary_is_explained_once() -> None:
+    words = re.findall(r"^\| ([\w ]+) \|", GLOSSARY, re.M)
+    words = [word for word in words if word != "word"]
+    assert len(words) > 40
+    assert len(set(words)) == len(words)
+
+
+def test_a_point_is_followed_through_files_that_exist() -> None:
+    text = " ".join(A_POINT.split())
+    files = re.findall(r"`(ttfsrun/[\w/]+\.py)`", text)
+    assert len(files) > 25
+    assert [file for file in files if not (TOP / file).exists()] == []
+    names = re.findall(r"`(\w+)` in `(ttfsrun/[\w/]+\.py)`", text)
+    assert len(names) > 25
+    assert [(name, file) for name, file in names if not defines(TOP / file, name)] == []
+
+
+@pytest.mark.slow
+def test_the_point_that_is_followed_is_in_the_table_and_in_the_figure(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```sh\n(.*?)^```", A_POINT, re.DOTALL | re.M)
+    for line in block.splitlines():
+        argv = [sys.executable, "-m", "ttfsrun", *shlex.split(line)[1:]]
+        subprocess.run(argv, cwd=tmp_path, capture_output=True, check=True)
+    folder = tmp_path / "results" / "sweeps" / "bits"
+    table = pd.read_csv(folder / "table.csv")
+    chosen = table[(table["substrate.weight.bits"] == 2) & (table["seed.init"] == 0)]
+    assert len(table) == 12
+    assert list(chosen["status"]) == ["done"]
+    assert (folder / "figures" / "strength.png").exists()

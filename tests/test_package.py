@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -23,7 +24,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
 EXTRAS = [Requirement(line) for extra in PROJECT["optional-dependencies"].values() for line in extra]
 LOCK = [
@@ -35,7 +37,7 @@ IMPORTED_BUT_COMES_WITH = {"omegaconf": "hydra-core", "llvmlite": "numba"}
 
 
 def run(*command: object, cwd: Path, env: dict[str, str] | None = None) -> str:
-    """Standard output of a command that has to succeed; both of its streams are the message if it does not."""
+    """Return the standard output of a command that must succeed; if it fails, both of its streams are the message."""
     done = subprocess.run([*map(str, command)], cwd=cwd, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -46,7 +48,7 @@ def run(*command: object, cwd: Path, env: dict[str, str] | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, made from the source package, as an installer without a wheel for its platform would."""
+    """Build the wheel from the source package, as an installer without a wheel for its platform would."""
     folder = tmp_path_factory.mktemp("built")
     run(sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", folder, cwd=ROOT)
     [sdist] = folder.glob("*.tar.gz")
@@ -58,7 +60,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the package as a user gets it."""
+    """Return a folder with the package as a user installs it."""
     target = tmp_path_factory.mktemp("installed")
     offline = ["--no-index", "--no-deps", "--disable-pip-version-check"]
     run(sys.executable, "-m", "pip", "install", *offline, "--target", target, wheel, cwd=target)
@@ -67,7 +69,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def python(installed: Path, tmp_path: Path):
-    """Runs Python in an empty folder, with the installed package and its dependencies, without the checkout."""
+    """Run Python in an empty folder, with the installed package and its dependencies, without the checkout."""
     # -S: no .pth file is read, so that an editable installation of the checkout stays out of sys.path.
     path = os.pathsep.join([str(installed), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
     env = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -119,8 +121,27 @@ def test_package_metadata_and_changelog_agree_on_the_version():
     assert importlib.metadata.version("ttfsrun") == ttfsrun.__version__, "run `make setup` again"
 
 
+def test_the_citation_names_the_version_the_licence_and_both_papers():
+    import ttfsrun
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["title"] == PROJECT["name"]
+    assert citation["version"] == ttfsrun.__version__
+    assert citation["license"] == PROJECT["license"]
+    assert citation["authors"] == PROJECT["authors"]
+    identifiers = {identifier["value"] for paper in citation["references"] for identifier in paper["identifiers"]}
+    assert {"arXiv:1912.11443", "arXiv:2102.08211"} <= identifiers
+
+
+def test_every_file_of_the_source_package_exists():
+    sdist = PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"]
+    assert {"CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md"} <= set(sdist)
+    assert [name for name in sdist if not (ROOT / name).exists()] == []
+
+
 def third_party_imports() -> dict[str, list[str]]:
-    """Each foreign top-level module that ttfsrun imports anywhere, with the files that do."""
+    """Return each foreign top-level module that ttfsrun imports anywhere, with the files that import it."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "ttfsrun").rglob("*.py")):
         modules: set[str] = set()
@@ -135,7 +156,7 @@ def third_party_imports() -> dict[str, list[str]]:
 
 
 def imported_distributions() -> dict[str, list[str]]:
-    """The distribution that each foreign import needs, with the files that import it."""
+    """Return the distribution that each foreign import needs, with the files that import it."""
     providers = importlib.metadata.packages_distributions()
     found: dict[str, list[str]] = {}
     for module, files in third_party_imports().items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -13,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import ttfsrun
 from ttfsrun.config.compose import expand
 from ttfsrun.config.ids import point_id
 
@@ -31,7 +33,7 @@ def commands(text: str, program: str) -> list[list[str]]:
 
 
 def commands_of_results(verb: str) -> list[list[str]]:
-    """Those that made the published results."""
+    """Return the commands that made the published results."""
     return [words for words in commands((REFERENCE / "README.md").read_text(), "ttfsrun") if words[0] == verb]
 
 
@@ -72,6 +74,25 @@ def test_the_python_example_computes_what_its_comments_say() -> None:
     assert spikes[0][1] == float("inf")
 
 
+def test_the_names_that_the_readme_offers_are_those_of_the_package() -> None:
+    text = README.partition("`import ttfsrun` offers")[2].partition("\n\n")[0]
+    names = set(re.findall(r"`ttfsrun\.(\w+)", text))
+    assert names == set(ttfsrun.__all__) - {"__version__"}
+    for name, arguments in re.findall(r"`ttfsrun\.(\w+)\(([^)]*)\)`", text):
+        described = [argument.partition("=")[0] for argument in arguments.split(", ")]
+        parameters = list(inspect.signature(getattr(ttfsrun, name)).parameters)
+        assert len(described) <= len(parameters)
+        assert described[1:] == parameters[1 : len(described)], name
+
+
+def test_every_package_is_in_the_map_of_the_readme() -> None:
+    (block,) = re.findall(r"^```\n(ttfsrun/\n.*?)^```", README, re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"^  (\w+)/", block, re.MULTILINE))
+    assert named == {path.parent.name for path in (TOP / "ttfsrun").glob("*/__init__.py")}
+    top = re.findall(r"^(\S+)/ ", block, re.MULTILINE)
+    assert [folder for folder in top if not (TOP / folder).is_dir()] == []
+
+
 @pytest.mark.slow
 def test_the_new_imperfection_of_the_readme_takes_its_file_and_its_yaml(tmp_path: Path) -> None:
     for folder in ("ttfsrun", "conf"):
@@ -99,7 +120,7 @@ def test_the_new_imperfection_of_the_readme_takes_its_file_and_its_yaml(tmp_path
     assert accuracy("substrate=warm", "substrate.temperature.std=0") == cold
     assert warm != cold
     refusal = accuracy("substrate=warm", "substrate.temperature.std=-1")
-    assert "substrate.temperature.std=-1: has to be a finite number >= 0" in refusal
+    assert "substrate.temperature.std=-1: must be a finite number >= 0" in refusal
 
 
 def test_every_file_that_the_readme_links_exists() -> None:

@@ -23,14 +23,14 @@ from ttfsrun.substrate.emulation import IDEAL, Emulation, Operation, Placement
 
 @dataclass(frozen=True)
 class Network:
-    """P networks at once; each layer's neurons spike at most once.
+    """P networks of one architecture, whose neurons spike at most once.
 
-    weights: one tensor per layer, [P, N, M]. The first of the N are the neurons of the layer before; in the first
-        layer, the inputs as often as they are repeated. Where there is a bias, its weights come last.
+    weights: one tensor [P, N, M] per layer. Rows: the neurons of the previous layer, or in the first layer the inputs,
+        all of them `input_repeats` times; then the bias, if any.
     neuron: nominal parameters, numbers or tensors [P, 1, 1].
-    bias_time: time of one extra input spike into every layer, in tau_syn; None for none.
-    t_max: end of the observation, in tau_syn; a later spike does not happen.
-    input_repeats: input lines that carry each external event into the first layer, bias included.
+    bias_time: time of an additional input spike into every layer, in tau_syn; None for no bias.
+    t_max: end of the observation, in tau_syn, after which spikes are ignored; None for no end.
+    input_repeats: number of input lines that carry each external event into the first layer, bias included.
     """
 
     weights: tuple[Tensor, ...]
@@ -41,13 +41,15 @@ class Network:
 
     @property
     def size(self) -> int:
-        """P, the number of networks."""
+        """Number of networks, P."""
         return len(self.weights[0])
 
     def __call__(self, times: Tensor, gradient_limit: float = math.inf, operation: Operation = IDEAL) -> list[Tensor]:
-        """Spike times of each layer, [P, B, M], from input times [P or 1, B, N]; inf for no spike.
+        """Return the spike times of each layer, [P, B, M], for input times [P or 1, B, N]; inf for no spike.
 
-        operation: a batch on the networks' substrates; by default they are ideal.
+        times: in tau_syn, as are the results.
+        gradient_limit: as for `first_spike`.
+        operation: the batch on the networks' substrates; by default, these are ideal.
         """
         if len(operation.kinds) <= 1:
             return self._of_one_kind(times, gradient_limit, operation)
@@ -63,7 +65,7 @@ class Network:
         layers = []
         if operation.members:
             times = times.expand(self.size, -1, -1)
-        arriving = seen = times[..., :0]  # from the layer before
+        arriving = seen = times[..., :0]  # from the previous layer
         for number, weight in enumerate(self.weights):
             external = self._external(number, times)
             arriving = _joined(arriving, operation.external(number, external))
@@ -74,10 +76,11 @@ class Network:
         return layers
 
     def arrivals(self, times: Tensor, layers: Sequence[Tensor], operation: Operation = IDEAL) -> list[Tensor]:
-        """The events that each layer's synapses carry, [P or 1, B, N]; inf for none.
+        """Return the times of the events that arrive at each layer's synapses, [P or 1, B, N]; inf for no event.
 
-        times [P or 1, B, N]: of the inputs; layers: the spike times that calling the networks gave.
-        operation: of that call, for inputs and bias as they arrived; by default as they were sent.
+        times: input times [P or 1, B, N].
+        layers: the spike times that the networks returned for them.
+        operation: that of the same call, which perturbs inputs and bias; by default they arrive as sent.
         """
         if operation.members:
             times = times.expand(self.size, -1, -1)
@@ -86,7 +89,7 @@ class Network:
         return [_joined(*parts) for parts in zip(sent, external, strict=True)]
 
     def _external(self, number: int, times: Tensor) -> Tensor:
-        """The events from outside into a layer [P, B, N]: inputs and bias into the first, a bias into the others."""
+        """Return the external events into a layer [P, B, N]: inputs and bias for the first layer, else the bias."""
         bias = times.new_full((*times.shape[:-1], self.bias_time is not None), self.bias_time or 0.0)
         if number > 0:
             return bias
@@ -103,23 +106,23 @@ class Network:
         return self._in_time(operation.spikes(number, spikes))
 
     def _in_time(self, spikes: Tensor) -> Tensor:
-        """Spikes without those after the end of the observation."""
+        """Return spikes without those after the end of the observation."""
         return spikes if self.t_max is None else spikes.masked_fill(spikes > self.t_max, math.inf)
 
     def only(self, chosen: Sequence[int]) -> Network:
-        """Some of the networks."""
+        """Return some of the networks, by their indices."""
         parameters = {field.name: getattr(self.neuron, field.name) for field in fields(self.neuron)}
-        own = {name: value[chosen] for name, value in parameters.items() if isinstance(value, Tensor)}
+        tensors = {name: value[chosen] for name, value in parameters.items() if isinstance(value, Tensor)}
         weights = tuple(weight[chosen] for weight in self.weights)
-        return replace(self, weights=weights, neuron=replace(self.neuron, **own))
+        return replace(self, weights=weights, neuron=replace(self.neuron, **tensors))
 
     def with_weights(self, weights: Sequence[Tensor]) -> Network:
-        """The same networks with other weights."""
+        """Return the same networks with other weights."""
         return replace(self, weights=tuple(weights))
 
 
 def build(configs: Sequence[Config]) -> Network:
-    """The untrained networks of configurations that share one architecture."""
+    """Return the untrained networks of configurations that share one architecture."""
     settings = configs[0].network
     neuron = Neuron(**{key: _per_network(configs, key) for key in ("tau_mem", "tau_syn", "v_th", "v_leak")})
     weights = [
@@ -130,19 +133,19 @@ def build(configs: Sequence[Config]) -> Network:
 
 
 def emulate(configs: Sequence[Config], perturbed: Sequence[bool]) -> Emulation:
-    """Return the substrates of networks; where a network is not perturbed, its substrate is ideal."""
+    """Return the substrates of networks; those of networks that are not perturbed are ideal."""
     return Emulation.of(
         [
-            Placement(config.chip_spec, on, config.seed.trial, config.training.backward)
-            for config, on in zip(configs, perturbed, strict=True)
+            Placement(config.chip_spec, is_perturbed, config.seed.trial, config.training.backward)
+            for config, is_perturbed in zip(configs, perturbed, strict=True)
         ]
     )
 
 
 def initial_weights(config: Config, layer: int) -> np.ndarray:
-    """Normally distributed weights [N, M] of one layer of one network, float32.
+    """Return the normally distributed initial weights [N, M] of one layer of one network, float32.
 
-    Where inputs are repeated, mean and variance are those of the sum over the lines of an input.
+    If inputs are repeated, the configured mean and variance are those of the sum over the lines of an input.
     """
     init = config.network.init
     shape = (config.layer_inputs[layer], config.layer_sizes[layer + 1])

@@ -166,9 +166,9 @@ def test_flags_may_stand_anywhere_between_settings(capsys: pytest.CaptureFixture
         (["evaluate"], "the following arguments are required: RUN"),
         (["evaluate", "seed.chip=3"], "seed.chip=3: evaluate needs the folder of a run before any settings"),
         (["chip", "--overwrite"], "--overwrite replaces what is in the folder that --out names: name one"),
-        (["chip", "seed.chip=1,2"], "seed.chip=1, ...: 2 configurations where one is wanted; do not sweep"),
-        (["chip", "substrate.chip.file=no"], "substrate.chip.file=no: is not there; `ttfsrun chip` makes such a file"),
-        (["config", "seed.init=-1"], "seed.init=-1: has to be an integer >= 0"),
+        (["chip", "seed.chip=1,2"], "seed.chip=1, ...: 2 configurations, but only one is allowed; do not sweep"),
+        (["chip", "substrate.chip.file=no"], "substrate.chip.file=no: does not exist; `ttfsrun chip` creates such a file"),
+        (["config", "seed.init=-1"], "seed.init=-1: must be an integer >= 0"),
         (["config", "~training.epochs"], "training.epochs: missing"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -224,7 +224,7 @@ def test_a_chip_is_a_table_and_the_same_as_json(capsys: pytest.CaptureFixture[st
 def test_a_substrate_without_fixed_patterns_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     folder = tmp_path / "chip"
     assert called("chip", "--out", str(folder)) == 0
-    told = "the substrate draws nothing per chip: all chips are the same"
+    told = "the substrate samples nothing per chip: all chips are the same"
     assert capsys.readouterr().out == f"{told}\nresults: {folder}\n"
     assert called("chip", f"substrate.chip.file={folder / 'chip.safetensors'}") == 0
     assert capsys.readouterr().out == f"{told}\n"

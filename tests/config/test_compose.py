@@ -1,4 +1,4 @@
-"""A configuration is what Hydra would compose, and every mistake is one line that helps."""
+"""A configuration is the one that Hydra composes, and every mistake is one helpful line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ttfsrun.errors import UserError
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 
 
-def hydras_own(overrides: Sequence[str]) -> Config:
-    """What Hydra's public interface composes."""
+def composed_by_hydra(overrides: Sequence[str]) -> Config:
+    """Return the configuration that Hydra's public interface composes."""
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
         node = hydra.compose("config", list(overrides))
     return msgspec.convert(OmegaConf.to_container(node, resolve=True), Config)
@@ -36,7 +36,7 @@ def complaint(*overrides: str, conf: Path | None = None) -> str:
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """A folder like `conf/` to which a test adds files."""
+    """Copy of `conf/` that a test adds files to."""
     copy = tmp_path / "conf"
     for path in conf_dir().rglob("*.yaml"):
         target = copy / path.relative_to(conf_dir())
@@ -90,7 +90,7 @@ def test_without_an_experiment_it_is_yin_yang() -> None:
     ids=" ".join,
 )
 def test_the_configuration_is_the_one_that_hydra_composes(overrides: list[str]) -> None:
-    assert compose(overrides) == hydras_own(overrides)
+    assert compose(overrides) == composed_by_hydra(overrides)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_each_point_of_a_sweep_is_what_it_would_be_alone(overrides: list[str]) -
     assert len(points) > 1
     assert len(set(map(str, points))) == len(points)
     for point in points:
-        assert point.config == compose(point.overrides) == hydras_own(point.overrides)
+        assert point.config == compose(point.overrides) == composed_by_hydra(point.overrides)
 
 
 def test_sweeps_are_multiplied_out_with_the_last_one_fastest() -> None:
@@ -158,7 +158,7 @@ def test_integers_do_where_floats_are_asked_for() -> None:
 
 
 def test_one_configuration_is_not_a_sweep() -> None:
-    with pytest.raises(ConfigError, match=r"seed\.init=1, \.\.\.: 2 configurations where one is wanted"):
+    with pytest.raises(ConfigError, match=r"seed\.init=1, \.\.\.: 2 configurations, but only one is allowed"):
         compose(["seed.init=1,2"])
 
 
@@ -170,7 +170,7 @@ def test_a_configuration_error_is_a_mistake_of_the_user_and_of_usage() -> None:
 def test_a_mistake_in_a_file_names_the_file(conf: Path) -> None:
     (conf / "experiment" / "mine.yaml").write_text("# @package _global_\ntraining: {epochs: 0}\n")
     line = complaint("experiment=mine", conf=conf)
-    assert line == "training.epochs=0: has to be an integer >= 1 (from conf/experiment/mine.yaml)"
+    assert line == "training.epochs=0: must be an integer >= 1 (from conf/experiment/mine.yaml)"
 
 
 def test_an_unknown_key_in_a_file_names_the_file(conf: Path) -> None:
@@ -235,38 +235,38 @@ def test_points_of_one_composer_have_their_own_sources() -> None:
     assert composer.sources(digits)["training.epochs"] == "conf/training/mnist_16x16.yaml"
 
 
-def words_of(*overrides: str) -> list[tuple[str, ...]]:
-    return [words for words, _ in Composer(conf_dir()).combinations(overrides)]
+def points_of(*overrides: str) -> list[tuple[str, ...]]:
+    return [point for point, _ in Composer(conf_dir()).combinations(overrides)]
 
 
 def complaints_about_all(*overrides: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        Composer(conf_dir()).compose_all(words_of(*overrides))
+        Composer(conf_dir()).compose_all(points_of(*overrides))
     return str(caught.value).split("\n  ")
 
 
 def test_all_points_at_once_are_what_each_is_alone() -> None:
-    points = words_of("experiment=yin_yang,mnist_16x16", "seed.init=range(3)", "training.loss={xi:0.1}")
+    points = points_of("experiment=yin_yang,mnist_16x16", "seed.init=range(3)", "training.loss={xi:0.1}")
     assert Composer(conf_dir()).compose_all(points) == [compose(point) for point in points]
 
 
 def test_a_mistake_of_many_points_is_one_line_that_counts_them() -> None:
     assert complaints_about_all("training.epochs=0,1,2", "seed.data=-1,1", "seed.init=1,2") == [
         "2 mistakes",
-        "training.epochs=0: has to be an integer >= 1 (4 points, first training.epochs=0,seed.data=-1,seed.init=1)",
-        "seed.data=-1: has to be an integer >= 0 and <= 9223372036854775807 "
+        "training.epochs=0: must be an integer >= 1 (4 points, first training.epochs=0,seed.data=-1,seed.init=1)",
+        "seed.data=-1: must be an integer >= 0 and <= 9223372036854775807 "
         "(6 points, first training.epochs=0,seed.data=-1,seed.init=1)",
     ]
 
 
 def test_a_mistake_of_one_point_names_it_and_one_of_all_says_so() -> None:
     assert complaints_about_all("training.epochs=0,1") == [
-        "training.epochs=0: has to be an integer >= 1 (training.epochs=0)"
+        "training.epochs=0: must be an integer >= 1 (training.epochs=0)"
     ]
     assert complaints_about_all("training.epochs=0", "seed.init=1,2") == [
-        "training.epochs=0: has to be an integer >= 1 (all 2 points)"
+        "training.epochs=0: must be an integer >= 1 (all 2 points)"
     ]
-    assert complaints_about_all("training.epochs=0") == ["training.epochs=0: has to be an integer >= 1"]
+    assert complaints_about_all("training.epochs=0") == ["training.epochs=0: must be an integer >= 1"]
 
 
 def test_unknown_keys_are_told_together() -> None:

@@ -1,4 +1,4 @@
-"""Conditions: what a trained network is evaluated under, once trained."""
+"""Conditions that a network is evaluated under after its training."""
 
 from __future__ import annotations
 
@@ -72,17 +72,17 @@ def test_a_single_setting_goes_over_the_file_in_whatever_order_they_stand(first:
 
 
 @pytest.mark.parametrize(
-    ("condition", "told"),
+    ("condition", "message"),
     [
         ("{seed.chip: []}", "seed.chip=[]: a list of no values makes no condition"),
         ("{substrate.v_th.chip_std.0: 0.3}", "substrate.v_th.chip_std.0=0.3: unknown key"),
         ("{5: 3}", "5=3: unknown key"),
     ],
 )
-def test_a_condition_that_would_do_nothing_is_refused(condition: str, told: str) -> None:
+def test_a_condition_that_would_do_nothing_is_refused(condition: str, message: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         compose([f"evaluation.conditions={{a: {condition}}}"])
-    assert f"evaluation.conditions.a: {told}" in str(refusal.value)
+    assert f"evaluation.conditions.a: {message}" in str(refusal.value)
 
 
 def test_conditions_are_part_of_a_point_s_id() -> None:
@@ -103,13 +103,13 @@ def test_all_mistakes_are_told_at_once() -> None:
     text = str(refusal.value)
     assert text.splitlines()[0] == "8 mistakes"
     for part in (
-        "substrate.v_th.chip_std=-1: has to be a finite number >= 0",
-        "substrate.weight.bits=0: has to be an integer >= 1",
-        "substrate.dead_neurons.p=2: has to be a finite number >= 0 and <= 1",
+        "substrate.v_th.chip_std=-1: must be a finite number >= 0",
+        "substrate.weight.bits=0: must be an integer >= 1",
+        "substrate.dead_neurons.p=2: must be a finite number >= 0 and <= 1",
         "evaluation.conditions.a: substrate.v_th.foo=1: unknown key",
         "evaluation.conditions.a: training.epochs: the training depends on it",
-        "evaluation.conditions.b: seed.chip=-1: has to be",
-        "evaluation.conditions.c: substrate=brainscale: unknown choice; it has to be one of brainscales2, ideal",
+        "evaluation.conditions.b: seed.chip=-1: must be",
+        "evaluation.conditions.c: substrate=brainscale: unknown choice; it must be one of brainscales2, ideal",
         "evaluation.conditions.own: the name of the point's own condition is own",
     ):
         assert part in text
@@ -140,7 +140,7 @@ def test_each_condition_is_one_record_and_one_row(
     assert rows["test_accuracy"][0] == one["test"]["accuracy"]
     assert [record["test"]["accuracy"] for record in one["conditions"]] == list(rows["test_accuracy"])[1:]
     trials = dict(zip(rows["condition"], rows["trials"], strict=True))
-    assert trials == {"own": 1, "simulation": 1, "elsewhere": 1, "noisy": 3}  # nothing is drawn for the others' trials
+    assert trials == {"own": 1, "simulation": 1, "elsewhere": 1, "noisy": 3}  # the others sample nothing in a trial
     noisy = [record["test"] for record in one["conditions"] if record["condition"] == "noisy"]
     assert all(record["samples"] == 3 * one["test"]["samples"] for record in noisy)
     assert all(record["accuracy_std"] is not None for record in noisy)
@@ -155,7 +155,7 @@ def test_evaluating_under_a_condition_afterwards_gives_the_same_numbers(
     assert ttfsrun("train", *tiny_overrides, condition, "--out", tmp_path / "run")[0] == 0
     (record,) = json.loads((tmp_path / "run" / "metrics.json").read_text())["conditions"]
     code, output, _ = ttfsrun("evaluate", tmp_path / "run", "--json", "evaluation.conditions=null", *noisy)
-    assert code == 2  # it has to be groups of settings
+    assert code == 2  # it must be groups of settings
     code, output, _ = ttfsrun("evaluate", tmp_path / "run", "--json", *noisy)
     assert code == 0
     later = json.loads(output)["test"]
@@ -164,7 +164,7 @@ def test_evaluating_under_a_condition_afterwards_gives_the_same_numbers(
 
 
 def test_no_chip_is_evaluated_on_twice() -> None:
-    with pytest.raises(ConfigError, match=r"evaluation\.chips=\[5, 5\]: a chip stands there twice"):
+    with pytest.raises(ConfigError, match=r"evaluation\.chips=\[5, 5\]: a chip is listed twice"):
         compose(["evaluation.chips=[5,5]"])
     assert described("evaluation.chips=[4,0]") == [("own", {}, 0), ("own, other chips", {}, 4)]
 

@@ -1,4 +1,4 @@
-"""The short way ends where Hydra's own rules end, or leaves it to them."""
+"""The fast path gives the same settings as Hydra, or leaves the overrides to Hydra."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NODE, TREE = FILES.merged([])
 
 
 @pytest.mark.parametrize(
-    "words",
+    "texts",
     [
         ["seed.init=3"],
         ["seed.chip=${seed.init}", "seed.init=3"],
@@ -25,8 +25,8 @@ NODE, TREE = FILES.merged([])
     ],
     ids=" ".join,
 )
-def test_plain_values_give_what_hydra_gives(words: list[str]) -> None:
-    overrides = [FILES.parse(word) for word in words]
+def test_plain_values_give_what_hydra_gives(texts: list[str]) -> None:
+    overrides = [FILES.parse(text) for text in texts]
     assert with_plain_values(TREE, overrides) == FILES.applied(NODE, overrides)
 
 

@@ -1,4 +1,4 @@
-"""Any plain value survives being written as an override, and a word stays readable."""
+"""Hydra reads back any plain value that is written as an override, and simple text stays without quotes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ttfsrun.config.conf_folder import ConfFolder
 from ttfsrun.config.override_syntax import literal
 
 FILES = ConfFolder(conf_dir())
-ODD = st.text(alphabet="ab'\"\\ ${},[]:=()#~\n\t0e-.")  # what the grammar gives a meaning to
+ODD = st.text(alphabet="ab'\"\\ ${},[]:=()#~\n\t0e-.")  # characters with a meaning in the grammar
 NAMES = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_./-]{0,8}\Z").filter(
     lambda name: name.lower() not in {"null", "true", "false", "nan", "inf"}
 )
@@ -61,9 +61,9 @@ def test_a_value_is_written_as_one_would_type_it(value: Any, text: str) -> None:
 
 
 def test_what_the_grammar_has_no_words_for_is_refused() -> None:
-    with pytest.raises(ConfigError, match="a b: the name of a setting has letters, digits"):
+    with pytest.raises(ConfigError, match="a b: the name of a setting consists of letters, digits"):
         literal({"a b": 1})
-    with pytest.raises(ConfigError, match="has to be null, true or false, a number, text"):
+    with pytest.raises(ConfigError, match="must be null, true or false, a number, text"):
         literal(b"bytes")
 
 

@@ -1,4 +1,4 @@
-"""What a configuration may hold, and what makes it another point."""
+"""Values that a configuration may have, and the settings that its id depends on."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_the_id_does_not_depend_on_how_a_value_was_written() -> None:
         ("training.bumping.silent_fraction=[]", "has 0 values for 2 layers with weights"),
         ("network.hidden=[20,10]", "has 2 values for 3 layers with weights"),
         ("network.hidden=[]", "has 2 values for 1 layers with weights"),
-        ("data.encoding.t_early=2.0", "has to be below"),
-        ("data.r_small=0.3", "has to be below"),
+        ("data.encoding.t_early=2.0", "must be below"),
+        ("data.r_small=0.3", "must be below"),
     ],
 )
 def test_settings_that_do_not_go_together_are_one_line(override: str, line: str) -> None:

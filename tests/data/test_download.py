@@ -29,9 +29,9 @@ def test_a_file_is_downloaded_under_its_name_and_nothing_else_is_left(serve: Ser
 def test_another_packing_of_the_same_content_is_as_good(serve: Serve, tmp_path: Path) -> None:
     mirror = serve({"images.gz": gzip.compress(CONTENT, compresslevel=1)})
     download.fetch([IMAGES], tmp_path, [mirror])
-    found = idx.find_file(tmp_path, "images")
-    assert found is not None
-    assert found.sha256 == IMAGES.sha256
+    stored = idx.find_file(tmp_path, "images")
+    assert stored is not None
+    assert stored.sha256 == IMAGES.sha256
 
 
 def test_content_that_arrives_unpacked_is_stored_under_the_name_of_a_raw_file(serve: Serve, tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def test_a_changed_byte_is_noticed_or_without_effect(tmp_path: Path) -> None:
         changed = bytearray(whole)
         changed[position] ^= 0x80
         (tmp_path / NAME).write_bytes(changed)
-        found = prepared.read_prepared([tmp_path], NAME)
-        assert found is None or same(found, example())
-        noticed += found is None
+        stored = prepared.read_prepared([tmp_path], NAME)
+        assert stored is None or same(stored, example())
+        noticed += stored is None
     assert noticed > len(whole) // 2
 
 

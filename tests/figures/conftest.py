@@ -1,4 +1,4 @@
-"""What every picture has to hold: each text is whole, and none lies on another."""
+"""Checks of every figure: each text is complete and large enough, and no two texts overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from ttfsrun.figures import style
 
-PIXEL = 1.0  # room for the rounding of a glyph's edge
+PIXEL = 1.0  # tolerance for the rounding of a glyph's edge
 
 
 def _tick_labels(axis: Axis) -> list[Text]:
@@ -22,12 +22,12 @@ def _tick_labels(axis: Axis) -> list[Text]:
 
 
 def _titles(axes: Axes) -> list[Text]:
-    """The titles in the middle and on the left, which have no public name."""
+    """Return the titles in the middle and on the left; the latter has no public name."""
     return [axes.title, axes._left_title]  # type: ignore[attr-defined]
 
 
 def texts_of(figure: Figure) -> list[Text]:
-    """The texts that are drawn; ticks outside the axes' limits are not."""
+    """Return the visible texts, without those of ticks outside the axes' limits."""
     texts = list(figure.texts)
     legends = list(figure.legends)
     for axes in figure.axes:
@@ -39,7 +39,7 @@ def texts_of(figure: Figure) -> list[Text]:
         if axes.axison:
             for axis in (axes.xaxis, axes.yaxis):
                 texts += [axis.label, *_tick_labels(axis)]
-    texts += [text for each in legends for text in each.get_texts()]
+    texts += [text for legend in legends for text in legend.get_texts()]
     return [text for text in texts if text.get_visible() and text.get_text()]
 
 
@@ -61,7 +61,7 @@ def assert_legible() -> Callable[[Figure], None]:
         for (one, a), (other, b) in combinations(boxes.items(), 2):
             across = min(a.x1, b.x1) - max(a.x0, b.x0)
             along = min(a.y1, b.y1) - max(a.y0, b.y0)
-            assert min(across, along) <= PIXEL, f"{one} lies on {other}"
+            assert min(across, along) <= PIXEL, f"{one} overlaps {other}"
         assert min(float(text.get_fontsize()) for text in texts_of(figure)) >= style.SMALL
 
     return check

@@ -27,13 +27,13 @@ def training(epochs: int, seed: int = 0) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def drawn(figure: Figure, panel: int, line: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def line_data(figure: Figure, panel: int, line: int = 0) -> tuple[np.ndarray, np.ndarray]:
     x, y = figure.axes[panel].lines[line].get_data()
     return np.asarray(x, dtype=float), np.asarray(y, dtype=float)
 
 
 def test_the_error_is_the_wrong_fraction_in_per_cent() -> None:
-    epoch, error = drawn(learning_curves(curves_of([1.0, 0.9, 0.8], [0.5, 0.9, 0.975])), panel=1)
+    epoch, error = line_data(learning_curves(curves_of([1.0, 0.9, 0.8], [0.5, 0.9, 0.975])), panel=1)
     assert list(epoch) == [1, 2, 3]
     assert error == pytest.approx([50, 10, 2.5])
 
@@ -60,22 +60,22 @@ def test_a_training_of_any_length_is_legible(epochs: int, assert_legible: Callab
 
 def test_a_single_epoch_is_a_visible_point() -> None:
     figure = learning_curves(curves_of([2.0], [0.6]))
-    assert drawn(figure, panel=0)[1] == [2.0]
+    assert line_data(figure, panel=0)[1] == [2.0]
     assert figure.axes[0].lines[0].get_marker() == "o"
 
 
 def test_a_missing_value_is_a_gap_in_the_line(assert_legible: Callable[[Figure], None]) -> None:
     loss = [3.0, np.nan, 2.0, np.inf, 1.0]
     figure = learning_curves(curves_of(loss, [0.5, 0.6, np.nan, 0.7, 0.8]))
-    assert np.isnan(drawn(figure, panel=0)[1]).tolist() == [False, True, False, True, False]
-    assert np.isnan(drawn(figure, panel=1)[1]).tolist() == [False, False, True, False, False]
+    assert np.isnan(line_data(figure, panel=0)[1]).tolist() == [False, True, False, True, False]
+    assert np.isnan(line_data(figure, panel=1)[1]).tolist() == [False, False, True, False, False]
     assert_legible(figure)
 
 
 def test_a_value_between_two_gaps_is_a_visible_point() -> None:
     loss = [3.0] * 100
     loss[49] = loss[51] = np.nan
-    epoch, value = drawn(learning_curves(curves_of(loss, [0.5] * 100)), panel=0, line=1)
+    epoch, value = line_data(learning_curves(curves_of(loss, [0.5] * 100)), panel=0, line=1)
     assert (list(epoch), list(value)) == ([51], [3.0])
 
 
@@ -97,7 +97,7 @@ def test_an_error_of_zero_leaves_the_logarithmic_axis_at_the_bottom(assert_legib
 def test_several_networks_are_their_median_and_range() -> None:
     networks = pd.concat([curves_of([loss, 1.0], [0.5, 0.6]) for loss in (2.0, 3.0, 7.0)])
     figure = learning_curves(networks)
-    assert drawn(figure, panel=0)[1] == pytest.approx([3.0, 1.0])
+    assert line_data(figure, panel=0)[1] == pytest.approx([3.0, 1.0])
     band = figure.axes[0].collections[0].get_paths()[0].get_extents()
     assert (band.y0, band.y1) == (1.0, 7.0)
 

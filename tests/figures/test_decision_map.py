@@ -17,12 +17,12 @@ GRID = (np.arange(G) + 0.5) / G
 
 
 def shown(axes: Axes) -> np.ndarray:
-    """The image's values, masked where it leaves the background free."""
+    """Return the image's values, masked where the background is visible."""
     return np.asanyarray(axes.images[0].get_array())
 
 
 def half_and_half() -> np.ndarray:
-    """[G, G, 3]: yin decides below y = 0.5, yang above, and dot is silent in the left half."""
+    """Return times [G, G, 3]: yin is first below y = 0.5, yang above, and dot is silent in the left half."""
     x, y = np.meshgrid(GRID, GRID)
     return np.stack([1 + y, 2 - y, np.where(x < 0.5, np.inf, 3.0)], axis=-1)
 

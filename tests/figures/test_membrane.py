@@ -17,7 +17,7 @@ Legible = Callable[[Figure], None]
 
 
 def trace(role: str = ROLES[1], sample: int = 0, crossing: float = 1.0, n_inputs: int = 4, scale: float = 1.0) -> Trace:
-    """A line that rises with slope `scale` from 0, and is at the threshold at the crossing."""
+    """Return a line that rises with slope `scale` from 0 and reaches the threshold at the crossing."""
     time = np.union1d(np.linspace(0, 2, 41), [crossing] if crossing < math.inf else [])
     random = np.random.default_rng(sample)
     arrivals, weight = random.uniform(0.1, 1.9, n_inputs), random.normal(0.5, 1, n_inputs)
@@ -48,7 +48,7 @@ def several(n_samples: int, n_inputs: int = 4) -> list[Trace]:
 
 
 def stems(axes: Axes) -> dict[tuple[float, str], float]:
-    """The length of each stem by time and colour."""
+    """Return the length of each stem by time and colour."""
     return {
         (float(path.vertices[0, 0]), to_hex(lines.get_color()[0]).upper()): float(np.diff(path.vertices[:, 1])[0])
         for lines in axes.collections
@@ -79,11 +79,11 @@ def test_the_line_is_pale_after_the_crossing() -> None:
 
 def test_inputs_are_stems_by_sign_and_those_that_are_not_causal_are_pale() -> None:
     (axes,) = membrane([trace(crossing=1.0)]).axes
-    found = stems(axes)
-    assert found.keys() == {(0.5, EXCITATORY.upper()), (0.8, INHIBITORY.upper()), (1.0, LATER.upper())}
-    longest = found[1.0, LATER.upper()]  # at the crossing: too late
-    assert found[0.5, EXCITATORY.upper()] == pytest.approx(longest / 2)
-    assert found[0.8, INHIBITORY.upper()] == pytest.approx(-longest / 4)
+    lengths = stems(axes)
+    assert lengths.keys() == {(0.5, EXCITATORY.upper()), (0.8, INHIBITORY.upper()), (1.0, LATER.upper())}
+    longest = lengths[1.0, LATER.upper()]  # at the crossing: too late
+    assert lengths[0.5, EXCITATORY.upper()] == pytest.approx(longest / 2)
+    assert lengths[0.8, INHIBITORY.upper()] == pytest.approx(-longest / 4)
 
 
 def test_a_spike_that_was_recorded_elsewhere_or_lost_says_so() -> None:
@@ -110,7 +110,7 @@ def test_membranes_are_legible(n_samples: int, assert_legible: Legible) -> None:
 
 
 def test_membranes_of_many_inputs_that_were_recorded_elsewhere_are_legible(assert_legible: Legible) -> None:
-    moved = [replace(each, recorded=each.recorded + 0.1) for each in several(4, 784)]
+    moved = [replace(usual, recorded=usual.recorded + 0.1) for usual in several(4, 784)]
     assert_legible(membrane(moved))
 
 

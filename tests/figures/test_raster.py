@@ -13,7 +13,7 @@ LABELS = np.array([7, 2, 1, 0])
 
 
 def mnist_like(seed: int = 0) -> list[np.ndarray]:
-    """256 inputs of which a third is silent, 246 hidden neurons, 10 label neurons: right, wrong, right, none."""
+    """Return spikes of 256 inputs (a third silent), 246 hidden and 10 label neurons: right, wrong, right, none."""
     rng = np.random.default_rng(seed)
     inputs = 0.15 + 1.85 * rng.random((4, 256))
     inputs[rng.random((4, 256)) < 1 / 3] = np.inf
@@ -26,14 +26,14 @@ def mnist_like(seed: int = 0) -> list[np.ndarray]:
 
 
 def points(axes: Axes, marker: str) -> np.ndarray:
-    """[K, 2]: the points drawn with this marker."""
+    """Return the points [K, 2] with this marker."""
     return np.concatenate(
         [np.empty((0, 2))] + [line.get_xydata() for line in axes.lines if line.get_marker() == marker]
     )
 
 
 def silent_marks(axes: Axes) -> np.ndarray:
-    """[K, 2, 2]: begin and end of each tick for a silent neuron."""
+    """Return the begin and end [K, 2, 2] of each tick for a silent neuron."""
     paths = [path for ticks in axes.collections for path in ticks.get_paths()]
     return np.array([path.vertices for path in paths]).reshape(-1, 2, 2)
 

@@ -24,12 +24,12 @@ SILENT = np.array([0, 0, 3])
 FIGURES = ("chip", "conditions", "confusion", "curves", "raster", "decision_map")
 
 
-def picture() -> Figure:
+def example_figure() -> Figure:
     return confusion_matrix(COUNTS, SILENT)
 
 
 def test_picture_vector_and_numbers_lie_side_by_side(tmp_path: Path) -> None:
-    written = style.save(picture(), tmp_path / "new" / "matrix", table(COUNTS, SILENT), vector=True)
+    written = style.save(example_figure(), tmp_path / "new" / "matrix", table(COUNTS, SILENT), vector=True)
     assert [path.name for path in written] == ["matrix.png", "matrix.pdf", "matrix.csv"]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == sorted(path.name for path in written)
     with Image.open(written[0]) as image:
@@ -42,44 +42,47 @@ def test_picture_vector_and_numbers_lie_side_by_side(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["matrix.png", "matrix.pdf", "matrix.csv", "matrix"])
 def test_an_ending_of_the_path_is_ignored(name: str, tmp_path: Path) -> None:
-    assert [path.name for path in style.save(picture(), tmp_path / name, vector=True)] == ["matrix.png", "matrix.pdf"]
+    assert [path.name for path in style.save(example_figure(), tmp_path / name, vector=True)] == [
+        "matrix.png",
+        "matrix.pdf",
+    ]
 
 
 def test_a_dot_in_the_name_is_no_ending(tmp_path: Path) -> None:
-    assert [path.name for path in style.save(picture(), tmp_path / "bits_v0.5")] == ["bits_v0.5.png"]
+    assert [path.name for path in style.save(example_figure(), tmp_path / "bits_v0.5")] == ["bits_v0.5.png"]
 
 
 def test_two_saves_are_the_same_bytes(tmp_path: Path) -> None:
-    figure = picture()
+    figure = example_figure()
     first = [path.read_bytes() for path in style.save(figure, tmp_path / "a", vector=True)]
     again = [path.read_bytes() for path in style.save(figure, tmp_path / "a", vector=True)]
-    anew = [path.read_bytes() for path in style.save(picture(), tmp_path / "b", vector=True)]
+    anew = [path.read_bytes() for path in style.save(example_figure(), tmp_path / "b", vector=True)]
     assert first == again == anew
 
 
 def test_a_saved_figure_tells_no_date(tmp_path: Path) -> None:
-    for path in style.save(picture(), tmp_path / "matrix", vector=True):
+    for path in style.save(example_figure(), tmp_path / "matrix", vector=True):
         content = path.read_bytes()
         assert not any(key in content for key in (b"CreationDate", b"ModDate", b"tIME", b"tEXt"))
 
 
 def test_a_silent_neuron_is_still_silent_in_the_csv(tmp_path: Path) -> None:
     numbers = pd.DataFrame({"spike_time": [1.25, np.inf]})
-    path = style.save(picture(), tmp_path / "matrix", numbers)[1]
+    path = style.save(example_figure(), tmp_path / "matrix", numbers)[1]
     assert pd.read_csv(path)["spike_time"].tolist() == [1.25, np.inf]
 
 
 def test_a_picture_that_is_too_large_is_stored_coarser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fine = style.save(picture(), tmp_path / "fine")[0]
+    fine = style.save(example_figure(), tmp_path / "fine")[0]
     monkeypatch.setattr(style, "LARGEST_PNG", fine.stat().st_size - 1)
-    coarse = style.save(picture(), tmp_path / "coarse")[0]
+    coarse = style.save(example_figure(), tmp_path / "coarse")[0]
     assert coarse.stat().st_size < fine.stat().st_size
     with Image.open(coarse) as image:
         assert image.size[0] == pytest.approx(style.COLUMN * style.RESOLUTIONS[1], abs=1)
 
 
 def test_a_failed_save_leaves_the_old_picture_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    style.save(picture(), tmp_path / "matrix")
+    style.save(example_figure(), tmp_path / "matrix")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def full_disk(*_: object) -> None:
@@ -93,7 +96,7 @@ def test_a_failed_save_leaves_the_old_picture_and_nothing_else(tmp_path: Path, m
 
 def test_drawing_and_saving_leave_the_callers_settings_alone(tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
-    style.save(picture(), tmp_path / "matrix")
+    style.save(example_figure(), tmp_path / "matrix")
     assert dict(matplotlib.rcParams) == before
 
 
@@ -101,7 +104,7 @@ def test_the_caller_s_settings_do_not_reach_the_picture() -> None:
     def pixels() -> bytes:
         buffer = io.BytesIO()
         with style.figure_style():
-            picture().savefig(buffer, format="rgba")
+            example_figure().savefig(buffer, format="rgba")
         return buffer.getvalue()
 
     plain = pixels()

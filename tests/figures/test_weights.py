@@ -16,12 +16,12 @@ CLIP = LSB * HIGHEST
 
 
 def trained(n_inputs: int = 120, n_neurons: int = 30, std: float = 1.0) -> np.ndarray:
-    drawn = np.random.default_rng(0).normal(0.3, std, (n_inputs, n_neurons))
-    return np.asarray(drawn, np.float32)
+    sampled = np.random.default_rng(0).normal(0.3, std, (n_inputs, n_neurons))
+    return np.asarray(sampled, np.float32)
 
 
 def written(nominal: np.ndarray) -> Weights:
-    """In 6 bits and a sign."""
+    """Return weights on a chip with 6 bits and a sign."""
     levels = np.clip(np.round(nominal / LSB), -HIGHEST, HIGHEST)
     return Weights(nominal, np.asarray(levels * LSB, np.float32), CLIP, LSB)
 
@@ -35,8 +35,8 @@ def test_every_weight_is_in_a_bar() -> None:
         numbers = table([layer])
         totals = numbers.groupby("weights")["count"].sum()
         assert totals.to_dict() == dict.fromkeys([NOMINAL] if layer.on_chip is None else [NOMINAL, ON_CHIP], 3600)
-        for drawn in histograms(weights([layer]).axes[0]):
-            assert drawn.sum() == pytest.approx(100)
+        for shares in histograms(weights([layer]).axes[0]):
+            assert shares.sum() == pytest.approx(100)
 
 
 def test_bars_of_a_chip_hold_equally_many_levels_and_its_limits_are_in_the_middle_of_one() -> None:

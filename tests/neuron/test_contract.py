@@ -109,7 +109,7 @@ def test_a_time_that_is_no_time_is_an_error(time, n_rows, dtype, draw_layer):
     ],
 )
 def test_times_and_weights_are_both_float32_or_both_float64(times, weight):
-    with pytest.raises(TypeError, match="both are float32 or both float64"):
+    with pytest.raises(TypeError, match="both must be float32 or both float64"):
         first_spike(torch.ones(2, 3, dtype=times), torch.ones(3, 4, dtype=weight), Neuron())
 
 
@@ -139,7 +139,7 @@ def test_potentials_for_another_number_of_samples_or_neurons_are_an_error(name, 
 @pytest.mark.parametrize("value", [0.0, -1.0])
 @pytest.mark.parametrize("form", [float, lambda value: torch.tensor([[1.0, value]])])
 def test_a_time_constant_is_positive(name, value, form):
-    with pytest.raises(ValueError, match=rf"{name}={value}: a time constant is positive"):
+    with pytest.raises(ValueError, match=rf"{name}={value}: a time constant must be positive"):
         Neuron(**{name: form(value)})
 
 
@@ -147,13 +147,13 @@ def test_a_time_constant_is_positive(name, value, form):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("form", [float, lambda value: torch.tensor([[1.0, value]])])
 def test_parameters_are_finite(name, value, form):
-    with pytest.raises(ValueError, match=f"{name}={value}: a neuron's parameters are finite"):
+    with pytest.raises(ValueError, match=f"{name}={value}: a neuron's parameters must be finite"):
         Neuron(**{name: form(value)})
 
 
 @pytest.mark.parametrize("name", ["tau_mem", "tau_syn"])
 def test_a_time_constant_is_the_same_for_all_samples(name):
-    with pytest.raises(ValueError, match=rf"{name} \[4, 3\] does not .*; a time constant is the same for all samples"):
+    with pytest.raises(ValueError, match=rf"{name} \[4, 3\] does not .*; a time constant must be the same for all samples"):
         first_spike(torch.ones(4, 6), torch.ones(6, 3), Neuron(**{name: torch.ones(4, 3)}))
 
 
@@ -168,7 +168,7 @@ def test_times_that_are_changed_before_the_backward_pass_are_an_error(draw_layer
 
 @pytest.mark.parametrize("limit", [math.nan, -1.0])
 def test_a_gradient_limit_is_at_least_zero(limit, draw_layer):
-    with pytest.raises(ValueError, match=f"gradient_limit={limit}: it is at least 0"):
+    with pytest.raises(ValueError, match=f"gradient_limit={limit}: it must be at least 0"):
         first_spike(*draw_layer(4, 6, 3), Neuron(), gradient_limit=limit)
 
 

@@ -91,11 +91,11 @@ def test_what_first_spike_refuses_is_refused_here_too(draw_layer):
     for wrong_times, wrong_weight in ((times.float(), weight), (times[:, :7], weight), (times / 0 - times / 0, weight)):
         with pytest.raises((TypeError, ValueError)):
             observed_spike(wrong_times, wrong_weight, Neuron(), observed)
-    with pytest.raises(ValueError, match="all weights are finite"):
+    with pytest.raises(ValueError, match="all weights must be finite"):
         observed_spike(times, weight / 0, Neuron(), observed)
     with pytest.raises(ValueError, match="gradient_limit"):
         observed_spike(times, weight, Neuron(), observed, gradient_limit=-1.0)
-    with pytest.raises(ValueError, match="a time constant is the same for all samples"):
+    with pytest.raises(ValueError, match="a time constant must be the same for all samples"):
         observed_spike(times, weight, Neuron(torch.ones(5, 3)), observed)
 
 

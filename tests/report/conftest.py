@@ -1,4 +1,4 @@
-"""A headless Chromium that opens pages from disk, and what it saw."""
+"""A headless Chromium that opens pages from disk, and returns their contents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--headless=new",
-    "--no-sandbox",  # which root may not have
+    "--no-sandbox",  # root cannot use the sandbox
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -66,7 +66,7 @@ class _Table(HTMLParser):
             self.rows[-1][-1] += data
 
     def _inside(self, key: str) -> bool:
-        return any(each == key for _, each in self._open)
+        return any(open_key == key for _, open_key in self._open)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Seen:
     """A page after its scripts ran."""
 
     dom: str
-    console: list[str]  # what it complained of
+    console: list[str]  # messages in the console
     head: list[str]  # of the table of points
     rows: list[list[str]]
     texts: dict[str, str]  # of elements with an id
@@ -83,11 +83,11 @@ class Seen:
         return [row[self.head.index(name)] for row in self.rows]
 
     @property
-    def told(self) -> Any:
-        """What a script of the test left in `document.body.dataset.told`."""
-        found = re.search(r'<body[^>]* data-told="([^"]*)"', self.dom)
-        assert found is not None, "the test's script told nothing"
-        return json.loads(html.unescape(found[1]))
+    def result(self) -> Any:
+        """The value that a script of the test assigned to `document.body.dataset.result`, as JSON."""
+        match = re.search(r'<body[^>]* data-result="([^"]*)"', self.dom)
+        assert match is not None, "the test's script assigned no result"
+        return json.loads(html.unescape(match[1]))
 
 
 Browser = Callable[..., Seen]
@@ -95,16 +95,19 @@ Browser = Callable[..., Seen]
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The program."""
-    found = next((path for path in map(shutil.which, NAMES) if path), None)
-    if found is None:
+    """Return the path of the program; skip the test where there is none."""
+    path = next((path for path in map(shutil.which, NAMES) if path), None)
+    if path is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
-    return found
+    return path
 
 
 @pytest.fixture
 def browser(chromium: str, tmp_path: Path) -> Browser:
-    """Opens a page with what its address says after #; script: run in a copy of it, which then lets foreign code in."""
+    """Return a function that opens a page; address: its parameters after #.
+
+    script: run in a copy of the page without its security policy.
+    """
 
     def open_page(page: Path, /, width: int = 1280, script: str | None = None, **address: str) -> Seen:
         if script is not None:

@@ -1,4 +1,4 @@
-"""The page in a real browser: it opens from disk, complains of nothing, and does what it is asked."""
+"""The page in a real browser: it opens from disk without errors, and sorts, filters and saves the table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Browser = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a sweep over strengths and seeds: 30 points done, 6 failed, 4 missing."""
+    """Return the page of a sweep over strengths and seeds: 30 points done, 6 failed, 4 missing."""
     path = tmp_path_factory.mktemp("sweeps") / "bits"
     grid = [{"substrate.weight.bits": bits, "seed.init": seed} for bits in (1, 2, 10, None) for seed in range(10)]
     folder, points = made_up.sweep(path, grid, ["experiment=yin_yang"], command=["ttfsrun", "sweep", "sweep=bits"])
@@ -34,7 +34,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With odd characters in whatever a user can name, and in messages."""
+    """Return a page with odd characters in everything that a user can name, and in messages."""
     path = tmp_path_factory.mktemp("sweeps") / "odd"
     values = [ODD, "x" * 300, "a,b\nc", None]
     folder, points = made_up.sweep(path, [{"data.folder": value} for value in values], name=ODD, command=["x", ODD])
@@ -85,9 +85,9 @@ def test_a_failure_leads_to_its_points(browser: Browser, page: Path) -> None:
 
 def test_a_filter_that_names_no_column_says_so_and_hides_nothing(browser: Browser, page: Path) -> None:
     seen = browser(page, filter="accurcy>0.5")
-    assert seen.texts["filter-mistake"] == "accurcy: there is no such column"
+    assert seen.texts["filter-error"] == "accurcy: no such column"
     assert seen.texts["count"].startswith("70 rows")
-    assert browser(page, filter="accuracy>0.5").texts["filter-mistake"].startswith("accuracy: several columns end so")
+    assert browser(page, filter="accuracy>0.5").texts["filter-error"].startswith("accuracy: matches several columns")
 
 
 def test_columns_and_pages_are_those_of_the_address(browser: Browser, page: Path) -> None:
@@ -102,10 +102,10 @@ def test_a_click_sorts_and_the_address_keeps_it(browser: Browser, page: Path) ->
         click("test_accuracy"); click("test_accuracy");
         const box = document.getElementById("filter");
         box.value = "seed.init=3"; box.dispatchEvent(new Event("input"));
-        document.body.dataset.told = JSON.stringify([location.hash, document.activeElement.tagName]);
+        document.body.dataset.result = JSON.stringify([location.hash, document.activeElement.tagName]);
     """
     seen = browser(page, script=script)
-    assert seen.told[0] == "#filter=seed.init%3D3&sort=test_accuracy&order=descending"
+    assert seen.result[0] == "#filter=seed.init%3D3&sort=test_accuracy&order=descending"
     accuracies = numbers(seen.column("test_accuracy"))
     assert len(accuracies) == 6
     assert accuracies == sorted(accuracies, reverse=True)
@@ -131,18 +131,18 @@ def test_nothing_is_wider_than_the_window(
     inner = tmp_path / "inner.html"
     inner.write_text(re.sub("<meta http-equiv[^>]*>", "", page.read_text()).replace("</body>", tell))
     frame = tmp_path / "frame.html"  # a window of the browser cannot be as narrow as a phone
-    listen = "addEventListener('message', (event) => { document.body.dataset.told = JSON.stringify(event.data); })"
+    listen = "addEventListener('message', (event) => { document.body.dataset.result = JSON.stringify(event.data); })"
     style = f"width: {width}px; height: 900px; border: 0"
     frame.write_text(f"<body><script>{listen}</script><iframe style='{style}' src='inner.html'></iframe></body>")
-    inside, client, scroll = browser(frame).told
+    inside, client, scroll = browser(frame).result
     assert inside == width
     assert scroll <= client
 
 
 def test_it_is_dark_where_the_reader_wants_it_so(browser: Browser, page: Path) -> None:
-    script = "document.body.dataset.told = JSON.stringify(getComputedStyle(document.body).backgroundColor)"
-    assert browser(page, script=script, theme="light").told == "rgb(255, 255, 255)"
-    assert browser(page, script=script, theme="dark").told == "rgb(20, 24, 29)"
+    script = "document.body.dataset.result = JSON.stringify(getComputedStyle(document.body).backgroundColor)"
+    assert browser(page, script=script, theme="light").result == "rgb(255, 255, 255)"
+    assert browser(page, script=script, theme="dark").result == "rgb(20, 24, 29)"
 
 
 def test_arrow_keys_and_the_pointer_tell_the_values_of_a_figure(browser: Browser, page: Path) -> None:
@@ -155,9 +155,9 @@ def test_arrow_keys_and_the_pointer_tell_the_values_of_a_figure(browser: Browser
         const box = drawing.querySelector('[data-mark="0"]').getBoundingClientRect();
         const at = { clientX: box.x + box.width / 2 + 2, clientY: box.y + box.height / 2, bubbles: true };
         drawing.dispatchEvent(new PointerEvent("pointermove", at));
-        document.body.dataset.told = JSON.stringify([first, last, isHidden, tip.hidden, tip.textContent]);
+        document.body.dataset.result = JSON.stringify([first, last, isHidden, tip.hidden, tip.textContent]);
     """
-    first, last, was_hidden, is_hidden, pointed = browser(page, script=script).told
+    first, last, was_hidden, is_hidden, pointed = browser(page, script=script).result
     assert first
     assert last not in ("", first)
     assert (was_hidden, is_hidden) == (True, False)
@@ -168,9 +168,9 @@ def test_what_is_saved_is_what_is_filtered(browser: Browser, page: Path) -> None
     script = """
         const blobs = []; URL.createObjectURL = (blob) => { blobs.push(blob); return "#"; };
         document.getElementById("save").click();
-        blobs[0].text().then((text) => { document.body.dataset.told = JSON.stringify(text); });
+        blobs[0].text().then((text) => { document.body.dataset.result = JSON.stringify(text); });
     """
-    head, *lines = browser(page, script=script, filter="seed.init=3 status=failed").told.splitlines()
+    head, *lines = browser(page, script=script, filter="seed.init=3 status=failed").result.splitlines()
     assert head.split(",")[:4] == ["point", "status", "substrate.weight.bits", "seed.init"]
     assert [line.split(",")[:4] for line in lines] == [["000000000021", "failed", "", "3"]]
 
@@ -181,7 +181,8 @@ def test_ten_thousand_points_are_sorted_and_filtered(browser: Browser, tmp_path:
     few = [round(chance.random(), 6) for _ in range(50)]
     strengths = few * 200
     grid = [
-        {"substrate.spike_time.jitter": strength, "seed.init": place // 50} for place, strength in enumerate(strengths)
+        {"substrate.spike_time.jitter": strength, "seed.init": number // 50}
+        for number, strength in enumerate(strengths)
     ]
     folder, points = made_up.sweep(tmp_path / "many", grid, ["experiment=yin_yang"])
     made_up.write(folder, [made_up.done(point) for point in points])

@@ -1,18 +1,21 @@
-"""`ttfsrun plot` of a sweep: from its folder, its table, or a folder with its table; and why there is nothing."""
+"""`ttfsrun plot` for a sweep: from its folder, its table, or a folder with its table; and why there is no figure."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import made_up
 import pytest
-from tables import BITS, MISMATCH
+from tables import BITS, JITTER, MISMATCH, combinations, one_at_a_time
 
 from ttfsrun.cli.main import main
 from ttfsrun.errors import COMPLETE, INCOMPLETE, WITH_FAILURES
+from ttfsrun.report.plot import find_source
+from ttfsrun.report.selection import PlotOptions, select_figures
 from ttfsrun.results.gather import GatherOptions, gather
 from ttfsrun.results.record import Curves
 from ttfsrun.results.sweep_folder import SweepFolder
@@ -21,7 +24,7 @@ GRID = [{MISMATCH: strength, "seed.init": seed} for strength in (0.0, 0.1) for s
 
 
 def swept(path: Path, done: int = len(GRID), failed: int = 0) -> SweepFolder:
-    """A sweep of which the first points are done and the next ones failed."""
+    """Return a sweep whose first points are done and whose next ones failed."""
     folder, points = made_up.sweep(path, GRID)
     last = points[done : done + failed]
     made_up.write(folder, [*map(made_up.done, points[:done]), *map(made_up.failed, last)])
@@ -39,14 +42,14 @@ def test_the_folder_of_a_sweep_gets_a_picture_in_png_and_pdf_and_the_numbers_of_
 ) -> None:
     folder = swept(tmp_path)
     assert main(["plot", str(tmp_path)]) == COMPLETE
-    made = set(files_of(folder.path / "figures"))
+    names_of_files = set(files_of(folder.path / "figures"))
     names = ("strength", "trade_off", "curves", "confusion")
-    assert made == {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "csv")}
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith(
+    assert names_of_files == {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "csv")}
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith(
         f"{tmp_path}/figures/strength.png (.pdf, .csv): Test error (%) against threshold mismatch"
     )
-    assert said[-1] == "6 points: 6 done"
+    assert printed[-1] == "6 points: 6 done"
 
 
 def test_a_folder_a_table_and_a_folder_with_a_table_give_the_same_pictures(tmp_path: Path) -> None:
@@ -65,6 +68,41 @@ def test_a_folder_a_table_and_a_folder_with_a_table_give_the_same_pictures(tmp_p
     assert "curves.png" in made[0]
 
 
+# Settings whose cells have other types in a data frame of the records than in one of CSV
+MIXED_TYPES: dict[str, list[dict[str, object]]] = {
+    "whole numbers and null": combinations({BITS: [2, 4, None], MISMATCH: [0.0, 0.1], "seed.init": [0, 1]}),
+    "booleans and null": combinations({"data.shuffle": [True, False, None], BITS: [None, 3], "seed.init": [0, 1]}),
+    "text and null": combinations({"data.folder": ["a", None, "b"], "seed.init": [0, 1]}),
+    "whole numbers and fractions": combinations({JITTER: [0, 0.1, 1 / 3], "seed.init": [0, 1]}),
+    "one at a time": one_at_a_time(),
+}
+CONDITIONS: list[dict[str, object]] = [
+    {"condition": "simulation", "perturbed": False, "chip": None},
+    *({"condition": "own, other chips", "chip": chip} for chip in (4, 5)),
+]
+
+
+@pytest.mark.parametrize("metric", ["test_accuracy", "test_trials"])
+@pytest.mark.parametrize("grid", MIXED_TYPES.values(), ids=MIXED_TYPES)
+def test_a_sweeps_folder_and_its_table_alone_give_the_same_figures(
+    grid: list[dict[str, object]], metric: str, tmp_path: Path
+) -> None:
+    folder, points = made_up.sweep(tmp_path, grid)
+    done = points[:-2]
+    made_up.write(folder, [*(made_up.done(point, conditions=CONDITIONS) for point in done), made_up.failed(points[-2])])
+    curves = {split: {"accuracy": [0.5, None, 1 / 3]} for split in ("train", "valid")}
+    made_up.write(folder, [Curves(point=point, curves=curves) for point in done])
+    gather(folder, GatherOptions(curves=True))
+    lists = []
+    for path in (folder.path, folder.table):
+        source = find_source(path)
+        supplement = replace(source.supplement(), confusion=None)  # a table has none
+        figures = select_figures(source.table, source.varying, PlotOptions(y=metric), supplement)
+        lists.append([(figure.name, figure.caption, figure.hover, figure.numbers.to_csv()) for figure in figures])
+    assert lists[0] == lists[1]
+    assert {"strength", "curves"} <= {name for name, *_ in lists[0]}
+
+
 def test_the_same_sweep_is_drawn_to_the_same_bytes(tmp_path: Path) -> None:
     folder = swept(tmp_path)
     main(["plot", str(tmp_path), "--x", MISMATCH])
@@ -74,7 +112,7 @@ def test_the_same_sweep_is_drawn_to_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("done", "failed", "code", "told"),
+    ("done", "failed", "code", "line"),
     [
         (3, 0, INCOMPLETE, "6 points: 3 done, 3 missing"),
         (4, 2, WITH_FAILURES, "6 points: 4 done, 2 failed"),
@@ -82,11 +120,11 @@ def test_the_same_sweep_is_drawn_to_the_same_bytes(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_there_of_an_unfinished_sweep_is_drawn(
-    done: int, failed: int, code: int, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    done: int, failed: int, code: int, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     swept(tmp_path, done, failed)
     assert main(["plot", str(tmp_path), "--x", MISMATCH]) == code
-    assert capsys.readouterr().out.splitlines()[-1] == told
+    assert capsys.readouterr().out.splitlines()[-1] == line
     assert (tmp_path / "figures" / "strength.png").exists()
 
 
@@ -96,9 +134,9 @@ def test_a_sweep_without_results_says_why_there_is_nothing(
 ) -> None:
     swept(tmp_path, 0, failed)
     assert main(["plot", str(tmp_path)]) == code
-    said = capsys.readouterr().out
-    assert "nothing to draw: none of 6 points is done" in said
-    assert (f"{failed} failed: error: the loss is nan" in said) == (failed > 0)
+    printed = capsys.readouterr().out
+    assert "nothing to plot: none of 6 points is done" in printed
+    assert (f"{failed} failed: error: the loss is nan" in printed) == (failed > 0)
     assert not (tmp_path / "figures").exists()
 
 
@@ -116,26 +154,26 @@ def test_what_is_wished_is_drawn_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--x", BITS], f"--x {BITS}: the table has no such column; choose from {MISMATCH}, seed.init"),
         (["--y", "loss"], "--y loss: the table has no such metric; choose from test_accuracy"),
     ],
 )
 def test_a_wish_that_cannot_be_is_told_with_the_choices(
-    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     swept(tmp_path)
     assert main(["plot", str(tmp_path), *words]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_what_is_no_sweep_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", str(tmp_path)]) == 2
-    assert "has no table.csv, and is neither a sweep, nor a run, nor a table" in capsys.readouterr().err
+    assert "is neither a sweep, nor a run, nor a table of a sweep: it has no table.csv" in capsys.readouterr().err
     (tmp_path / "table.csv").write_text("run,test_accuracy\na,0.5\n")
     assert main(["plot", str(tmp_path)]) == 2
-    assert "it lacks point, status, condition" in capsys.readouterr().err
+    assert "no column point, status, condition" in capsys.readouterr().err
     assert main(["plot", str(tmp_path / "none.csv")]) == 2
 
 

@@ -1,4 +1,4 @@
-"""`ttfsrun report`: one page, whatever the sweep has come to, with everything escaped and nothing left out."""
+"""`ttfsrun report`: one page for a sweep in any state, with all text escaped and nothing left out."""
 
 from __future__ import annotations
 
@@ -39,23 +39,23 @@ def page_of(folder: SweepFolder) -> str:
 
 
 def data_of(page: str) -> dict[str, Any]:
-    """What the page's scripts are given."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    assert found is not None
-    told: dict[str, Any] = json.loads(found[1])
-    return told
+    """Return the data that the page's scripts read."""
+    match = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert match is not None
+    data: dict[str, Any] = json.loads(match[1])
+    return data
 
 
 def column(data: dict[str, Any], name: str) -> list[Any]:
-    """The cells of a column, however it is packed."""
-    (found,) = (each for each in data["columns"] if each["name"] == name)
-    if "codes" in found:
-        return [found["kinds"][code] for code in found["codes"]]
-    values: list[Any] = found["values"] if "values" in found else [found["same"]] * data["rows"]
+    """Return the cells of a column, in whichever form it is packed."""
+    (packed,) = (packed for packed in data["columns"] if packed["name"] == name)
+    if "codes" in packed:
+        return [packed["kinds"][code] for code in packed["codes"]]
+    values: list[Any] = packed["values"] if "values" in packed else [packed["same"]] * data["rows"]
     return values
 
 
-# What the sweep has come to
+# The state of the sweep
 
 
 def test_a_sweep_of_which_nothing_was_run_has_a_page(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_sweep_of_which_nothing_was_run_has_a_page(tmp_path: Path) -> None:
     lines, code = write_report(folder, None)
     assert code == 4
     assert lines[-1] == "3 points: 3 missing"
-    assert "no point is done: there is nothing to draw" in page_of(folder)
+    assert "nothing to plot: no point is done" in page_of(folder)
 
 
 def test_a_sweep_of_which_all_failed_says_why_and_draws_nothing(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_sweep_of_which_all_failed_says_why_and_draws_nothing(tmp_path: Path) 
     made_up.write(folder, [made_up.failed(point, traceback=TRACEBACK) for point in points])
     assert write_report(folder, None)[1] == 3
     page = page_of(folder)
-    assert "no point is done: there is nothing to draw" in page
+    assert "nothing to plot: no point is done" in page
     assert page.count(html.escape(TRACEBACK)) == 1
     assert column(data_of(page), "status") == ["failed"] * 5
 
@@ -88,10 +88,10 @@ def test_its_figures_are_those_that_plot_has(tmp_path: Path) -> None:
     folder, points = made_up.sweep(tmp_path / "bits", [{"substrate.weight.bits": bits} for bits in (2, 4, 8)])
     made_up.write(folder, [made_up.done(point) for point in points])
     source = find_source(folder.path)
-    drawn = select_figures(source.table, source.varying, beside=source.beside())
-    assert len(drawn) > 1
-    of_page, _ = svg_figures(folder, read_table(folder, every_setting=True))
-    assert of_page == [svg_figure(each, number) for number, each in enumerate(drawn, 1)]
+    figures = select_figures(source.table, source.varying, supplement=source.supplement())
+    assert len(figures) > 1
+    on_page, _ = svg_figures(folder, read_table(folder, every_setting=True))
+    assert on_page == [svg_figure(figure, number) for number, figure in enumerate(figures, 1)]
 
 
 def test_the_same_sweep_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_points_that_run_are_told_from_those_that_are_missing(tmp_path: Path) ->
     made_up.write(folder, [made_up.done(points[0])])
     made_up.submit(folder, made_up.intent([[points[1]]], cluster=made_up.LOCAL))
     now = take_snapshot(folder)
-    found, _ = columns(now.table, now.states.points)
-    assert column({"columns": found, "rows": 3}, "status") == ["done", "running", "missing"]
+    page_columns, _ = columns(now.table, now.states.points)
+    assert column({"columns": page_columns, "rows": 3}, "status") == ["done", "running", "missing"]
 
 
 def test_without_an_answer_from_the_scheduler_the_results_have_to_do(
@@ -121,7 +121,7 @@ def test_without_an_answer_from_the_scheduler_the_results_have_to_do(
     monkeypatch.setattr(snapshot, "sweep_status", breaks)
     now = take_snapshot(folder)
     assert [state.kind for state in now.states.points.values()] == ["done", "failed", "missing"]
-    assert now.warnings == ["not found out: what was submitted cannot be followed: the scheduler's host is gone"]
+    assert now.warnings == ["state unknown: cannot read the state of submissions: the scheduler's host is gone"]
     assert failure_groups(now.states)[0].traceback == TRACEBACK
     assert "the scheduler&#x27;s host is gone" in page_of(folder)
 
@@ -140,25 +140,27 @@ def test_failures_are_grouped_by_reason_and_message_whatever_its_numbers_the_lar
     records = [made_up.failed(point, traceback=TRACEBACK) for point in points[:3]]
     records += [made_up.failed(points[i], "out of memory", f'it "held" {i}.5 GB of 12') for i in (3, 4)]
     made_up.write(folder, [*records, made_up.failed(points[5], message="")])
-    found = failure_groups(status_from_results(folder))
-    assert [(group.example.reason, group.points) for group in found] == [
+    groups = failure_groups(status_from_results(folder))
+    assert [(group.example.reason, group.points) for group in groups] == [
         ("error", 3),
         ("out of memory", 2),
         ("error", 1),
     ]
-    assert [group.traceback for group in found] == [TRACEBACK, None, None]
-    assert found[1].filter == 'status=failed reason="out of memory" message:"it \\"held\\" "'
-    assert found[2].filter == 'status=failed reason="error"'
+    assert [group.traceback for group in groups] == [TRACEBACK, None, None]
+    assert groups[1].filter == 'status=failed reason="out of memory" message:"it \\"held\\" "'
+    assert groups[2].filter == 'status=failed reason="error"'
 
 
 def test_of_many_ways_to_fail_the_rest_is_counted(tmp_path: Path) -> None:
     folder, points = made_up.seeds(tmp_path / "seeds", 40)
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN"
-    made_up.write(folder, [made_up.failed(point, message=own) for point, own in zip(points, letters, strict=True)])
-    assert "And 10 points that failed in 10 other ways" in page_of(folder)
+    made_up.write(
+        folder, [made_up.failed(point, message=message) for point, message in zip(points, letters, strict=True)]
+    )
+    assert "10 more points failed in 10 other ways" in page_of(folder)
 
 
-# What stands in the page
+# The contents of the page
 
 
 def test_odd_characters_end_no_element_and_come_back_whole(tmp_path: Path) -> None:
@@ -192,15 +194,15 @@ def test_columns_of_the_page_are_those_of_the_table_without_what_is_the_same_eve
     folder, points = made_up.sweep(tmp_path / "grid", grid, ["experiment=yin_yang"])
     made_up.write(folder, [made_up.done(points[0])])
     table = read_table(folder, every_setting=True)
-    found, same = columns(table, {})
-    names = [each["name"] for each in found]
+    page_columns, same = columns(table, {})
+    names = [packed["name"] for packed in page_columns]
     assert set(names) | set(same) == set(table.columns) - {"sweep"}
     assert same["network.neuron.tau_mem"] == 1.0
-    assert [each["name"] for each in found if each["shown"]] == [
+    assert [packed["name"] for packed in page_columns if packed["shown"]] == [
         *("point", "status", "substrate.weight.bits", "substrate.spike_time.jitter"),
         *("test_accuracy", "test_loss", "test_decision_time_median", "valid_accuracy"),
     ]
-    data = {"columns": found, "rows": 2}
+    data = {"columns": page_columns, "rows": 2}
     assert column(data, "substrate.spike_time.jitter") == [0.123456789] * 2  # settings to the last digit
     accuracy = made_up.result(points[0])["test"]["accuracy"]
     assert column(data, "test_accuracy") == [float(f"{accuracy:.6g}"), None]
@@ -209,8 +211,8 @@ def test_columns_of_the_page_are_those_of_the_table_without_what_is_the_same_eve
 def test_values_that_are_equal_and_not_the_same_stay_apart(tmp_path: Path) -> None:
     values = [1, True, 1.0, "1", None] * 20
     folder, _ = made_up.sweep(tmp_path / "mixed", [{"data.folder": value} for value in values])
-    found = column(data_of(page_of(folder)), "data.folder")
-    assert [(type(value), value) for value in found] == [(type(value), value) for value in values]
+    cells = column(data_of(page_of(folder)), "data.folder")
+    assert [(type(value), value) for value in cells] == [(type(value), value) for value in values]
 
 
 def test_the_commands_are_quoted_for_a_shell_and_name_the_folder(tmp_path: Path) -> None:
@@ -222,7 +224,7 @@ def test_the_commands_are_quoted_for_a_shell_and_name_the_folder(tmp_path: Path)
         *(["ttfsrun", verb, str(folder.path)] for verb in ("gather", "plot", "report")),
     ]
     folder.about["made_by"]["git_dirty"] = True
-    assert commands(folder)[0] == f"git checkout {'f' * 40}  # and changes that no commit has"
+    assert commands(folder)[0] == f"git checkout {'f' * 40}  # plus uncommitted changes"
     beneath = SweepFolder(Path("results/sweeps/bits"))
     beneath.__dict__["about"] = {"command": words}
     assert commands(beneath)[0].endswith("--name bits")
@@ -233,18 +235,18 @@ def test_provenance_tells_the_commit_whether_it_was_clean_and_when(tmp_path: Pat
     folder, (point, _) = made_up.sweep(tmp_path / "two", [{"seed.init": 0}, {"seed.init": 1}], made_by=made_by)
     made_up.submit(folder, made_up.gone([[point]], cluster=made_up.LOCAL), made_up.ended("done"))
     made_up.write(folder, [made_up.done(point, time=made_up.START + 120, seconds=1800.0, threads=2)])
-    told = dict(facts(folder, take_snapshot(folder).states))
-    assert told["git commit"] == "f" * 40 + ", with uncommitted changes"
-    assert told["versions"] == "python 3.11, torch 2.5"
-    assert told["submitted"] == "2023-11-14 22:13 UTC"
-    assert told["results"] == "2023-11-14 22:15 UTC"
-    assert told["computed in"] == "60 min of one core (1 core-hours)"
+    texts = dict(facts(folder, take_snapshot(folder).states))
+    assert texts["git commit"] == "f" * 40 + ", with uncommitted changes"
+    assert texts["versions"] == "python 3.11, torch 2.5"
+    assert texts["submitted"] == "2023-11-14 22:13 UTC"
+    assert texts["results"] == "2023-11-14 22:15 UTC"
+    assert texts["computing time"] == "60 min on one core (1 core-hours)"
 
 
 def test_settings_are_described_as_the_schema_does() -> None:
-    told = descriptions(["substrate.spike_time.jitter", "seed.init", "no.such.key"])
-    assert told["substrate.spike_time.jitter"].endswith("in tau_syn")
-    assert "no.such.key" not in told
+    texts = descriptions(["substrate.spike_time.jitter", "seed.init", "no.such.key"])
+    assert texts["substrate.spike_time.jitter"].endswith("in tau_syn")
+    assert "no.such.key" not in texts
 
 
 # The verb

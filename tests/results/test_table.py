@@ -116,7 +116,7 @@ def test_the_first_success_counts_and_a_contradiction_is_told(tmp_path: Path, ca
     made_up.write(folder, [other], shard="9")
     told = made_up.result(points[1])["test"]["accuracy"]
     assert load(tmp_path)["test_accuracy"][1] == told
-    assert f"1 points were done twice, with DIFFERENT numbers, which must not be: {points[1]}" in caplog.text
+    assert f"1 points were computed twice, with DIFFERENT numbers, which must not happen: {points[1]}" in caplog.text
 
 
 def test_results_of_other_code_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

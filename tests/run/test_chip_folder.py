@@ -1,4 +1,4 @@
-"""A chip's folder: its file, its table and its picture, and nobody else's files."""
+"""A chip's folder: its file, its table and its figure, and nobody else's files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def written(config: Config, path: Path) -> Chip:
 
 
 def names(path: Path) -> list[str]:
-    return sorted(each.name for each in path.iterdir())
+    return sorted(file.name for file in path.iterdir())
 
 
 def test_a_folder_holds_file_table_picture_and_numbers(config: Config, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Runs in processes of their own: interrupted, killed, silent where nobody looks."""
+"""Runs in processes of their own: interrupted, terminated, killed, silent where nobody looks."""
 
 from __future__ import annotations
 
@@ -100,19 +100,28 @@ def test_a_successful_run_says_its_results_and_nothing_else(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code", "reason"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")], ids=str
+)
 def test_an_interrupted_run_is_told_how_to_go_on_and_ends_the_same(
-    start: Start, tiny_overrides: tuple[str, ...], whole: dict[str, object], tmp_path: Path
+    number: signal.Signals,
+    code: int,
+    reason: str,
+    start: Start,
+    tiny_overrides: tuple[str, ...],
+    whole: dict[str, object],
+    tmp_path: Path,
 ) -> None:
     run = tmp_path / "run"
     process = start("train", *tiny_overrides, *LONG, "--out", run, before=EVERY_EPOCH)
     wait_for(run / "checkpoint.safetensors", process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, messages = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, output) == (130, "")
-    told, interrupted = messages.splitlines()
-    assert told.startswith("ttfsrun: stopped after epoch ")
-    assert told.endswith(f"; resume with: ttfsrun train --resume {run}")
-    assert interrupted == "ttfsrun: interrupted"
+    assert (process.returncode, output) == (code, "")
+    advice, last = messages.splitlines()
+    assert advice.startswith("ttfsrun: stopped after epoch ")
+    assert advice.endswith(f"; resume with: ttfsrun train --resume {run}")
+    assert last == f"ttfsrun: {reason}"
     assert_stopped_in_the_middle(run)
     process = start("train", "--resume", run)
     _, messages = process.communicate(timeout=PATIENCE)
@@ -141,12 +150,12 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_ends_the_same(
 def test_the_figures_of_many_networks_are_drawn_by_several_processes_to_the_same_bytes(
     tiny_overrides: tuple[str, ...], tmp_path: Path
 ) -> None:
-    pictures = []
+    figures = []
     for threads in (1, 2):
         out = tmp_path / str(threads)
         words = ["train", *tiny_overrides, f"cluster.threads={threads}", "seed.init=range(5)", "--out", str(out)]
         done = subprocess.run([sys.executable, "-m", "ttfsrun", *words], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
-        pictures.append({path.relative_to(out): path.read_bytes() for path in out.rglob("figures/*")})
-    assert len(pictures[0]) == 5 * 11
-    assert pictures[0] == pictures[1]
+        figures.append({path.relative_to(out): path.read_bytes() for path in out.rglob("figures/*")})
+    assert len(figures[0]) == 5 * 11
+    assert figures[0] == figures[1]

@@ -36,45 +36,45 @@ CHIP = (
 
 def traced(config: Config, test: Samples, dtype: torch.dtype = torch.float32) -> tuple[list[Trace], list[Tensor]]:
     """The traces of an untrained network at three samples, and its spikes."""
-    subject = TrainedNetwork(config, [weight.to(dtype) for weight in build([config]).weights])
-    times, operation = torch.from_numpy(test.times[:3]).to(dtype), subject.during("figures")
+    network = TrainedNetwork(config, [weight.to(dtype) for weight in build([config]).weights])
+    times, operation = torch.from_numpy(test.times[:3]).to(dtype), network.during("figures")
     with torch.no_grad():
-        layers = subject.network(times[None], operation=operation)
-        return choose_traces(subject.network, times, test.labels[:3], layers, operation), layers
+        layers = network.network(times[None], operation=operation)
+        return choose_traces(network.network, times, test.labels[:3], layers, operation), layers
 
 
 @pytest.mark.parametrize("chip", [(), CHIP], ids=["ideal", "chip"])
 def test_every_crossing_lies_on_its_membrane_at_the_threshold_and_nothing_before_it_does(
     chip: tuple[str, ...], tiny: Tiny, samples: dict[str, Samples]
 ) -> None:
-    found, _ = traced(tiny(*chip), samples["test"], torch.float64)
-    for trace in found:
+    traces, _ = traced(tiny(*chip), samples["test"], torch.float64)
+    for trace in traces:
         assert (trace.voltage[trace.time < trace.crossing] < trace.v_th).all()
         if trace.crossing < math.inf:
             assert trace.at_crossing == pytest.approx(trace.v_th, abs=1e-13)
-    crossed = [trace for trace in found if trace.crossing < math.inf]
+    crossed = [trace for trace in traces if trace.crossing < math.inf]
     assert {trace.role for trace in crossed} >= set(ROLES[:3])
     if chip:
-        assert len({trace.v_th for trace in found}) == len(found)  # drawn for each sample
-        assert len({trace.v_leak for trace in found}) > 3
+        assert len({trace.v_th for trace in traces}) == len(traces)  # drawn for each sample
+        assert len({trace.v_leak for trace in traces}) > 3
         assert all(trace.recorded != trace.crossing for trace in crossed)
     else:
-        assert all(trace.recorded == trace.crossing for trace in found)
+        assert all(trace.recorded == trace.crossing for trace in traces)
 
 
 def test_in_single_precision_the_crossing_is_as_near_as_that_allows(tiny: Tiny, samples: dict[str, Samples]) -> None:
-    found, _ = traced(tiny(*CHIP), samples["test"])
-    for trace in found:
+    traces, _ = traced(tiny(*CHIP), samples["test"])
+    for trace in traces:
         if trace.crossing < math.inf:  # some roundings of a time near 1, at slopes up to 30
             assert trace.at_crossing == pytest.approx(trace.v_th, abs=5e-6)
 
 
 def test_the_neurons_are_those_that_their_roles_say(tiny: Tiny, samples: dict[str, Samples]) -> None:
     config = tiny("network.init={mean:[0.6,0.5],std:[0.8,0.8]}")
-    found, (hidden, output) = traced(config, samples["test"])
+    traces, (hidden, output) = traced(config, samples["test"])
     hidden, output = hidden[0].numpy(), output[0].numpy()
     network = build([config])
-    for trace in found:
+    for trace in traces:
         spikes = hidden[trace.sample]
         if trace.role == ROLES[0]:
             assert trace.recorded == output[trace.sample].min() == output[trace.sample, trace.neuron]
@@ -87,7 +87,7 @@ def test_the_neurons_are_those_that_their_roles_say(tiny: Tiny, samples: dict[st
             candidates = crosses if trace.role == ROLES[2] else ~crosses
             nearest = np.abs(np.array(heights) - 1)[candidates].min()
             assert abs(heights[trace.neuron] - 1) == pytest.approx(nearest, abs=2e-3)
-    assert {trace.role for trace in found} == set(ROLES)
+    assert {trace.role for trace in traces} == set(ROLES)
 
 
 def peak(network: Network, times: np.ndarray, neuron: int) -> float:
@@ -101,9 +101,9 @@ def peak(network: Network, times: np.ndarray, neuron: int) -> float:
 
 def test_inputs_weights_and_time_constants_are_those_of_the_chip(tiny: Tiny, samples: dict[str, Samples]) -> None:
     config = tiny(*CHIP)
-    found, (hidden, _) = traced(config, samples["test"], torch.float64)
+    traces, (hidden, _) = traced(config, samples["test"], torch.float64)
     drawn = Chip.of(config.chip_spec).drawn
-    for trace in found:
+    for trace in traces:
         layer = int(trace.role == ROLES[0])
         if layer == 1:  # from the hidden neurons, as recorded; the last is the bias, which jitters
             assert (trace.arrivals[:-1] == hidden[0, trace.sample].numpy()).all()
@@ -120,24 +120,24 @@ def test_inputs_weights_and_time_constants_are_those_of_the_chip(tiny: Tiny, sam
 def test_a_network_that_is_silent_shows_the_label_neuron_that_was_nearest(
     tiny: Tiny, samples: dict[str, Samples]
 ) -> None:
-    found, (_, output) = traced(tiny("network.init={mean:[1.5,0.01],std:[0.8,0]}"), samples["test"])
+    traces, (_, output) = traced(tiny("network.init={mean:[1.5,0.01],std:[0.8,0]}"), samples["test"])
     assert torch.isinf(output).all()
-    labels = [trace for trace in found if trace.role == ROLES[0]]
+    labels = [trace for trace in traces if trace.role == ROLES[0]]
     assert len(labels) == 3
     assert all(math.isinf(trace.crossing) and trace.voltage.max() < trace.v_th for trace in labels)
 
 
 def test_nothing_is_drawn_after_the_end_of_the_observation(tiny: Tiny, samples: dict[str, Samples]) -> None:
-    found, _ = traced(tiny("network.t_max=1.1"), samples["test"])
-    assert max(trace.time[-1] for trace in found) == 1.1
-    assert all(trace.crossing <= 1.1 or trace.crossing == math.inf for trace in found)
+    traces, _ = traced(tiny("network.t_max=1.1"), samples["test"])
+    assert max(trace.time[-1] for trace in traces) == 1.1
+    assert all(trace.crossing <= 1.1 or trace.crossing == math.inf for trace in traces)
 
 
 def test_a_network_without_hidden_neurons_shows_label_neurons() -> None:
     network = Network((torch.tensor([[[2.0, 3.0], [1.5, 0.5]]]),), Neuron(), None, None)
     times = torch.tensor([[0.1, 0.4]])
-    found = choose_traces(network, times, np.array([0]), network(times[None]), IDEAL)
-    assert [(trace.role, trace.layer, trace.neuron) for trace in found] == [
+    traces = choose_traces(network, times, np.array([0]), network(times[None]), IDEAL)
+    assert [(trace.role, trace.layer, trace.neuron) for trace in traces] == [
         (ROLES[0], "label", 1),
         (ROLES[2], "label", 0),
     ]

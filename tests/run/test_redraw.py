@@ -1,4 +1,4 @@
-"""The figures of a run once more from its folder: the same ones, without training, or a plain refusal."""
+"""The figures of a run plotted again from its folder: the same ones, without training, or a plain refusal."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ CONFUSION = [[0, 1, 0, 0], [0, 0, 2, 0], [0, 0, 0, 3]]
 
 @pytest.fixture(scope="module")
 def redrawn(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network whose metrics tell something else than it does, redrawn into its own folder."""
+    """A network whose stored metrics differ from what it does, plotted again into its own folder."""
     run = copied(trained, tmp_path_factory.mktemp("redrawn") / "run")
     metrics = json.loads((run / "metrics.json").read_text())
     metrics["test"]["confusion"] = CONFUSION
@@ -64,11 +64,11 @@ def redrawn(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is refused is so before anything is drawn."""
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails where anything is plotted, as a refusal comes first."""
 
     def fails(*args: object, **kwargs: object) -> None:
-        raise AssertionError("drawn")
+        raise AssertionError("plotted")
 
     monkeypatch.setattr("ttfsrun.run.redraw.plot_runs", fails)
 
@@ -117,14 +117,14 @@ def refusal(run: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["network.safetensors", "metrics.json", "curves.csv"])
-def test_a_run_that_is_not_finished_is_told_so(name: str, run: Path, no_drawing: None) -> None:
+def test_a_run_that_is_not_finished_is_told_so(name: str, run: Path, no_plots: None) -> None:
     (run / name).unlink()
-    assert refusal(run) == f"{run / name} is not there: the run is not finished; resume it with train --resume"
+    assert refusal(run) == f"{run / name} is missing: the run is not finished; resume it with train --resume"
 
 
 @pytest.mark.parametrize("name", ["network.safetensors", "metrics.json", "curves.csv", "config.yaml"])
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00nonsense", b"{"])
-def test_a_damaged_file_is_named(name: str, content: bytes, run: Path, no_drawing: None) -> None:
+def test_a_damaged_file_is_named(name: str, content: bytes, run: Path, no_plots: None) -> None:
     (run / name).write_bytes(content)
     assert str(run / name) in refusal(run)
     assert len(refusal(run).splitlines()) == 1
@@ -133,25 +133,25 @@ def test_a_damaged_file_is_named(name: str, content: bytes, run: Path, no_drawin
 @pytest.mark.parametrize(
     "metrics", ["[]", "{}", '{"test": {"confusion": [[1]]}, "conditions": []}', '{"test": 3, "conditions": [3]}']
 )
-def test_metrics_without_the_confusion_are_refused(metrics: str, run: Path, no_drawing: None) -> None:
+def test_metrics_without_the_confusion_are_refused(metrics: str, run: Path, no_plots: None) -> None:
     (run / "metrics.json").write_text(metrics)
     assert str(run / "metrics.json") in refusal(run)
 
 
-def test_curves_without_a_column_are_refused(run: Path, no_drawing: None) -> None:
+def test_curves_without_a_column_are_refused(run: Path, no_plots: None) -> None:
     (run / "curves.csv").write_text("epoch,split,value\n1,train,0.5\n")
-    wanted = "has the columns epoch, split, value; learning curves have epoch, split, metric, value"
-    assert refusal(run) == f"{run / 'curves.csv'} {wanted}"
+    reason = "has the columns epoch, split, value; learning curves have epoch, split, metric, value"
+    assert refusal(run) == f"{run / 'curves.csv'} {reason}"
 
 
-def test_weights_of_another_network_are_refused(run: Path, no_drawing: None) -> None:
+def test_weights_of_another_network_are_refused(run: Path, no_plots: None) -> None:
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(text.replace("- 20\n", "- 21\n"))
     assert "do not fit" in refusal(run)
 
 
 def test_a_folder_without_runs_and_one_that_cannot_be_written_are_refused(
-    run: Path, tmp_path: Path, no_drawing: None
+    run: Path, tmp_path: Path, no_plots: None
 ) -> None:
     (tmp_path / "empty").mkdir()
     assert "is not the folder of a run" in refusal(tmp_path / "empty")
@@ -185,18 +185,18 @@ def test_plot_redraws_a_run_and_says_its_files(
 ) -> None:
     asked: list[tuple[Path, bool]] = []
 
-    def draw(portraits: list[tuple[object, Path]], processes: int, vector: bool) -> list[Path]:
-        asked.extend((folder, vector) for _, folder in portraits)
-        return [folder / "raster.png" for _, folder in portraits]
+    def plot(figures: list[tuple[object, Path]], processes: int, vector: bool) -> list[Path]:
+        asked.extend((folder, vector) for _, folder in figures)
+        return [folder / "raster.png" for _, folder in figures]
 
-    monkeypatch.setattr("ttfsrun.run.redraw.plot_runs", draw)
+    monkeypatch.setattr("ttfsrun.run.redraw.plot_runs", plot)
     folders = [tmp_path / f"seed.init={seed}" for seed in (1, 2)]
-    said = "".join(f"{folder / 'raster.png'}\n" for folder in folders)
-    assert ttfsrun("plot", trained, "--out", tmp_path) == (0, said, "")
+    printed = "".join(f"{folder / 'raster.png'}\n" for folder in folders)
+    assert ttfsrun("plot", trained, "--out", tmp_path) == (0, printed, "")
     assert asked == [(folder, True) for folder in folders]
 
 
-def test_plot_of_an_unfinished_run_is_refused_in_one_line(ttfsrun: Command, run: Path, no_drawing: None) -> None:
+def test_plot_of_an_unfinished_run_is_refused_in_one_line(ttfsrun: Command, run: Path, no_plots: None) -> None:
     (run / "network.safetensors").unlink()
     code, output, messages = ttfsrun("plot", run)
     assert (code, output, len(messages.splitlines())) == (2, "", 1)

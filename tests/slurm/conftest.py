@@ -1,4 +1,4 @@
-"""A real Slurm: these tests run wherever `sbatch` answers, one at a time, and leave the cluster as it was."""
+"""Tests on a real Slurm: they run where `sbatch` works, one at a time, and restore the cluster."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sweeps import CHECKOUT, GRID, Command, Sweep, output, wait_until
 HERE = Path(__file__).parent
 DEV_CLUSTER = CHECKOUT / "slurm" / "dev-cluster"
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
-OWN = "# Written by ttfsrun slurm/dev-cluster"
+MARK = "# Written by ttfsrun slurm/dev-cluster"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Here, and not when all are collected: by then xdist has looked for groups."""
+    """Mark the test as soon as it is collected: after the whole collection, xdist has already read the groups."""
     if HERE in item.path.parents:
         item.add_marker(pytest.mark.slurm)
         item.add_marker(pytest.mark.xdist_group("slurm"))
@@ -27,10 +27,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def slurm() -> None:
-    """Skips where there is no Slurm."""
+    """Skip where there is no Slurm."""
     for command in ("sbatch", "sinfo"):
         if shutil.which(command) is None:
-            pytest.skip(f"no Slurm here: there is no {command}; slurm/dev-cluster start brings one up")
+            pytest.skip(f"no Slurm here: no {command}; slurm/dev-cluster start sets up a development cluster")
     try:
         subprocess.run(["sinfo"], capture_output=True, timeout=30, check=True)
     except subprocess.SubprocessError as error:
@@ -39,7 +39,7 @@ def slurm() -> None:
 
 @pytest.fixture(autouse=True)
 def alone(slurm: None) -> Iterator[None]:
-    """One test at a time, however many processes pytest has: they kill daemons."""
+    """Run one test at a time, also with several pytest processes: tests kill daemons."""
     with (Path(tempfile.gettempdir()) / "ttfsrun-tests-slurm.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -52,15 +52,15 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 
 @pytest.fixture
 def new_sweep(command: Command, tmp_path: Path) -> Iterator[Callable[..., Sweep]]:
-    """Makes sweeps; none of their jobs outlives the test."""
-    made: list[Sweep] = []
+    """Return a function that makes sweeps, and cancel their jobs after the test."""
+    sweeps: list[Sweep] = []
 
-    def make(place: Path = tmp_path, **more: Sequence[str]) -> Sweep:
-        made.append(Sweep(command, place / "sweep", **more))
-        return made[-1]
+    def make(folder: Path = tmp_path, **arguments: Sequence[str]) -> Sweep:
+        sweeps.append(Sweep(command, folder / "sweep", **arguments))
+        return sweeps[-1]
 
     yield make
-    for sweep in made:
+    for sweep in sweeps:
         if sweep.path.exists() and sweep.queue():
             subprocess.run(["scancel", "--quiet", *sweep.jobs()], check=False)
             wait_until("cancelled jobs leave", lambda sweep=sweep: not sweep.queue())
@@ -68,7 +68,7 @@ def new_sweep(command: Command, tmp_path: Path) -> Iterator[Callable[..., Sweep]
 
 @pytest.fixture
 def sweep(new_sweep: Callable[..., Sweep]) -> Sweep:
-    """The common grid, not launched yet."""
+    """The common grid, not submitted yet."""
     return new_sweep()
 
 
@@ -82,10 +82,13 @@ def reference(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Swe
 
 @pytest.fixture
 def dev_cluster() -> Iterator[Callable[..., None]]:
-    """Calls slurm/dev-cluster, and starts again in the end what does not run. Skips on clusters of others."""
+    """Return a function that calls slurm/dev-cluster; after the test, restart what does not run.
+
+    Skips where Slurm is not the development cluster.
+    """
     configuration = Path("/etc/slurm/slurm.conf")
-    if not configuration.exists() or OWN not in configuration.read_text():
-        pytest.skip("this Slurm is not the development cluster: its daemons are not ours to kill")
+    if not configuration.exists() or MARK not in configuration.read_text():
+        pytest.skip("this Slurm is not the development cluster: its daemons must not be killed")
 
     def call(*words: str) -> None:
         subprocess.run([DEV_CLUSTER, *words], capture_output=True, timeout=150, check=True)

@@ -1,4 +1,4 @@
-"""Sweeps as a user runs them, by the command line, and what the tests do to them while they run."""
+"""Sweeps run by the command line, as a user would, and the faults that tests cause while they run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ttfsrun.results.record import Record
 from ttfsrun.results.sweep_folder import Submitted, SweepFolder
 
 CHECKOUT = Path(__file__).parents[2]
-PATIENCE = 150.0  # seconds that a condition may take; twenty times what it takes on a quiet machine
+WAIT_SECONDS = 150.0  # limit for a condition; twenty times what it takes on an idle machine
 DONE, FAILED, USAGE, WITH_FAILURES, INCOMPLETE, REFUSED = 0, 1, 2, 3, 4, 5
 
 #: Eight networks that train for about a second each.
@@ -31,31 +31,31 @@ GRID = (
 )
 POINTS = 8
 TRAINING_SECONDS = 0.7  # of one of them on a fast processor
-#: Two array tasks of four populations of one network, however fast the machine is: results come one by one.
+#: Two array tasks of four populations of one network, on machines of any speed: results come one by one.
 ONE_BY_ONE = ("cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.max_tasks=2")
 
 
-def wait_until(what: str, condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Until the condition holds; an AssertionError that says what did not come to pass."""
-    until = time.monotonic() + patience
+def wait_until(what: str, condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
+    """Wait until the condition holds. Raises AssertionError after so many seconds. what: the condition, in words."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, f"not within {patience:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.05)
 
 
 def output(*command: object) -> str:
-    """What a command of the scheduler prints."""
+    """Return the output of a command of the scheduler."""
     words = [str(word) for word in command]
-    result = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    result = subprocess.run(words, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
     assert result.returncode == 0, f"{' '.join(words)}: {result.stderr}"
     return result.stdout.strip()
 
 
 class Command:
-    """`ttfsrun`, of this checkout, also in the jobs that it submits."""
+    """The `ttfsrun` command of this checkout, also in the jobs that it submits."""
 
     def __init__(self, folder: Path, package: Path = CHECKOUT) -> None:
-        """folder: where it is called; package: the folder that `ttfsrun` is imported from."""
+        """folder: the current folder of the command; package: the folder that `ttfsrun` is imported from."""
         self.folder = folder
         path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
         self.environment = os.environ | {"PYTHONPATH": path}
@@ -73,14 +73,14 @@ class Command:
         )
 
     def __call__(self, *words: object, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-        """The exit code, the standard output and the messages."""
+        """Run it; return the exit code, the standard output and the standard error."""
         process = self.start(*words, environment=environment)
-        out, err = process.communicate(timeout=2 * PATIENCE)
+        out, err = process.communicate(timeout=2 * WAIT_SECONDS)
         return process.returncode, out, err
 
 
 class Sweep:
-    """One sweep on the cluster."""
+    """A sweep on the cluster."""
 
     def __init__(
         self, command: Command, path: Path, grid: Sequence[str] = GRID, cluster: Sequence[str] = ONE_BY_ONE
@@ -89,36 +89,36 @@ class Sweep:
 
     @property
     def folder(self) -> SweepFolder:
-        """As it is now."""
+        """The sweep's folder, read again."""
         return SweepFolder(self.path)
 
     @property
     def words(self) -> list[str]:
-        """Of the command line that makes it, or goes on with it."""
+        """Arguments of the command that makes the sweep or submits its missing points."""
         return ["sweep", *self.grid, *self.cluster, "--out", str(self.path), "--yes"]
 
     def launch(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
-        """Submit what is missing; the messages."""
+        """Submit the missing points; return the standard error."""
         code, _, err = self.command(*self.words, *words, environment=environment)
         assert code == DONE, err
         return err
 
     def records(self) -> list[Record]:
-        """Every attempt."""
+        """Return the records of all attempts."""
         return list(self.folder.records())
 
     def done(self) -> set[str]:
         return {record.point for record in self.records() if record.status == "done"}
 
     def wait_for_results(self, count: int = 1) -> int:
-        """In the middle: until so many points are done. How many are."""
+        """Wait until so many points are done, but not all; return how many are."""
         wait_until(f"{count} results in {self.path}", lambda: len(self.done()) >= count)
         done = len(self.done())
-        assert done < len(self.folder.points), "too fast: all points are done before anything could happen to them"
+        assert done < len(self.folder.points), "too fast: all points are done before the fault"
         return done
 
     def freeze(self) -> str:
-        """Stop a process in the middle of a training, until the scheduler lets it go on. Its task."""
+        """Stop a worker in the middle of a training with SIGSTOP; return the id of its array task."""
         self.wait_for_results()
         worker = self.workers()[0]
         number = int(environment(worker)["SLURM_ARRAY_TASK_ID"])
@@ -130,8 +130,8 @@ class Sweep:
         return f"{self.jobs()[-1]}_{number}"
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """Its processes compute nothing meanwhile."""
+    def suspended(self) -> Iterator[None]:
+        """Suspend all workers while the block lasts."""
         workers = self.workers()
         for worker in workers:
             os.kill(worker, signal.SIGSTOP)
@@ -140,7 +140,7 @@ class Sweep:
             os.kill(worker, signal.SIGCONT)
 
     def _shards(self, task: int) -> list[bytes]:
-        """The lines of results of one task."""
+        """Return the records of one task, as lines."""
         shards = self.path.glob(f"shards/*-{task:05d}-*.results.jsonl")
         return [line for shard in shards for line in shard.read_bytes().splitlines()]
 
@@ -148,56 +148,56 @@ class Sweep:
         return [entry.job for entry in self.folder.jobs() if isinstance(entry, Submitted)]
 
     def queue(self) -> dict[str, str]:
-        """The tasks that the scheduler still has, with their states."""
+        """Return the states of the tasks that are still in the queue."""
         lines = output("squeue", "--noheader", "--array", "--format=%i %T %j").splitlines()
         tasks = [line.split() for line in lines]
-        return {task: state for task, state, name in tasks if name.startswith("ttfsrun-") and self._holds(task)}
+        return {task: state for task, state, name in tasks if name.startswith("ttfsrun-") and self._includes(task)}
 
-    def _holds(self, task: str) -> bool:
+    def _includes(self, task: str) -> bool:
         return task.partition("_")[0] in self.jobs()
 
     def running(self) -> list[str]:
         return [task for task, state in self.queue().items() if state == "RUNNING"]
 
     def wait_until_over(self) -> None:
-        """Until the scheduler has none of its tasks."""
+        """Wait until none of its tasks is in the queue."""
         wait_until(f"{self.path} leaves the queue: {self.logs()}", lambda: not self.queue())
 
     def restarts(self) -> dict[str, int]:
-        """Of each task that the scheduler still knows: how often it was queued again."""
+        """Return how often each task was requeued, of those that the scheduler still remembers."""
         shown = output("scontrol", "--oneliner", "show", "job", ",".join(self.jobs()))
-        found = re.findall(r"ArrayJobId=(\d+) ArrayTaskId=(\d+) .*Restarts=(\d+)", shown)
-        return {f"{job}_{task}": int(count) for job, task, count in found}
+        matches = re.findall(r"ArrayJobId=(\d+) ArrayTaskId=(\d+) .*Restarts=(\d+)", shown)
+        return {f"{job}_{task}": int(count) for job, task, count in matches}
 
     def status(self) -> dict[str, Any]:
-        """What `ttfsrun status` says, for a script."""
+        """Return the output of `ttfsrun status --json`."""
         code, out, err = self.command("status", self.path, "--json")
         assert code in (DONE, WITH_FAILURES, INCOMPLETE), err
         return dict(json.loads(out))
 
     def settled(self) -> dict[str, Any]:
-        """The status when nothing runs or waits any more."""
+        """Wait until nothing runs or waits; return the status."""
         self.wait_until_over()
-        found: dict[str, Any] = {}
+        status: dict[str, Any] = {}
 
         def is_settled() -> bool:
-            found.update(self.status())  # the accounting may lag behind
-            return not any(found[kind] for kind in ("running", "queued", "submitting", "unknown"))
+            status.update(self.status())  # the accounting may lag behind
+            return not any(status[kind] for kind in ("running", "queued", "submitting", "unknown"))
 
-        wait_until(f"everybody knows that nothing of {self.path} runs", is_settled)
-        return found
+        wait_until(f"the status shows that nothing of {self.path} runs", is_settled)
+        return status
 
     def complete(self) -> None:
-        """What a user does after a fault: look how it stands, and have what is missing computed again."""
+        """Do what a user does after a fault: check the status, and retry the missing points."""
         for _ in range(3):
             if self.settled()["done"] == len(self.folder.points):
                 return
             code, _, err = self.command("retry", self.path, "--yes")
             assert code == DONE, err
-        raise AssertionError(f"{self.path} was tried again thrice, and still lacks points: {self.logs()}")
+        raise AssertionError(f"{self.path} still lacks points after three retries: {self.logs()}")
 
     def table(self) -> bytes:
-        """What must be the same wherever it was computed: results and learning curves."""
+        """Return results and learning curves as bytes, which must be the same wherever they were computed."""
         code, _, err = self.command("gather", self.path, "--bare", "--curves")
         assert not err
         assert code in (DONE, WITH_FAILURES, INCOMPLETE)
@@ -207,29 +207,29 @@ class Sweep:
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.path.glob("slurm/*.out")))
 
     def first_epochs(self, task: str) -> list[int]:
-        """At each start of a task: the first epoch that it finished, as its log has it."""
+        """Return, for each start of a task, the first epoch in its log."""
         log = (self.path / "slurm" / f"{task}_0_log.out").read_text()
-        news = re.findall(r" process (\d+): epoch (\d+) of", log)
-        return list({process: int(epoch) for process, epoch in reversed(news)}.values())[::-1]
+        epochs = re.findall(r" process (\d+): epoch (\d+) of", log)
+        return list({process: int(epoch) for process, epoch in reversed(epochs)}.values())[::-1]
 
     def leaders(self) -> list[int]:
-        """Processes that lead a task of this sweep."""
+        """Return the leaders of this sweep's tasks: process ids."""
         return [pid for pid in pythons("ttfsrun.sweep.worker.array_task") if str(self.path) in argv(pid)]
 
     def workers(self) -> list[int]:
-        """Processes that compute for this sweep."""
+        """Return the workers of this sweep: process ids."""
         leaders = self.leaders()
         return [pid for pid in pythons("ttfsrun.sweep.worker.process") if parent(pid) in leaders]
 
 
 def pythons(module: str) -> list[int]:
-    """Processes of python that run a module."""
+    """Return the ids of the Python processes that run a module."""
     pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
     return [pid for pid in pids if any(module in word for word in argv(pid))]
 
 
 def argv(pid: int) -> list[str]:
-    """Of a process of python; srun's own command line, which holds that of the task, does not count."""
+    """Return the command line of a Python process; empty for others, e.g. srun, which repeats the task's."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
@@ -245,13 +245,13 @@ def parent(pid: int) -> int:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Of a process."""
+    """Return the environment of a process."""
     settings = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
     return dict(setting.split("=", 1) for setting in settings if "=" in setting)
 
 
 def cpu_seconds(pid: int) -> float:
-    """That a process has computed for; endless where it has ended."""
+    """Return the CPU time of a process; infinity where it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -260,5 +260,5 @@ def cpu_seconds(pid: int) -> float:
 
 
 def kill(pid: int) -> None:
-    """As the kernel does when memory is short: nobody is told."""
+    """Kill a process as the kernel does when memory is short."""
     os.kill(pid, signal.SIGKILL)

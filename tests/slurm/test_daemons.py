@@ -1,4 +1,4 @@
-"""The scheduler itself dies, or takes the node away, in the middle of a sweep."""
+"""Failures of the scheduler or of the node during a sweep."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_slurmctld_that_is_killed_and_started_again_loses_nothing(
 ) -> None:
     sweep.launch()
     before = sweep.wait_for_results()
-    with sweep.standing_still():
+    with sweep.suspended():
         wait_until_slurmctld_has_saved(sweep)
 
     dev_cluster("kill", "slurmctld")
@@ -44,18 +44,20 @@ def test_a_slurmctld_that_is_killed_and_started_again_loses_nothing(
     sweep.complete()
 
     assert missing
-    assert blind["notes"]  # that squeue does not answer
+    assert blind["notes"]  # squeue does not answer
     assert blind["missing"] == blind["failed"] == 0
     assert sweep.table() == reference.table()
 
 
 def wait_until_slurmctld_has_saved(sweep: Sweep) -> None:
-    """It writes its state at most every five seconds; killed before, it forgets that the tasks run, starts them a
-    second time, and then drains the node."""
+    """Wait until slurmctld has written its state, which it does at most every five seconds.
+
+    If it is killed before, it forgets that the tasks run, starts them a second time, and then drains the node.
+    """
     settings = output("scontrol", "show", "config").splitlines()
     folder = next(line.partition("=")[2].strip() for line in settings if line.startswith("StateSaveLocation"))
     now = time.time()
-    output("scontrol", "update", f"jobid={sweep.jobs()[-1]}", "comment=a change that has to be saved")
+    output("scontrol", "update", f"jobid={sweep.jobs()[-1]}", "comment=a change to save")
     wait_until("slurmctld has saved its state", lambda: (Path(folder) / "job_state").stat().st_mtime > now)
 
 

@@ -1,4 +1,4 @@
-"""A disk that is full, or may not be written, and a file that ends in the middle of a line."""
+"""Full and read-only disks, and a file that ends in the middle of a line."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 import pytest
 from sweeps import POINTS, USAGE, Sweep, output
 
-SMALL = "size=3m,nr_inodes=500"
+MOUNT_OPTIONS = "size=3m,nr_inodes=500"
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    """A separate small file system."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", SMALL, "tmpfs", place], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", MOUNT_OPTIONS, "tmpfs", disk], capture_output=True, text=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
 
 
-def fill(place: Path) -> Path:
-    """A file that takes all the space that is left."""
-    filler = place / "filler"
+def fill(disk: Path) -> Path:
+    """Write a file that takes all the space that is left; return its path."""
+    filler = disk / "filler"
     try:
         with filler.open("wb", buffering=0) as stream:
             while True:

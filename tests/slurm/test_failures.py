@@ -1,4 +1,4 @@
-"""Points that cannot be computed: they fail with their reason, and the others of their task go on."""
+"""Points that cannot be computed: they fail with their reason, and the others of their task continue."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SHORT = ("training.epochs=5", "network.hidden=[30]", "data.samples={train:300,va
 
 
 def failed(sweep: Sweep) -> dict[str, str | None]:
-    """The reasons, by point."""
+    """Return the reasons of failed points, by point."""
     return {point: record.reason for point, record in sweep.folder.latest().items() if record.status == "failed"}
 
 
-def finished(sweep: Sweep) -> None:
-    """The sweep is over: some points failed, and that is what every command says."""
+def check_finished_with_failures(sweep: Sweep) -> None:
+    """Check that the sweep finished with some failed points, and that every command shows that."""
     now = sweep.settled()
     assert now["failed"] == len(failed(sweep))
     assert now["done"] == now["points"] - now["failed"] > 0
@@ -32,7 +32,7 @@ def test_a_training_that_diverges_fails_alone(new_sweep: Callable[..., Sweep], t
     local = new_sweep(tmp_path / "local", grid=grid, cluster=["cluster=local"])
     sweep.launch()
     assert local.command(*local.words)[0] == WITH_FAILURES
-    finished(sweep)
+    check_finished_with_failures(sweep)
 
     assert list(failed(sweep).values()) == ["error", "error"]
     assert sweep.command(*sweep.words)[0] == WITH_FAILURES  # nothing to run: what failed is for `retry`
@@ -46,17 +46,17 @@ def test_a_chip_file_that_has_changed_fails_its_points_alone(new_sweep: Callable
         cluster=["cluster=slurm", "cluster.cores=1", "cluster.sbatch={hold:true}"],
     )
     for seed, chip in enumerate(chips):
-        drawn = [*SHORT, "substrate=brainscales2", f"seed.chip={seed}", "--out", str(chip.parent)]
-        code, _, err = sweep.command("chip", *drawn)
+        arguments = [*SHORT, "substrate=brainscales2", f"seed.chip={seed}", "--out", str(chip.parent)]
+        code, _, err = sweep.command("chip", *arguments)
         assert code == DONE, err
     sweep.launch()
 
     chips[1].write_bytes(chips[0].read_bytes())
     output("scontrol", "release", sweep.jobs()[0])
-    finished(sweep)
+    check_finished_with_failures(sweep)
 
     assert list(failed(sweep).values()) == ["error", "error"]
-    assert "is not what it was when the sweep was made" in sweep.logs()
+    assert "has changed since the sweep was made" in sweep.logs()
 
 
 def test_a_point_that_exhausts_its_memory_fails_alone(new_sweep: Callable[..., Sweep]) -> None:
@@ -66,6 +66,6 @@ def test_a_point_that_exhausts_its_memory_fails_alone(new_sweep: Callable[..., S
         cluster=["cluster=slurm", "cluster.cores=1", "cluster.memory_gb=0.75"],
     )
     sweep.launch()
-    finished(sweep)
+    check_finished_with_failures(sweep)
 
     assert list(failed(sweep).values()) == ["out of memory"]

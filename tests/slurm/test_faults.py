@@ -1,4 +1,4 @@
-"""What may happen to the processes and jobs of a running sweep: in the end the table is the same, to the last byte."""
+"""Faults of the processes and jobs of a running sweep: the table stays the same, to the last byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_a_worker_that_is_killed_costs_its_task_nothing_but_time(sweep: Sweep, r
     now = sweep.settled()
 
     assert missing
-    assert now["done"] == POINTS  # and nobody had to try again
+    assert now["done"] == POINTS  # without a retry
     assert sweep.table() == reference.table()
 
 
@@ -51,7 +51,7 @@ def test_a_task_that_is_requeued_goes_on_where_it_was(sweep: Sweep, reference: S
     task = sweep.freeze()
 
     output("scontrol", "requeue", task)
-    goes_on(sweep, task, reference)
+    check_resumes(sweep, task, reference)
 
 
 def test_a_task_that_meets_its_time_limit_saves_and_queues_itself_again(sweep: Sweep, reference: Sweep) -> None:
@@ -60,7 +60,7 @@ def test_a_task_that_meets_its_time_limit_saves_and_queues_itself_again(sweep: S
     task = sweep.freeze()
 
     output("scontrol", "update", f"jobid={task}", "timelimit=1")
-    goes_on(sweep, task, reference)
+    check_resumes(sweep, task, reference)
 
 
 def test_a_preempted_task_goes_on_where_it_was(sweep: Sweep, reference: Sweep) -> None:
@@ -71,11 +71,11 @@ def test_a_preempted_task_goes_on_where_it_was(sweep: Sweep, reference: Sweep) -
     task = sweep.freeze()
 
     output("sbatch", "--partition=high", "--exclusive", "--output=/dev/null", "--wrap=true")
-    goes_on(sweep, task, reference)
+    check_resumes(sweep, task, reference)
 
 
-def goes_on(sweep: Sweep, task: str, reference: Sweep) -> None:
-    """The task waits again, and then goes on where it was, in the same job."""
+def check_resumes(sweep: Sweep, task: str, reference: Sweep) -> None:
+    """Check that the task is requeued in the same job and resumes from its checkpoint."""
     wait_until("the task waits again", lambda: sweep.queue().get(task) == "PENDING")
     missing = POINTS - len(sweep.done())
     now = sweep.settled()

@@ -1,4 +1,4 @@
-"""A grid as one would submit it, and the same points run in every way there is: one table."""
+"""A realistic grid, and the same points computed in different ways: always the same table."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def test_a_large_grid_runs_as_array_jobs_and_its_table_is_complete(new_sweep: Ca
     cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.02"]
     sweep = new_sweep(grid=LARGE, cluster=cluster)
     debug = new_sweep(sweep.path.parent / "debug", grid=LARGE, cluster=["cluster=debug", "cluster.threads=1"])
-    told = sweep.launch()
+    messages = sweep.launch()
     debug.launch()
     now = sweep.settled()
 
-    assert now["done"] == now["points"] == 216, told
+    assert now["done"] == now["points"] == 216, messages
     assert len(sweep.jobs()) == 1
     tasks = len(sweep.folder.jobs()[0].tasks)
     assert tasks > 2
@@ -46,7 +46,7 @@ def test_a_large_grid_runs_as_array_jobs_and_its_table_is_complete(new_sweep: Ca
 def test_packed_in_another_way_the_table_is_the_same(
     sweep: Sweep, reference: Sweep, processes: int, settings: list[str]
 ) -> None:
-    """Than two tasks of a process each, with networks that come one by one, as in all other tests here."""
+    """The other tests here use two tasks of one process each, and populations of one network."""
     sweep.cluster = ["cluster=slurm", "cluster.cores=2", *settings]
     sweep.launch()
     sweep.settled()

@@ -1,4 +1,4 @@
-"""The README's chapter on clusters, command by command, from nothing to the table."""
+"""The commands of the README's chapter on clusters, in their order."""
 
 from __future__ import annotations
 

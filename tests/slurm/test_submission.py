@@ -1,4 +1,4 @@
-"""What may happen while a sweep is submitted."""
+"""Faults and conflicts during a submission."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from sweeps import CHECKOUT, DONE, POINTS, USAGE, Command, Sweep, output, wait_until
 
-KILLED = -9
+KILLED = -9  # exit code after SIGKILL
 
 
 def stub(folder: Path, *lines: str) -> dict[str, str]:
-    """An environment in which `sbatch` does something else. $SBATCH: the real one."""
+    """Return an environment in which `sbatch` is a script of these lines. $SBATCH: the real one."""
     folder.mkdir()
     script = folder / "sbatch"
     script.write_text("\n".join(["#!/bin/sh", f"SBATCH={shutil.which('sbatch')}", *lines, ""]))
@@ -92,7 +92,7 @@ def test_no_more_tasks_run_at_once_than_allowed_over_all_arrays(
     cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.parallel_tasks=1"]
     sweep = new_sweep(cluster=[*cluster, f"cluster.setup={setup}"])
     small = (
-        "import sys; from ttfsrun.sweep import slurm; from ttfsrun.cli.main import main; "
+        "import sys; from ttfsrun.sweep.submit import slurm; from ttfsrun.cli.main import main; "
         "slurm.largest_array = lambda: 2; sys.exit(main(sys.argv[1:]))"
     )
 
@@ -112,7 +112,7 @@ def test_code_that_changes_after_the_submission_does_not_go_unnoticed(tmp_path: 
     sweep = Sweep(Command(tmp_path, copy), tmp_path / "sweep")
     sweep.launch("--limit", "1", "cluster.sbatch={hold:true}")
 
-    with (copy / "ttfsrun" / "loss.py").open("a") as source:
+    with (copy / "ttfsrun" / "training" / "loss.py").open("a") as source:
         source.write("# edited\n")
     output("scontrol", "release", sweep.jobs()[0])
     sweep.settled()

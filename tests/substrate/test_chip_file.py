@@ -72,14 +72,14 @@ def test_what_the_file_lacks_is_drawn_from_the_seed(tiny: Callable[..., Config],
     [
         (v_th(np.zeros(19)), r"v_th\.chip\.layer_1 has the shape \[19\], the network needs \[20\]"),
         (v_th(np.full(20, np.nan)), r"v_th\.chip\.layer_1 has a NaN"),
-        (v_th(HIDDEN, np.full(3, np.inf)), r"v_th\.chip\.layer_2 is not made of finite numbers"),
-        (v_th(HIDDEN.astype(bool)), r"v_th\.chip\.layer_1 is not made of finite numbers"),
+        (v_th(HIDDEN, np.full(3, np.inf)), r"v_th\.chip\.layer_2 must consist of finite numbers"),
+        (v_th(HIDDEN.astype(bool)), r"v_th\.chip\.layer_1 must consist of finite numbers"),
         ({"v_th.chip.layer_1": HIDDEN}, r"lacks v_th\.chip\.layer_2; it has v_th\.chip\.layer_1"),
         ({"v_thh.layer_1": HIDDEN}, r"holds v_thh\.layer_1; this network's chips have dead_neurons\.layer_1, "),
-        ({"dead_neurons.layer_1": HIDDEN, "dead_neurons.layer_2": LABELS}, "is of float64, not of true and false"),
+        ({"dead_neurons.layer_1": HIDDEN, "dead_neurons.layer_2": LABELS}, "is float64; it must be true or false"),
         (
             {"tau_mem.chip.layer_1": HIDDEN - 1.5, "tau_mem.chip.layer_2": LABELS},
-            "has a -1.5; a time constant's relative deviation is above -1",
+            "has a -1.5; a time constant's relative deviation must be above -1",
         ),
     ],
     ids=["shape", "nan", "inf", "type", "layer", "quantity", "flag", "tau"],
@@ -98,7 +98,7 @@ def test_what_is_no_file_of_a_chip_is_one_line(tiny: Callable[..., Config], tmp_
     (tmp_path / "text").write_text("mine")
     half = torch.zeros(20, dtype=torch.bfloat16)
     save_torch_file({"v_th.chip.layer_1": half}, tmp_path / "half")
-    lines = {"text": "cannot be read", "none": "is not there", ".": "is a folder", "half": "of a type that numpy lacks"}
+    lines = {"text": "cannot be read", "none": "does not exist", ".": "is a folder", "half": "of a type that numpy lacks"}
     for name, line in lines.items():
         with pytest.raises(UserError, match=line) as caught:
             Chip.load(tmp_path / name, tiny().chip_spec)

@@ -30,7 +30,7 @@ CONDITIONS = "evaluation.conditions={a:{substrate.v_th.chp_std:1},b:{training.ep
 ABOUT_CONDITIONS = [
     "evaluation.conditions.a: substrate.v_th.chp_std=1: unknown key; did you mean substrate.v_th.chip_std?",
     "evaluation.conditions.b: training.epochs: the training depends on it and happens once; a condition sets ",
-    "evaluation.conditions.c: substrate.v_th.chip_std=-1: has to be a finite number >= 0",
+    "evaluation.conditions.c: substrate.v_th.chip_std=-1: must be a finite number >= 0",
 ]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ttfsrun.network import build
 from ttfsrun.neuron import Neuron, first_spike
-from ttfsrun.substrate.changes import on_grid
+from ttfsrun.substrate.kinds import on_grid
 
 INF = math.inf
 STEPS = [0.00133, 0.05, 1 / 3]

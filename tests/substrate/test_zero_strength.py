@@ -25,9 +25,9 @@ from ttfsrun.network import build, emulate
 from ttfsrun.neuron import Neuron
 from ttfsrun.substrate import chip, emulation
 from ttfsrun.substrate.backward import RULES
-from ttfsrun.substrate.changes import scaled, shifted, silenced
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.substrate.emulation import IDEAL
+from ttfsrun.substrate.kinds import scaled, shifted, silenced
 from ttfsrun.substrate.perturbation import Perturbation
 from ttfsrun.substrate.schema import Substrate, all_perturbations
 from ttfsrun.training.responses import collect_responses

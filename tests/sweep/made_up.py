@@ -182,7 +182,7 @@ class Fake:
     asked: list[object] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
 
-    def look(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
+    def query(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
         self.asked.append(dict(names))
         return QueueSnapshot(self.tasks, self.notes)
 

@@ -1,4 +1,4 @@
-"""A table knows nothing of how it was computed: here or there, on how many threads, in which company."""
+"""A table does not depend on how it was computed: on which machine, threads, or in which populations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAYS = {
 
 @pytest.fixture
 def table(ttfsrun: Call, tmp_path: Path) -> Callable[..., tuple[bytes, bytes]]:
-    """The bytes of a sweep's table and of its learning curves."""
+    """Return the bytes of a sweep's table and of its learning curves."""
 
     def made(*words: str, times: int = 1) -> tuple[bytes, bytes]:
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}" / "sweep"

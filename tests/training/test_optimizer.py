@@ -24,7 +24,7 @@ def some_weights(size: int, seed: int = 0) -> list[Tensor]:
 
 
 def some_gradients(size: int) -> list[list[Tensor]]:
-    """Of each step; their scale differs between layers by orders of magnitude."""
+    """Return gradients for each step, whose scales differ between layers by orders of magnitude."""
     return [
         [gradient * 10.0 ** (-3 * layer) for layer, gradient in enumerate(some_weights(size, seed=1 + step))]
         for step in range(STEPS)

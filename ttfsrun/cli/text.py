@@ -1,4 +1,4 @@
-"""A configuration as text: YAML with the origin of each value beside it, or JSON."""
+"""What verbs print: configurations, metrics and chips, as text or JSON."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ttfsrun.config.ids import point_id
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDEST = 60  # columns; behind a longer line the origin follows at once
+MAX_ALIGNED = 60  # characters; after a longer line the origin follows without alignment
 
 
 def config_as_yaml(point: Point, sources: Mapping[str, str]) -> str:
-    """A YAML document that parses back to the same values; the comments say where they come from."""
+    """Return a YAML document that parses back to the same values, with the origin of each as a comment."""
     lines = list(_lines(msgspec.to_builtins(point.config), sources))
-    column = max(len(text) for text, _ in lines if len(text) <= WIDEST)
+    column = max(len(text) for text, _ in lines if len(text) <= MAX_ALIGNED)
     heading = f"# {point_id(point.config)}" + (f"  {_comment(point.label)}" if point.label else "")
     body = [f"{text:<{column}}  # {_comment(origin)}" if origin else text for text, origin in lines]
     return "\n".join([heading, *body]) + "\n"
 
 
 def config_as_json(point: Point, sources: Mapping[str, str]) -> str:
-    """One line: the point's id, its label, its configuration, and the origin of each dotted key."""
+    """Return one line: the point's id, its label, its configuration, and the origin of each dotted key."""
     settings = msgspec.to_builtins(point.config)
     return json.dumps({"id": point_id(point.config), "label": point.label, "config": settings, "source": dict(sources)})
 
@@ -45,7 +45,7 @@ def _lines(tree: Tree, sources: Mapping[str, str], prefix: str = "") -> Iterator
 
 
 def _scalar_or_list(value: Any) -> str:
-    """A value in YAML on one line."""
+    """Return a value in YAML on one line."""
     if isinstance(value, str) and not value.isprintable():
         return json.dumps(value)  # YAML's own quoting would break the line
     text = yaml.safe_dump([value], default_flow_style=True, width=float("inf"))
@@ -57,7 +57,7 @@ def _comment(text: str) -> str:
 
 
 def metrics_as_text(metrics: Mapping[str, Any]) -> str:
-    """A run's metrics for reading: a line per split, and per condition."""
+    """Return the metrics of a run for reading: a line per split, and per condition."""
     settings = f"  {metrics['settings']}" if metrics["settings"] else ""
     lines = [f"{metrics['run']}{settings}  ({metrics['network']} network, {metrics['id']})"]
     for split in ("train", "valid", "test"):
@@ -84,13 +84,13 @@ def _accuracy(values: Mapping[str, Any]) -> str:
 
 
 def summary_as_text(summary: pd.DataFrame) -> str:
-    """What was drawn for a chip, for reading: a line for each quantity and layer."""
+    """Return the summary of a chip for reading: a line for each quantity and layer."""
     if summary.empty:
-        return "the substrate draws nothing per chip: all chips are the same"
+        return "the substrate samples nothing per chip: all chips are the same"
     return summary.to_string(index=False, na_rep="-", float_format="{:.4g}".format)
 
 
 def summary_as_json(summary: pd.DataFrame) -> str:
-    """The same as one line: a list of objects, with null where there is no value to tell of."""
+    """Return the summary as one line: a list of objects, with null where there is no value."""
     rows = summary.astype(object).where(summary.notna(), None)
     return json.dumps(rows.to_dict("records"))

@@ -1,7 +1,7 @@
-"""Where points run: the settings of `conf/cluster`. None of them can change a number.
+"""Schema of `conf/cluster`: where points run. No setting here can change a result.
 
-`threads` are those of one process: a population of networks is trained by one process, and several
-processes share the cores of a machine.
+`threads` is the number in one process. One process trains a population of networks; several processes share the
+cores of a machine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from ttfsrun.types import Count, Positive, Settings
 
+#: Parameters of sbatch that a submission sets.
 RESERVED_OPTIONS = (
     "array",
     "output",
@@ -24,25 +25,25 @@ RESERVED_OPTIONS = (
     "wrap",
     "dependency",
 )
-Threads = Annotated[Count | None, Meta(description="of one process; null: the cores are shared out")]
+Threads = Annotated[Count | None, Meta(description="of one process; null: an equal share of the cores")]
 
 
 class Local(Settings, tag_field="name", tag="local"):
-    """This machine: as many processes as it has cores."""
+    """Processes on this machine, as many as it has cores unless set otherwise."""
 
     processes: Annotated[Count | None, Meta(description="at once, in a sweep; null: one for each core")]
     threads: Threads
-    memory_gb: Annotated[Positive | None, Meta(description="of all processes of a sweep; null: not watched")]
+    memory_gb: Annotated[Positive | None, Meta(description="of all processes of a sweep; null: not limited")]
 
 
 class Debug(Settings, tag_field="name", tag="debug"):
-    """This very process, for a debugger: one population after the other."""
+    """The current process, for a debugger: one population after the other."""
 
     threads: Threads
 
 
 class Slurm(Settings, tag_field="name", tag="slurm"):
-    """Array jobs; what is null is left to the cluster's own defaults."""
+    """Array jobs of Slurm; a parameter that is null is left to the defaults of the cluster."""
 
     partition: str | None
     account: str | None
@@ -52,23 +53,21 @@ class Slurm(Settings, tag_field="name", tag="slurm"):
     cores: Annotated[Count, Meta(description="of one array task")]
     threads: Threads
     memory_gb: Annotated[Positive | None, Meta(description="of one array task; null: as estimated")]
-    exclusive: Annotated[bool, Meta(description="whole nodes, where a cluster gives nothing less")]
-    task_minutes: Annotated[Positive, Meta(description="wanted duration of an array task")]
-    time_minutes: Annotated[
-        Count | None, Meta(description="time limit of an array task; null: 10 and twice task_minutes")
-    ]
+    exclusive: Annotated[bool, Meta(description="reserve whole nodes, for clusters that allocate nothing less")]
+    task_minutes: Annotated[Positive, Meta(description="target duration of an array task")]
+    time_minutes: Annotated[Count | None, Meta(description="time limit of an array task; null: 10 + 2 task_minutes")]
     parallel_tasks: Annotated[Count | None, Meta(description="array tasks that run at once; null: no limit")]
     max_tasks: Annotated[Count | None, Meta(description="array tasks of one submission; null: no limit")]
-    srun: Annotated[bool, Meta(description="start each task by srun")]
-    setup: Annotated[list[str], Meta(description="lines of shell before each task")]
+    srun: Annotated[bool, Meta(description="start each task with srun")]
+    setup: Annotated[list[str], Meta(description="lines of shell to run before each task")]
     sbatch: Annotated[dict[str, str | int | bool], Meta(description="further parameters of sbatch, without the dashes")]
 
     def __post_init__(self) -> None:
-        taken = sorted(key for key in self.sbatch if key.replace("_", "-") in RESERVED_OPTIONS)
-        if taken:
-            raise ValueError(f"sbatch={{{taken[0]}: ...}}: is needed by the sweep itself; leave it out")
+        reserved = sorted(key for key in self.sbatch if key.replace("_", "-") in RESERVED_OPTIONS)
+        if reserved:
+            raise ValueError(f"sbatch={{{reserved[0]}: ...}}: is set by ttfsrun; leave it out")
 
     @property
     def limit_minutes(self) -> int:
-        """The time limit of an array task."""
+        """Time limit of an array task, in minutes."""
         return self.time_minutes or 10 + round(2 * self.task_minutes)

@@ -1,10 +1,10 @@
-"""Overrides in, checked configurations out: `conf/` composed by Hydra, judged by the schema.
+"""Composition of checked configurations from the yaml files of `conf/` and overrides.
 
     compose(["experiment=mnist_16x16", "seed.init=3"])  ->  Config
     expand(["seed.init=range(10)"])                     ->  ten points, each with its label
     sources(["seed.init=3"])["seed.init"]               ->  "command line"
 
-A `ConfigError` has a line for each mistake.
+Hydra composes, the schema checks. A `ConfigError` has a line for each mistake.
 """
 
 from __future__ import annotations
@@ -21,26 +21,29 @@ from omegaconf import DictConfig, OmegaConf
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.config.conditions import mistakes_in_conditions
-from ttfsrun.config.conf_folder import ConfFolder, brief_message, closed
+from ttfsrun.config.conf_folder import ConfFolder, brief_message, closed, swept_values
 from ttfsrun.config.diagnostics import Mistake
 from ttfsrun.config.dotted_keys import ABSENT, Origins, Tree, assign, deep_copy, leaves, lookup
 from ttfsrun.config.fast_path import REFERENCE, NotPlain, with_plain_values
+from ttfsrun.config.point_mistakes import MAX_FAILED_POINTS, summarise
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import ConfigError
 
 T = TypeVar("T")
 
-__all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources"]
+__all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources", "swept_values"]
 
 COMMAND_LINE = "command line"
-MAX_LISTED = 20  # mistakes of a grid that one message lists
+MAX_LISTED = 20  # mistakes in one message about a grid
 SCHEMA = "ttfsrun/config/schema.py"
-MAX_FAILED_POINTS = 1000  # points with mistakes; it takes milliseconds to find the words for each
 
 
 @dataclass(frozen=True)
 class Point:
-    """One configuration of a request, what tells it from the others, and the overrides that make it."""
+    """One of the configurations that overrides describe.
+
+    label: the overrides that distinguish it from the others, with commas between. overrides: all of them.
+    """
 
     config: Config
     label: str
@@ -48,7 +51,10 @@ class Point:
 
 
 def conf_dir() -> Path:
-    """The folder of the yaml files: inside the installed package, or at the top of a checkout."""
+    """Return the folder of the yaml files: inside the installed package, or at the top of a checkout.
+
+    Raises ConfigError where there is neither.
+    """
     package = Path(__file__).resolve().parents[1]
     folders = (package / "conf", package.parent / "conf")
     for folder in folders:
@@ -58,38 +64,47 @@ def conf_dir() -> Path:
 
 
 def compose(overrides: Sequence[str], conf: Path | None = None) -> Config:
-    """The one configuration that the overrides describe."""
+    """Return the one configuration that the overrides describe.
+
+    Raises ConfigError where they describe several, or one with mistakes.
+    """
     points = expand(overrides, conf)
     if len(points) > 1:
-        raise ConfigError(f"{points[0].label}, ...: {len(points)} configurations where one is wanted; do not sweep")
+        raise ConfigError(
+            f"{points[0].label}, ...: {len(points)} configurations, but only one is allowed; do not sweep"
+        )
     return points[0].config
 
 
 def expand(overrides: Sequence[str], conf: Path | None = None) -> list[Point]:
-    """All configurations that the overrides describe; sweeps (`seed.init=0,1`) are multiplied out, the last fastest."""
+    """Return all configurations that the overrides describe.
+
+    Swept values (`seed.init=0,1`) are combined with each other; the last override varies fastest.
+    Raises ConfigError where a configuration has mistakes.
+    """
     return Composer(conf or conf_dir()).expand(overrides)
 
 
 def sources(overrides: Sequence[str], conf: Path | None = None) -> dict[str, str]:
-    """Where each setting of the one configuration comes from; see `Composer.sources`."""
+    """Return the origin of each setting of the one configuration; see `Composer.sources`."""
     composer = Composer(conf or conf_dir())
     (point,) = composer.expand(overrides)
     return composer.sources(point)
 
 
 def revise(settings: Tree, overrides: Sequence[str], conf: Path | None = None) -> Config:
-    """A stored configuration with other settings: groups anew from their yaml files, then values."""
+    """Return a stored configuration under overrides; see `Composer.revise`."""
     return Composer(conf or conf_dir()).revise(settings, overrides)
 
 
 def revisions(settings: Tree, overrides: Sequence[str], conf: Path | None = None) -> list[tuple[Config, str]]:
-    """A stored configuration under each combination of swept overrides, with what tells it from the others."""
+    """Return a stored configuration under each combination of swept overrides, with its label."""
     composer = Composer(conf or conf_dir())
-    return [(composer.revise(settings, words), label) for words, label in composer.combinations(overrides)]
+    return [(composer.revise(settings, combination), label) for combination, label in composer.combinations(overrides)]
 
 
 class Composer:
-    """Reads the yaml files once per choice of groups; a value costs only itself."""
+    """Composer of configurations from one folder of yaml files, which are read once for each choice of groups."""
 
     def __init__(self, conf: Path) -> None:
         self.files = ConfFolder(conf)
@@ -97,49 +112,52 @@ class Composer:
         self._layers: dict[tuple[str, ...], list[tuple[str, Tree]]] = {}
 
     def expand(self, overrides: Sequence[str]) -> list[Point]:
-        return [Point(self._config(words), label, words) for words, label in self.combinations(overrides)]
+        """Return the points that the overrides describe; see `expand`."""
+        return [Point(self._config(point), label, point) for point, label in self.combinations(overrides)]
 
     def compose_all(self, points: Sequence[tuple[str, ...]]) -> list[Config]:
-        """The configuration of each point, from its overrides; what is wrong with any of them is told at once."""
-        unknown = {word: self._unknown_overrides([word]) for word in set(itertools.chain(*points))}
-        configs, wrong, failed = [], dict[str, list[tuple[str, ...]]](), 0
-        for words in points:
-            lines: Sequence[str] = [mistake.line for word in words for mistake in unknown[word]]
+        """Return the configuration of each point, given by its overrides.
+
+        Raises ConfigError with the mistakes of all points, but stops at MAX_FAILED_POINTS points with mistakes.
+        """
+        unknown = {override: self._unknown_overrides([override]) for override in set(itertools.chain(*points))}
+        configs, points_by_mistake, n_failed = [], dict[str, list[tuple[str, ...]]](), 0
+        for point in points:
+            lines: Sequence[str] = [mistake.line for override in point for mistake in unknown[override]]
             if not lines:
                 try:
-                    configs.append(self._config(words))
+                    configs.append(self._config(point))
                 except ConfigError as error:
                     lines = error.lines
             for line in lines:
-                wrong.setdefault(line, []).append(words)
-            failed += bool(lines)
-            if failed == MAX_FAILED_POINTS:
+                points_by_mistake.setdefault(line, []).append(point)
+            n_failed += bool(lines)
+            if n_failed == MAX_FAILED_POINTS:
                 break
-        if wrong:
-            common = set.intersection(*map(set, points))
-            told = (line + _where(found, len(points), common) for line, found in wrong.items())
-            raise ConfigError(*told, at_most=MAX_LISTED)
+        if points_by_mistake:
+            raise ConfigError(*summarise(points_by_mistake, points), at_most=MAX_LISTED)
         return configs
 
     def combinations(self, overrides: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
-        """The overrides of each point, and those of them that tell it from the others."""
-        every = self._expanded(overrides)
-        varying = [column for column in range(len(every[0])) if len({words[column] for words in every}) > 1]
-        return [(words, ",".join(words[i] for i in varying)) for words in every]
+        """Return the overrides of each point with its label: those of them that vary between points."""
+        points = self._expanded(overrides)
+        varying = [column for column in range(len(points[0])) if len({point[column] for point in points}) > 1]
+        return [(point, ",".join(point[column] for column in varying)) for point in points]
 
     def sources(self, point: Point) -> dict[str, str]:
-        """The origin of each dotted key: a yaml file (`conf/seed.yaml`) or `command line`.
+        """Return the origin of each dotted key: a yaml file (`conf/seed.yaml`) or `command line`.
 
-        A value that follows another one also quotes the reference: `conf/config.yaml: ${seed.init}`.
+        For a value that refers to another, the origin quotes the reference: `conf/config.yaml: ${seed.init}`.
         """
         origins = self._origins(point.overrides)
         settings = msgspec.to_builtins(point.config)
         return {key: origins.find(key) or SCHEMA for key, _ in leaves(settings)}
 
     def revise(self, settings: Tree, overrides: Sequence[str]) -> Config:
-        """A configuration of plain values with overrides applied to it instead of to the yaml files.
+        """Return the configuration that results from applying overrides to stored settings.
 
-        Where it once ran says nothing of where it runs now: `cluster` is always that of `conf/`.
+        Choices of groups are applied first, then values. `cluster` is always that of `conf/`: where the
+        configuration ran before does not matter. Raises ConfigError where the result has mistakes.
         """
         choices, values = self._sorted(overrides)
         tree = deep_copy(settings) | {"cluster": deep_copy(lookup(self.settings([]), "cluster"))}
@@ -148,10 +166,10 @@ class Composer:
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides)
 
     def cluster(self, stored: Tree, overrides: Sequence[str]) -> Local | Debug | Slurm:
-        """Stored settings of a cluster under overrides, which are of nothing else."""
-        foreign = [word for word in overrides if not word.lstrip("+~").startswith(("cluster=", "cluster."))]
-        if foreign:
-            raise ConfigError(f"{foreign[0]}: a sweep keeps its points; only cluster= and cluster.KEY= can be set here")
+        """Return the stored settings of a cluster under overrides. Raises ConfigError for other overrides."""
+        others = [override for override in overrides if not override.lstrip("+~").startswith(("cluster=", "cluster."))]
+        if others:
+            raise ConfigError(f"{others[0]}: a sweep keeps its points; only cluster= and cluster.KEY= can be set here")
         choices, values = self._sorted(overrides)
         tree = deep_copy(self.settings([])) | {"cluster": deep_copy(stored)}
         for choice in choices:
@@ -159,13 +177,15 @@ class Composer:
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides).cluster
 
     def _choose(self, tree: Tree, choice: Override) -> None:
-        """Replace a group of stored settings by another choice."""
+        """Replace the settings of a group by those of another choice. Raises ConfigError for an experiment."""
         group, name = choice.key_or_group, str(choice.value())
         key = group.replace("/", ".")
         if lookup(tree, key) is not ABSENT:
             assign(tree, key, self.preset(group, name))
         elif group == "experiment":
-            raise ConfigError(f"{choice.input_line}: a stored network keeps its experiment; set what is to differ")
+            raise ConfigError(
+                f"{choice.input_line}: the experiment of a stored network cannot change; set single settings"
+            )
         else:  # settings of several groups, as in conf/protocol
             for file, content in _once(self._layers, [choice], self.files.layers):
                 if file.startswith(f"conf/{group}/"):
@@ -173,13 +193,13 @@ class Composer:
                         assign(tree, setting, value)
 
     def preset(self, group: str, choice: str) -> Tree:
-        """The settings of a choice of a group, as plain values."""
+        """Return the settings of a choice of a group, as plain values."""
         settings: Tree = lookup(self.settings([f"{group}={choice}"]), group.replace("/", "."))
         return settings
 
-    def settings(self, words: Sequence[str]) -> Tree:
-        """What the overrides make of the yaml files, resolved but not checked."""
-        choices, values = self._sorted(words)
+    def settings(self, overrides: Sequence[str]) -> Tree:
+        """Return the settings of the yaml files under overrides, resolved but not checked."""
+        choices, values = self._sorted(overrides)
         node, tree = _once(self._merged, choices, self.files.merged)
         try:
             return with_plain_values(tree, values)
@@ -187,21 +207,20 @@ class Composer:
             return self.files.applied(node, values)
 
     def _expanded(self, overrides: Sequence[str]) -> list[tuple[str, ...]]:
-        """The overrides of each point. Where something is swept, the last override of a key counts, as in Hydra."""
-        parsed = [self.files.parse(word) for word in overrides]
+        """Return the overrides of each point. In a sweep, the last override of a key counts, as in Hydra."""
+        parsed = [self.files.parse(override) for override in overrides]
         if not any(override.is_sweep_override() for override in parsed):
             return [tuple(overrides)]
-        return list(
-            itertools.product(*{override.get_key_element(): swept_values(override) for override in parsed}.values())
-        )
+        values_by_key = {override.get_key_element(): swept_values(override) for override in parsed}
+        return list(itertools.product(*values_by_key.values()))
 
-    def _config(self, words: Sequence[str]) -> Config:
-        return self._checked(self.settings(words), words)
+    def _config(self, overrides: Sequence[str]) -> Config:
+        return self._checked(self.settings(overrides), overrides)
 
     def _frozen(self, settings: Tree) -> Tree:
-        """The settings with the yaml files that conditions name written out, so that they can change no more.
+        """Replace the name of a yaml file in each condition by its settings, so that later edits of it do not count.
 
-        A file comes first and single settings over it, in whatever order they stand, as on the command line.
+        The file comes first, single settings override it, in whatever order they are given: as on the command line.
         """
         conditions = lookup(settings, "evaluation.conditions")
         if not isinstance(conditions, dict):
@@ -212,34 +231,34 @@ class Composer:
                 conditions[name] = {"substrate": preset} | {k: v for k, v in changes.items() if k != "substrate"}
         return settings
 
-    def _checked(self, settings: Tree, words: Sequence[str]) -> Config:
-        """The settings as the schema has them; what is wrong with them is said of the words where it comes from one."""
+    def _checked(self, settings: Tree, overrides: Sequence[str]) -> Config:
+        """Convert resolved settings to a configuration. Raises ConfigError, which names an override at fault."""
         settings = self._frozen(settings)
         lines = []
         try:
             config = msgspec.convert(settings, Config)
         except msgspec.ValidationError as error:
-            mistakes = self._unknown_overrides(words) or self.files.complaints.mistakes(settings)
-            lines = self._with_origins(mistakes, words) or [brief_message(error)]
+            mistakes = self._unknown_overrides(overrides) or self.files.complaints.mistakes(settings)
+            lines = self._with_origins(mistakes, overrides) or [brief_message(error)]
         lines += mistakes_in_conditions(settings, self.files.complaints)
         if lines:
             raise ConfigError(*lines)
         return config
 
-    def _with_origins(self, mistakes: Sequence[Mistake], words: Sequence[str]) -> list[str]:
-        """A line for each mistake, with the file that it comes from; none for a value that only follows another one."""
-        origins, lines = self._origins(words), []
-        wrong = {mistake.key for mistake in mistakes}
+    def _with_origins(self, mistakes: Sequence[Mistake], overrides: Sequence[str]) -> list[str]:
+        """Return a line for each mistake, with the file at fault; none for a reference to another wrong value."""
+        origins, lines = self._origins(overrides), []
+        wrong_keys = {mistake.key for mistake in mistakes}
         for mistake in mistakes:
             origin = origins.find(mistake.key.partition("[")[0]) or COMMAND_LINE
-            followed = REFERENCE.search(origin)
-            if followed is None or followed[1] not in wrong:
+            reference = REFERENCE.search(origin)
+            if reference is None or reference[1] not in wrong_keys:
                 lines.append(mistake.line + ("" if origin.startswith(COMMAND_LINE) else f" (from {origin})"))
         return lines
 
-    def _origins(self, words: Sequence[str]) -> Origins:
-        """The file, or the command line, that has the last word on each key."""
-        choices, values = self._sorted(words)
+    def _origins(self, overrides: Sequence[str]) -> Origins:
+        """Return the file, or the command line, that sets the final value of each key."""
+        choices, values = self._sorted(overrides)
         origins = Origins()
         for name, content in _once(self._layers, choices, self.files.layers):
             origins.merge("", content, name)
@@ -250,52 +269,25 @@ class Composer:
                 origins.merge(override.key_or_group, override.value(), COMMAND_LINE)
         return origins
 
-    def _unknown_overrides(self, words: Sequence[str]) -> list[Mistake]:
-        """The overrides whose key stands nowhere: a better complaint than where they ended up."""
+    def _unknown_overrides(self, overrides: Sequence[str]) -> list[Mistake]:
+        """Return a mistake for each override whose key is not in the schema."""
         complaints = self.files.complaints
         return [
             complaints.unknown_key(override.key_or_group, override.value())
-            for override in self._sorted(words)[1]
+            for override in self._sorted(overrides)[1]
             if not complaints.knows(override.key_or_group)
         ]
 
-    def _sorted(self, words: Sequence[str]) -> tuple[list[Override], list[Override]]:
-        """Choices of groups, and values."""
-        parsed = [self.files.parse(word) for word in words]
+    def _sorted(self, overrides: Sequence[str]) -> tuple[list[Override], list[Override]]:
+        """Separate overrides that choose a yaml file from overrides that set a value."""
+        parsed = [self.files.parse(override) for override in overrides]
         choices = [override for override in parsed if self.files.is_choice(override)]
         return choices, [override for override in parsed if not self.files.is_choice(override)]
 
 
-def _once(known: dict[tuple[str, ...], T], choices: Sequence[Override], make: Callable[[Sequence[Override]], T]) -> T:
+def _once(cache: dict[tuple[str, ...], T], choices: Sequence[Override], make: Callable[[Sequence[Override]], T]) -> T:
+    """Return what `make` makes of the choices, from the cache where it is there."""
     key = tuple(str(override.input_line) for override in choices)
-    if key not in known:
-        known[key] = make(choices)
-    return known[key]
-
-
-def swept_values(override: Override) -> list[str]:
-    """An override once per value that it sweeps over."""
-    line = str(override.input_line)
-    if not override.is_sweep_override():
-        return [line]
-    if not override.is_discrete_sweep():
-        raise ConfigError(f"{line}: an interval has no countable values; use range(start,stop,step) or a list a,b,c")
-    try:
-        values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-    except (ArithmeticError, ValueError) as error:
-        raise ConfigError(f"{line}: {brief_message(error)}") from None
-    if not values:
-        raise ConfigError(f"{line}: sweeps over no value at all; give at least one")
-    return values
-
-
-def _where(points: Sequence[tuple[str, ...]], total: int, common: set[str]) -> str:
-    """How many of all points are concerned; the first is told by the overrides that are not common to all."""
-    if total == 1:
-        return ""
-    label = ",".join(word for word in points[0] if word not in common)
-    if len(points) == 1:
-        return f" ({label})"
-    if len(points) == total:
-        return f" (all {total} points)"
-    return f" ({'at least ' * (len(points) == MAX_FAILED_POINTS)}{len(points)} points, first {label})"
+    if key not in cache:
+        cache[key] = make(choices)
+    return cache[key]

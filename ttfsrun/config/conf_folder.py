@@ -1,8 +1,8 @@
-"""The folder `conf/` as Hydra sees it: its groups, the order of its files, its grammar of overrides.
+"""Interface to Hydra: the groups and files of `conf/`, and the grammar of overrides.
 
-All that knows Hydra is here. Its `compose` is taken apart because two things are needed that it does not
-offer: the files in the order in which they are merged, and one merge for many points. What is left out are
-Hydra's own settings (logging, job folders) and its search for plugins. Mistakes become one line.
+Only this module uses Hydra's internals. It needs two things that Hydra's `compose` does not offer: the files in the
+order in which they are merged, and one merge for many points. It leaves out Hydra's own settings (logging, job
+folders) and its search for plugins. Each mistake is a `ConfigError` of one line.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from yaml import YAMLError
 
 from ttfsrun.config.diagnostics import Diagnostics, show
 from ttfsrun.config.dotted_keys import ABSENT, Tree, assign, leaves, lookup
-from ttfsrun.config.introspection import NAMED
+from ttfsrun.config.introspection import USER_NAMED
 from ttfsrun.config.override_syntax import literal
 from ttfsrun.errors import ConfigError
 
 ROOT = "config"  # conf/config.yaml
-SWEEPS = "sweep"  # conf/sweep holds no settings but grids of points: see ttfsrun.sweep
+SWEEPS = "sweep"  # the folder conf/sweep holds grids of points, not settings: see ttfsrun.sweep
 UNREADABLE = (HydraException, OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError, AssertionError)
 
 
 def brief_message(error: Exception) -> str:
-    """The text of somebody else's exception without its line breaks and its advice on Hydra."""
+    """Return the text of an exception of a library on one line, without Hydra's advice."""
     return " ".join(re.split(r"\nConfig search path:|\nSee https://|\n *full_key:", str(error))[0].split())
 
 
 def closed(node: DictConfig) -> DictConfig:
-    """The same node, to which no override can add a key by accident, but for names that the user gives."""
+    """Return the node, closed in place: overrides can add no key except in groups whose keys the user names."""
     OmegaConf.set_struct(node, True)
-    for key in NAMED:
+    for key in USER_NAMED:
         named = OmegaConf.select(node, key)
         if isinstance(named, DictConfig):
             OmegaConf.set_struct(named, False)
@@ -58,12 +58,28 @@ def closed(node: DictConfig) -> DictConfig:
 
 
 def _plain(node: Any, resolve: bool = False) -> Tree:
-    """Hydra's node as dictionaries, interpolations as they are or resolved; then a value may not be `???`."""
+    """Return Hydra's node as dictionaries, interpolations as they are or resolved; then no value may be `???`."""
     return cast("Tree", OmegaConf.to_container(node, resolve=resolve, throw_on_missing=resolve))
 
 
+def swept_values(override: Override) -> list[str]:
+    """Return one override for each value that an override sweeps over. Raises ConfigError where there is none."""
+    line = str(override.input_line)
+    if not override.is_sweep_override():
+        return [line]
+    if not override.is_discrete_sweep():
+        raise ConfigError(f"{line}: an interval has no countable values; use range(start,stop,step) or a list a,b,c")
+    try:
+        values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    except (ArithmeticError, ValueError) as error:
+        raise ConfigError(f"{line}: {brief_message(error)}") from None
+    if not values:
+        raise ConfigError(f"{line}: sweeps over no value at all; give at least one")
+    return values
+
+
 class ConfFolder:
-    """One folder of yaml files, read anew for each choice of groups."""
+    """One folder of yaml files, read again for each choice of groups."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,7 +87,7 @@ class ConfFolder:
 
     @cached_property
     def groups(self) -> dict[str, list[str]]:
-        """Each folder of settings below `conf/` with the names of its yaml files."""
+        """The names of the yaml files in each folder of settings below `conf/`."""
         groups: dict[str, list[str]] = {}
         for path in sorted(self.folder.rglob("*.yaml")):
             if path.parent not in (self.folder, self.folder / SWEEPS):
@@ -85,36 +101,40 @@ class ConfFolder:
 
     @cached_property
     def complaints(self) -> Diagnostics:
+        """The diagnostics of mistakes, with the groups of this folder."""
         return Diagnostics(self.groups)
 
-    def parse(self, word: str) -> Override:
-        """An override of the command line; each different one is parsed once."""
-        if word not in self._parsed:
+    def parse(self, text: str) -> Override:
+        """Return an override of the command line, parsed once. Raises ConfigError where it cannot be read."""
+        if text not in self._parsed:
             try:
-                override = self._parser.parse_override(word)
+                override = self._parser.parse_override(text)
             except HydraException as error:
-                raise ConfigError(self.complaints.unreadable(word, brief_message(error))) from None
+                raise ConfigError(self.complaints.unreadable(text, brief_message(error))) from None
             override.config_loader = self._loader  # glob(...) asks it for the choices of a group
             if not override.key_or_group:
-                raise ConfigError(self.complaints.unreadable(word, ""))
-            self._parsed[word] = override
-        return self._parsed[word]
+                raise ConfigError(self.complaints.unreadable(text, ""))
+            self._parsed[text] = override
+        return self._parsed[text]
 
     def word(self, key: str, value: Any) -> str:
-        """The override that gives a key this plain value; it need not be parsed."""
-        word = f"{key}={literal(value)}"
-        if word not in self._parsed:
-            self._parsed[word] = replace(self.parse(f"{key}=0"), _value=value, input_line=word)
-        return word
+        """Return the override that sets a key to a plain value, and remember its parsed form."""
+        text = f"{key}={literal(value)}"
+        if text not in self._parsed:
+            self._parsed[text] = replace(self.parse(f"{key}=0"), _value=value, input_line=text)
+        return text
 
     def is_choice(self, override: Override) -> bool:
-        """Whether an override picks a yaml file instead of setting a value."""
+        """Return whether an override chooses a yaml file instead of setting a value."""
         key = override.key_or_group
         value_of_group = key in self.groups and isinstance(override.value(), dict)
         return ("/" in key or key in self.groups or override.package is not None) and not value_of_group
 
     def merged(self, choices: Sequence[Override]) -> tuple[DictConfig, Tree]:
-        """The yaml files under these group choices, merged, interpolations as they are: for Hydra, and plain."""
+        """Return the merged yaml files of these choices, as Hydra's node and as dictionaries.
+
+        Interpolations are not resolved. Raises ConfigError where a file cannot be read.
+        """
         repository, defaults = self._defaults(choices)
         try:
             node = self._loader._compose_config_from_defaults_list(defaults, repository)
@@ -123,14 +143,17 @@ class ConfFolder:
         return closed(node), _plain(node)
 
     def layers(self, choices: Sequence[Override]) -> list[tuple[str, Tree]]:
-        """The same files one by one, the last wins: name from `conf/` on, and what it sets."""
+        """Return the name (from `conf/` on) and the content of each yaml file of these choices, in merging order."""
         repository, defaults = self._defaults(choices)
         contents = [self._loader._load_single_config(default=default, repo=repository).config for default in defaults]
         trees = [_plain(content) for content in contents]
         return [(f"conf/{default.config_path}.yaml", tree) for default, tree in zip(defaults, trees, strict=True)]
 
     def applied(self, merged: DictConfig, overrides: Iterable[Override]) -> Tree:
-        """The settings after these values are set one after the other, interpolations resolved."""
+        """Return the settings after setting these values one after the other, interpolations resolved.
+
+        Raises ConfigError where a value cannot be set or an interpolation cannot be resolved.
+        """
         node = copy.deepcopy(merged)
         for override in overrides:
             try:
@@ -151,14 +174,16 @@ class ConfFolder:
             raise ConfigError(f"{key}: {reason}") from None
 
     def _no_target(self, error: InterpolationKeyError) -> str:
-        wanted = re.findall(r"'([^']*)'", str(error))
-        if not wanted:
+        """Explain an interpolation whose target does not exist."""
+        targets = re.findall(r"'([^']*)'", str(error))
+        if not targets:
             return brief_message(error)
-        if self.complaints.knows(wanted[0]):
-            return f"refers to {wanted[0]}, which is missing"
-        return f"refers to {self.complaints.unknown_key(wanted[0]).line}"
+        if self.complaints.knows(targets[0]):
+            return f"refers to {targets[0]}, which is missing"
+        return f"refers to {self.complaints.unknown_key(targets[0]).line}"
 
     def _not_applied(self, override: Override, node: DictConfig, error: Exception) -> str:
+        """Explain why Hydra did not apply an override."""
         key, value, line = override.key_or_group, override.value(), str(override.input_line)
         tree = _plain(node)
         exists = lookup(tree, key) is not ABSENT
@@ -166,33 +191,35 @@ class ConfFolder:
             return self.complaints.unknown_key(key, value).line
         if exists and not isinstance(value, dict):
             return (
-                f"{line}: exists already; write {line[1:]}" if override.is_add() else f"{line}: {brief_message(error)}"
+                f"{line}: already exists; write {line[1:]}" if override.is_add() else f"{line}: {brief_message(error)}"
             )
-        for name, entry in leaves({key: value}):  # as if it could be added: then the schema says why it cannot
+        for name, entry in leaves({key: value}):  # add it anyway: the schema says why it is wrong
             assign(tree, name, entry)
         mistakes = self.complaints.mistakes(tree)
         return mistakes[0].line if mistakes else f"{line}: no yaml file sets this key; to add it, write +{line}"
 
     def _defaults(self, choices: Sequence[Override]) -> tuple[CachingConfigRepository, list[ResultDefault]]:
+        """Return the yaml files of these choices, in merging order, and the repository to load them from."""
         for override in choices:
             self._check_choice(override)
         repository = CachingConfigRepository(self._loader.repository)  # merging alters what it holds
         try:
-            found = create_defaults_list(repository, ROOT, list(choices), prepend_hydra=False, skip_missing=False)
+            result = create_defaults_list(repository, ROOT, list(choices), prepend_hydra=False, skip_missing=False)
         except UNREADABLE as error:
-            added = [o for o in choices if o.is_add() and "Multiple values" in str(error)]
-            reason = f"{added[0].input_line}: chosen already; leave the + away" if added else brief_message(error)
+            added = [override for override in choices if override.is_add() and "Multiple values" in str(error)]
+            reason = f"{added[0].input_line}: already chosen; remove the +" if added else brief_message(error)
             raise ConfigError(reason) from None
-        return repository, found.defaults
+        return repository, result.defaults
 
     def _check_choice(self, override: Override) -> None:
+        """Raise ConfigError where an override does not choose an existing yaml file."""
         group, value, line = override.key_or_group, override.value(), override.input_line
         if group not in self.groups:
             raise ConfigError(self.complaints.unknown_group(group, value))
         if override.package is not None:
-            raise ConfigError(f"{line}: a group keeps its place, without @; write {group}={show(value)}")
+            raise ConfigError(f"{line}: a group cannot be moved with @; write {group}={show(value)}")
         if override.is_force_add():
-            raise ConfigError(f"{line}: a group is chosen without ++; write {group}={show(value)}")
+            raise ConfigError(f"{line}: choose a group without ++; write {group}={show(value)}")
         for choice in value if isinstance(value, list) else [value]:
             if choice not in self.groups[group] and not override.is_delete():
                 raise ConfigError(self.complaints.wrong_choice(group, choice))

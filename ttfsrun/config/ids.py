@@ -1,20 +1,20 @@
-"""What makes two points the same, two trainings the same, and two networks fit for one population.
+"""Ids: hashes of the settings that make two points, two trainings or two shapes of a population the same.
 
-Each is a hash of settings. None knows paths, or where and with how many threads something runs.
+None depends on paths, on the cluster, or on the number of threads.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ttfsrun.config.dotted_keys import Tree, leaves
 from ttfsrun.config.schema import Config
 
-#: Settings that each network of a population may have its own value of.
+#: Settings of which each network of a population may have its own value.
 PER_NETWORK = (
     "seed",
     "evaluation",
@@ -31,72 +31,91 @@ CHIP_FILE = "chip.file"
 NO_FILES: Mapping[str, str] = {}
 
 
-def point_id(config: Config, files: Mapping[str, str] = NO_FILES) -> str:
-    """Hash of all settings that can change the numbers.
+class Ids(NamedTuple):
+    """The ids of one configuration.
+
+    point: hash of all settings that can change the numbers. training: of those that the trained weights depend on;
+    points that share it are trained once. shape: of those that the networks of one population have in common.
+    """
+
+    point: str
+    training: str
+    shape: str
+
+
+def identify(settings: Tree, files: Mapping[str, str] = NO_FILES) -> Ids:
+    """Return the ids of a configuration, given as plain values.
 
     files: the checksum of each chip file, which then counts instead of its path.
     """
-    return _hash(_of_point(_with_checksums(msgspec.to_builtins(config), files)))
+    by_content = with_chip_files(settings, files.__getitem__) if files else settings
+    return Ids(_hash(_of_point(by_content)), _hash(_of_training(by_content)), _hash(_of_population(settings)))
+
+
+def point_id(config: Config, files: Mapping[str, str] = NO_FILES) -> str:
+    """Return the id of a point; see `identify`."""
+    return identify(msgspec.to_builtins(config), files).point
 
 
 def training_id(config: Config, files: Mapping[str, str] = NO_FILES) -> str:
-    """Hash of what the trained weights depend on: points that share it are trained once."""
-    return _hash(_of_training(_with_checksums(msgspec.to_builtins(config), files)))
+    """Return the id of a training; see `identify`."""
+    return identify(msgspec.to_builtins(config), files).training
 
 
 def shape_id(config: Config) -> str:
-    """Hash of what the networks of one population have in common."""
-    return _hash(shared_settings(config))
+    """Return the id of the shape of a population; see `identify`."""
+    return identify(msgspec.to_builtins(config)).shape
 
 
 def shared_settings(config: Config) -> dict[str, Any]:
-    """The settings, by dotted key, that all networks of a population have in common."""
-    settings = {name: value for name, value in msgspec.to_builtins(config).items() if name != "cluster"}
-    return {key: value for key, value in leaves(settings) if not key.startswith(PER_NETWORK)}
+    """Return the settings, by dotted key, that all networks of a population have in common."""
+    return _of_population(msgspec.to_builtins(config))
 
 
-def chip_files(config: Config) -> list[str]:
-    """The chip files that a configuration and its conditions name."""
-    named = [value for key, value in leaves(msgspec.to_builtins(config)) if key.endswith(CHIP_FILE)]
-    files = [file for value in named for file in (value if isinstance(value, list) else [value])]
+def chip_files(settings: Tree) -> list[str]:
+    """Return the chip files that a configuration, given as plain values, and its conditions name."""
+    values = [value for key, value in leaves(settings) if key.endswith(CHIP_FILE)]
+    files = [file for value in values for file in (value if isinstance(value, list) else [value])]
     return list(dict.fromkeys(file for file in files if file is not None))
 
 
-def with_chip_files(settings: Tree, name: Callable[[str], str], key: str = "") -> Tree:
-    """The settings with another name for each chip file."""
+def with_chip_files(settings: Tree, rename: Callable[[str], str], key: str = "") -> Tree:
+    """Return the settings with each chip file renamed."""
 
     def renamed(inner: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return with_chip_files(value, name, inner)
+            return with_chip_files(value, rename, inner)
         if value is None or not inner.endswith(CHIP_FILE):
             return value
-        return [file and name(file) for file in value] if isinstance(value, list) else name(value)
+        return [file and rename(file) for file in value] if isinstance(value, list) else rename(value)
 
     return {child: renamed(f"{key}.{child}", value) for child, value in settings.items()}
 
 
-def _with_checksums(settings: Tree, files: Mapping[str, str]) -> Tree:
-    return with_chip_files(settings, files.__getitem__) if files else settings
-
-
 def _of_point(settings: Tree) -> Tree:
-    """Those that can change the numbers."""
-    told = {name: value for name, value in settings.items() if name != "cluster"}
-    told["data"] = {name: value for name, value in settings["data"].items() if name != "folder"}
-    told["substrate"] = {name: value for name, value in settings["substrate"].items() if value is not None}
-    return told
+    """Select the settings that can change the numbers."""
+    selected = {name: value for name, value in settings.items() if name != "cluster"}
+    selected["data"] = {name: value for name, value in settings["data"].items() if name != "folder"}
+    selected["substrate"] = {name: value for name, value in settings["substrate"].items() if value is not None}
+    return selected
 
 
 def _of_training(settings: Tree) -> Tree:
-    """Those that can change the trained weights."""
-    told = {name: value for name, value in _of_point(settings).items() if name != "evaluation"}
-    without = {"keep"}
+    """Select the settings that can change the trained weights."""
+    selected = {name: value for name, value in _of_point(settings).items() if name != "evaluation"}
+    ignored = {"keep"}
     if not settings["training"]["perturbed"]:  # in ideal simulation
-        without |= {"backward"}
-        del told["substrate"]
-        told["seed"] = {name: value for name, value in settings["seed"].items() if name not in ("chip", "trial")}
-    told["training"] = {name: value for name, value in settings["training"].items() if name not in without}
-    return told
+        ignored |= {"backward"}
+        del selected["substrate"]
+        selected["seed"] = {name: value for name, value in settings["seed"].items() if name not in ("chip", "trial")}
+    selected["training"] = {name: value for name, value in settings["training"].items() if name not in ignored}
+    return selected
+
+
+def _of_population(settings: Tree) -> dict[str, Any]:
+    """Select the settings, by dotted key, that no network of a population may have its own value of."""
+    named = leaves({name: value for name, value in settings.items() if name != "cluster"})
+    return {key: value for key, value in named if not key.startswith(PER_NETWORK)}
 
 
 def _hash(settings: Tree) -> str:

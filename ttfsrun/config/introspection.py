@@ -1,7 +1,7 @@
-"""Questions to the schema of `ttfsrun.config`: which keys there are, and what may stand at each.
+"""Inspection of the schema: which keys it has, and which values each allows.
 
 A kind is a type annotation of the schema: `Annotated[float, Meta(gt=0)]`, `list[int]`, `Adam | None`.
-Only mistakes are looked up here, so none of it costs a sound configuration any time.
+Only mistakes are diagnosed with this module, so it costs a correct configuration no time.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from msgspec.inspect import FloatType, IntType
 from ttfsrun.config.schema import Config
 from ttfsrun.types import LARGEST
 
-NAMED = {"cluster.sbatch", "evaluation.conditions"}  # groups whose keys are names that the user gives
+USER_NAMED = {"cluster.sbatch", "evaluation.conditions"}  # groups whose keys the user names
 BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 @functools.cache
 def fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """The kind of each key of a group of settings, its tag included."""
+    """Return the kind of each key of a group of settings, its tag included."""
     kinds = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
     tag = struct.__struct_config__.tag
     return kinds if tag is None else {tag_field(struct): Literal[str(tag)], **kinds}
@@ -31,22 +31,22 @@ def fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 @functools.cache
 def optional(struct: type[msgspec.Struct]) -> set[str]:
-    """The keys that need not be there."""
+    """Return the keys of a group that may be left out."""
     return {field.encode_name for field in msgspec.structs.fields(struct) if not field.required}
 
 
 def tag_field(struct: type[msgspec.Struct]) -> str:
-    """The key that tells one alternative of a group from another (`name`), or nothing."""
+    """Return the key that distinguishes the alternatives of a group (`name`); "" for a group without alternatives."""
     return struct.__struct_config__.tag_field or ""
 
 
 def tags(structs: list[type[msgspec.Struct]]) -> dict[str, type[msgspec.Struct]]:
-    """The alternatives of a group by their tag; none for a group without alternatives."""
+    """Return the alternatives of a group by their tag; none for a group without alternatives."""
     return {str(struct.__struct_config__.tag): struct for struct in structs if tag_field(struct)}
 
 
 def alternatives(kind: Any) -> list[Any]:
-    """The kinds of a union, or the kind itself; what only describes it is taken off."""
+    """Return the kinds of a union, or the kind itself, without annotations that only describe it."""
     plain = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     if get_origin(plain) in (Union, types.UnionType):
         return [part for option in get_args(plain) for part in alternatives(option)]
@@ -54,33 +54,35 @@ def alternatives(kind: Any) -> list[Any]:
 
 
 def is_struct(kind: Any) -> bool:
+    """Return whether a kind is a group of settings."""
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def structs_of(kind: Any) -> list[type[msgspec.Struct]]:
+    """Return the groups of settings that a kind allows."""
     return [option for option in alternatives(kind) if is_struct(option)]
 
 
 def entry_kind(kind: Any) -> Any | None:
-    """What a list of this kind holds; None where no list may stand."""
+    """Return the kind of the entries of a list; None where a kind allows no list."""
     lists = [option for option in alternatives(kind) if get_origin(option) is list]
     return get_args(lists[0])[0] if lists else None
 
 
 def named_kind(kind: Any) -> Any | None:
-    """What a group of this kind holds under names that the user gives; None where there is no such group."""
+    """Return the kind of the values of a group whose keys the user names; None where a kind allows no such group."""
     groups = [option for option in alternatives(kind) if get_origin(option) is dict]
     return get_args(groups[0])[1] if groups else None
 
 
 def choices(kind: Any) -> list[Any]:
-    """The values that may stand here where they can be counted."""
+    """Return the listed values that a kind allows."""
     return [value for option in alternatives(kind) if get_origin(option) is Literal for value in get_args(option)]
 
 
 @functools.cache
 def all_keys(root: type[msgspec.Struct] = Config) -> list[str]:
-    """Every dotted key of the schema, groups before what they hold."""
+    """Return every dotted key of the schema, a group before its keys."""
     return list(dict.fromkeys(_keys_below(root, "")))
 
 
@@ -92,6 +94,7 @@ def _keys_below(struct: type[msgspec.Struct], prefix: str) -> Iterator[str]:
 
 
 def accepts(kind: Any, value: Any) -> bool:
+    """Return whether a kind allows a value."""
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError:
@@ -99,22 +102,27 @@ def accepts(kind: Any, value: Any) -> bool:
     return True
 
 
-def expected(kind: Any) -> str:
-    """What may stand here, in words: `a finite number > 0 or null`."""
-    countable = choices(kind)
-    parts = [_in_words(option) for option in alternatives(kind) if get_origin(option) is not Literal]
-    if countable:
-        parts.insert(0, ("one of " if len(countable) > 1 else "") + ", ".join(map(str, countable)))
+def expected(kind: Any, value: Any = None) -> str:
+    """Return a description of the values that a kind allows: `a finite number > 0 or null`.
+
+    value: the one that was refused. The limits of all numbers, LARGEST and -LARGEST, are named only where it is
+    beyond them.
+    """
+    beyond_largest = isinstance(value, int | float) and abs(value) > LARGEST
+    listed = choices(kind)
+    parts = [_describe(option, beyond_largest) for option in alternatives(kind) if get_origin(option) is not Literal]
+    if listed:
+        parts.insert(0, ("one of " if len(listed) > 1 else "") + ", ".join(map(str, listed)))
     return " or ".join(dict.fromkeys(parts))
 
 
-def _in_words(kind: Any) -> str:
+def _describe(kind: Any, with_largest: bool) -> str:
     if is_struct(kind):
         return f"settings with the keys {', '.join(fields(kind))}"
     if get_origin(kind) is dict and get_origin(get_args(kind)[1]) is not dict:
         return f"settings by key: {{key: value, ...}}, each {expected(get_args(kind)[1])}"
     if get_origin(kind) is dict:
-        return "groups of settings, each under a name of your own: {name: {key: value, ...}, ...}"
+        return "groups of settings, each under a name that you choose: {name: {key: value, ...}, ...}"
     if get_origin(kind) is list:
         entry = get_args(kind)[0]
         return "a list" if entry is Any else f"a list, each entry {expected(entry)}"
@@ -122,11 +130,16 @@ def _in_words(kind: Any) -> str:
     if isinstance(info, msgspec.inspect.Metadata):
         info = info.type
     if isinstance(info, IntType | FloatType):
-        return " ".join(["an integer" if isinstance(info, IntType) else "a finite number", _range(info)]).strip()
+        return " ".join(
+            ["an integer" if isinstance(info, IntType) else "a finite number", _range(info, with_largest)]
+        ).strip()
     names = {"StrType": "text", "BoolType": "true or false", "NoneType": "null", "AnyType": "any value"}
     return names.get(type(info).__name__, str(kind))
 
 
-def _range(info: IntType | FloatType) -> str:
+def _range(info: IntType | FloatType, with_largest: bool) -> str:
+    """Return the limits of a number, `>= 0 and < 1`; those of all numbers only with_largest."""
     limits = [(sign, getattr(info, name)) for name, sign in BOUNDS.items()]
-    return " and ".join(f"{sign} {limit}" for sign, limit in limits if limit is not None and abs(limit) < LARGEST)
+    return " and ".join(
+        f"{sign} {limit}" for sign, limit in limits if limit is not None and (with_largest or abs(limit) < LARGEST)
+    )

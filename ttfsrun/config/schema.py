@@ -1,8 +1,8 @@
-"""The schema: every setting, its unit, its range. Frozen, checked at the door; the core trusts it.
+"""Schema of the configuration: every setting with its unit and its range.
 
-The values live in `conf/` (one yaml per named choice); this file says what may stand there.
-Times are in units of the nominal synaptic time constant, voltages relative to the nominal leak
-potential, both as in `network.neuron`.
+The values are in `conf/`, a yaml file for each named choice. A `Config` is checked when it is made and cannot change,
+so the rest of the package relies on it. Times are in units of the nominal synaptic time constant, voltages are
+relative to the nominal leak potential, both as in `network.neuron`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ttfsrun.types import Count, DecayRate, Finite, Fraction, NonNegative, Posit
 
 
 class Encoding(Settings):
-    """Maps a value x in [0, 1] to the spike time t_early + (t_late - t_early) x."""
+    """Encoding of a value x in [0, 1] as the spike time t_early + (t_late - t_early) x."""
 
     t_early: Annotated[NonNegative, Meta(description="spike time of x = 0, in tau_syn")]
     t_late: Annotated[Positive, Meta(description="spike time of x = 1, in tau_syn")]
@@ -25,11 +25,11 @@ class Encoding(Settings):
 
     def __post_init__(self) -> None:
         if self.t_early >= self.t_late:
-            raise ValueError(f"t_early={self.t_early} has to be below t_late={self.t_late}")
+            raise ValueError(f"t_early={self.t_early} must be below t_late={self.t_late}")
 
 
 class SampleCounts(Settings):
-    """How many points each split has."""
+    """Number of samples in each split."""
 
     train: Count
     valid: Count
@@ -37,7 +37,7 @@ class SampleCounts(Settings):
 
 
 class GeneratorSeeds(Settings):
-    """The seed of each split's generator."""
+    """Seed of the generator of each split."""
 
     train: Annotated[int, Meta(ge=0, lt=2**32)]
     valid: Annotated[int, Meta(ge=0, lt=2**32)]
@@ -45,7 +45,7 @@ class GeneratorSeeds(Settings):
 
 
 class YinYang(Settings, tag_field="name", tag="yin_yang"):
-    """Three classes in a circle, generated (Kriener et al. 2022)."""
+    """Generated data set of three classes in a circle (Kriener et al. 2022)."""
 
     samples: SampleCounts
     generator_seeds: GeneratorSeeds
@@ -58,7 +58,7 @@ class YinYang(Settings, tag_field="name", tag="yin_yang"):
 
     def __post_init__(self) -> None:
         if self.r_small >= self.r_big / 2:
-            raise ValueError(f"r_small={self.r_small} has to be below r_big / 2 = {self.r_big / 2}")
+            raise ValueError(f"r_small={self.r_small} must be below r_big / 2 = {self.r_big / 2}")
 
 
 class Mnist(Settings, tag_field="name", tag="mnist"):
@@ -72,6 +72,7 @@ class Mnist(Settings, tag_field="name", tag="mnist"):
 
     @property
     def n_inputs(self) -> int:
+        """Number of pixels."""
         return self.size**2
 
 
@@ -92,7 +93,7 @@ class WeightInit(Settings):
 
 
 class NetworkSettings(Settings):
-    """Feed-forward layers; the sizes of the first and last come from the data."""
+    """Feed-forward network; the sizes of the first and the last layer come from the data."""
 
     hidden: Annotated[list[Count], Meta(description="neurons in each hidden layer")]
     bias_time: Annotated[NonNegative | None, Meta(description="time of one extra spike into each layer; null: none")]
@@ -103,6 +104,7 @@ class NetworkSettings(Settings):
 
     @property
     def n_layers(self) -> int:
+        """Number of layers with weights."""
         return len(self.hidden) + 1
 
     def __post_init__(self) -> None:
@@ -111,7 +113,7 @@ class NetworkSettings(Settings):
 
 
 class TimeCrossEntropy(Settings, tag_field="name", tag="cross_entropy"):
-    """log sum_n exp(-t_n / xi) + t_* / xi + alpha exp(t_* / beta) (Goeltz et al. 2021)."""
+    """Cross entropy of times: log sum_n exp(-t_n / xi) + t_* / xi + alpha exp(t_* / beta) (Goeltz et al. 2021)."""
 
     xi: Positive
     alpha: NonNegative
@@ -120,14 +122,14 @@ class TimeCrossEntropy(Settings, tag_field="name", tag="cross_entropy"):
 
 
 class SquaredError(Settings, tag_field="name", tag="squared_error"):
-    """1/2 sum_n ((t_n - t_*) - delta (n != *))^2."""
+    """Squared error of times: 1/2 sum_n ((t_n - t_*) - delta (n != *))^2."""
 
-    delta: Annotated[Positive, Meta(description="wanted lead of the label neuron, in tau_syn")]
+    delta: Annotated[Positive, Meta(description="target lead of the label neuron, in tau_syn")]
     silent: Annotated[NonNegative, Meta(description="loss of a sample whose label neuron is silent")]
 
 
 class Adam(Settings):
-    """Kingma and Ba 2015."""
+    """The optimiser Adam (Kingma and Ba 2015)."""
 
     learning_rate: Positive
     beta1: DecayRate
@@ -136,27 +138,27 @@ class Adam(Settings):
 
 
 class StepDecay(Settings, tag_field="name", tag="step"):
-    """The learning rate is multiplied by `factor` after every `epochs` epochs."""
+    """Schedule that multiplies the learning rate by `factor` after every `epochs` epochs."""
 
     factor: Annotated[float, Meta(gt=0, le=1)]
     epochs: Count
 
 
 class CosineDecay(Settings, tag_field="name", tag="cosine"):
-    """The learning rate falls to `final` times its first value along half a cosine over the training."""
+    """Schedule that lowers the learning rate to `final` times its first value, along half a cosine."""
 
     final: Fraction
 
 
 class WeightBumping(Settings):
-    """Where too many neurons of a layer are silent, raise weights instead of following the gradient."""
+    """Steps that raise weights, instead of following the gradient, where too many neurons of a layer are silent."""
 
     silent_fraction: Annotated[list[Fraction], Meta(description="allowed silent fraction of each layer")]
     value: Annotated[NonNegative, Meta(description="first bump; doubles while the same layer keeps triggering")]
 
 
 class TrainingSettings(Settings):
-    """Everything about how the weights are found."""
+    """Settings of the training of the weights."""
 
     epochs: Count
     batch_size: Count
@@ -178,7 +180,7 @@ Age = Annotated[int, Meta(ge=0, le=100_000)]
 
 
 class EvaluationSettings(Settings):
-    """Under what the trained network is looked at; training happens once for all of it."""
+    """Conditions that the network is evaluated under, after one training for all of them."""
 
     perturbed: Annotated[bool, Meta(description="on the substrate, or in ideal simulation")]
     trials: Annotated[Count, Meta(description="repetitions with other trial-to-trial noise")]
@@ -193,11 +195,11 @@ class EvaluationSettings(Settings):
 
     def __post_init__(self) -> None:
         if len(set(self.chips)) < len(self.chips):
-            raise ValueError(f"chips={self.chips}: a chip stands there twice")
+            raise ValueError(f"chips={self.chips}: a chip is listed twice")
 
 
 class Seeds(Settings):
-    """Apart, so that one can change while the others hold."""
+    """Seeds of the random numbers; each can change while the others stay."""
 
     init: Annotated[SeedNumber, Meta(description="initial weights")]
     data: Annotated[SeedNumber, Meta(description="order of the samples and noise on the inputs in training")]
@@ -206,7 +208,7 @@ class Seeds(Settings):
 
 
 class Config(Settings):
-    """One point: a network, its training and its evaluation."""
+    """Configuration of one point: a network, its training and its evaluation."""
 
     data: YinYang | Mnist
     network: NetworkSettings
@@ -236,15 +238,16 @@ class Config(Settings):
 
     @property
     def size(self) -> NetworkSize:
-        """The size of the network, as a chip sees it."""
+        """Input lines and neurons of each layer, which the chip must provide."""
         return NetworkSize(tuple(self.layer_inputs), tuple(self.layer_sizes[1:]))
 
     @property
     def chip_spec(self) -> ChipSpec:
-        """What the fixed pattern of the chip depends on."""
+        """Settings that the fixed pattern of the chip depends on."""
         return ChipSpec(self.substrate, self.seed.chip, self.size)
 
 
 def _one_per_layer(key: str, values: list[float], n_layers: int) -> None:
+    """Raise ValueError where there is not one value for each layer."""
     if len(values) != n_layers:
         raise ValueError(f"{key}={values} has {len(values)} values for {n_layers} layers with weights")

@@ -10,7 +10,7 @@ from ttfsrun.data import mnist, yin_yang
 from ttfsrun.data.dataset import DataError, Dataset, Split
 from ttfsrun.data.encoding import encode
 
-__all__ = ["DataError", "Dataset", "Split", "encode", "load"]
+__all__ = ["DataError", "Dataset", "Split", "encode", "load_dataset"]
 
 _LOADERS: Mapping[type, Callable[[Any], Dataset]] = {
     schema.YinYang: yin_yang.load,
@@ -19,5 +19,8 @@ _LOADERS: Mapping[type, Callable[[Any], Dataset]] = {
 
 
 def load_dataset(settings: schema.YinYang | schema.Mnist) -> Dataset:
-    """The dataset that the configuration's `data` group names."""
+    """Return the dataset that the configuration's `data` group describes.
+
+    Raises DataError where the data are missing or damaged.
+    """
     return _LOADERS[type(settings)](settings)

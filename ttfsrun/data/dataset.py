@@ -1,4 +1,4 @@
-"""What every dataset is, however it comes about."""
+"""Datasets in memory, and the error of those that are unavailable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ttfsrun.errors import UserError
 
 
 class DataError(UserError):
-    """The data cannot be had, or are not what they should be."""
+    """The data are unavailable or damaged."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits, and where they come from (recorded beside the results)."""
+    """The three splits, and their source, which is recorded with the results."""
 
     train: Split
     valid: Split

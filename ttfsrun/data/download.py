@@ -1,4 +1,4 @@
-"""MNIST from the first of several mirrors that has it, checked before it appears in the folder."""
+"""Download of MNIST from the first of several mirrors that has it, checked before it appears in the folder."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ _log = logging.getLogger(__name__)
 
 
 def fetch(files: Sequence[idx.Expected], folder: Path, mirrors: Sequence[str] = MIRRORS) -> None:
-    """Download the files into the folder, each from the first mirror whose content has the right SHA-256."""
+    """Download the files into the folder, each from the first mirror whose content has the right SHA-256.
+
+    Raises DataError where no mirror has a file, or the folder cannot be written.
+    """
     try:
         folders.make_writable(folder)
         with _progress() as progress:
             for file in files:
-                path, content = _first_good(file, folder, mirrors, progress)
+                path, content = _fetch_checked(file, folder, mirrors, progress)
                 with atomic_writer(path) as stream:
                     stream.write(content)
                 _log.info("downloaded %s", path)
@@ -45,20 +48,22 @@ def fetch(files: Sequence[idx.Expected], folder: Path, mirrors: Sequence[str] = 
         ) from error
 
 
-def _first_good(file: idx.Expected, folder: Path, mirrors: Sequence[str], progress: Progress) -> tuple[Path, bytes]:
-    """Where the file belongs and its content, from the first mirror that has it."""
+def _fetch_checked(
+    file: idx.Expected, folder: Path, mirrors: Sequence[str], progress: Progress
+) -> tuple[Path, bytes]:
+    """Return the file's path in the folder and its content, from the first mirror that has it."""
     failures = []
     for mirror in mirrors:
         url = f"{mirror}{file.name}.gz"
         try:
             content = _download(url, file.name, progress)
-            packed = content.startswith(idx.GZIP_MAGIC)  # not so where the server lets the client unpack
+            packed = content.startswith(idx.GZIP_MAGIC)  # false where the HTTP client has unpacked it already
             if hashlib.sha256(idx.gunzip(content, url) if packed else content).hexdigest() == file.sha256:
                 return folder / f"{file.name}{'.gz' if packed else ''}", content
             failures.append(f"{mirror}: not MNIST's content")
         except DataError:
             failures.append(f"{mirror}: a damaged gzip file")
-        except OSError as error:  # what requests raises is one, too
+        except OSError as error:  # includes what requests raises
             failures.append(f"{mirror}: {_reason(error)}")
         _log.info("%s", failures[-1])
     raise DataError(
@@ -68,6 +73,7 @@ def _first_good(file: idx.Expected, folder: Path, mirrors: Sequence[str], progre
 
 
 def _download(url: str, name: str, progress: Progress) -> bytes:
+    """Return the content at an address. Raises OSError where it is unavailable."""
     import pooch  # slow to import, and seldom needed
 
     task = progress.add_task(name, total=None)
@@ -80,7 +86,7 @@ def _download(url: str, name: str, progress: Progress) -> bytes:
 
 
 def _reason(error: OSError) -> str:
-    """Short: the text of a failed connection is a paragraph with object addresses."""
+    """Return a short reason: the text of a failed connection is a paragraph with object addresses."""
     response = getattr(error, "response", None)
     return type(error).__name__ if response is None else f"HTTP status {response.status_code}"
 
@@ -94,7 +100,7 @@ def _progress() -> Progress:
 
 
 class _Bar:
-    """What pooch asks of a progress bar, shown by rich; pooch sets `total`, in bytes, when the server tells."""
+    """The interface that pooch expects of a progress bar, shown by rich; pooch sets `total`, in bytes, if known."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self.total = 0
@@ -108,4 +114,4 @@ class _Bar:
         self._progress.reset(self._task)
 
     def close(self) -> None:
-        """Nothing to do: whoever opened the display closes it."""
+        """Do nothing: the code that opened the display closes it."""

@@ -1,4 +1,4 @@
-"""Values to spike times."""
+"""The encoding of values as spike times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ttfsrun.config import schema
 
 
 def encode(values: NDArray[np.float32], encoding: schema.Encoding) -> NDArray[np.float32]:
-    """Spike time t_early + (t_late - t_early) x of every value, inf for no spike (Göltz et al. 2021, Methods).
+    """Return the spike time t_early + (t_late - t_early) x of every value, inf for no spike (Göltz et al. 2021).
 
     values [...]: x in [0, 1]; result [...]: float32, in tau_syn. Computed in float64 and rounded once, so that
     x = 0 and x = 1 give exactly t_early and t_late.

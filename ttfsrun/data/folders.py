@@ -1,4 +1,4 @@
-"""Where data lie, and how files come to be there."""
+"""The folders of datasets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ENVIRONMENT = "TTFSRUN_DATA"
 
 
 def of_mnist(folder: str | None) -> Path:
-    """`data.folder`, else the environment's TTFSRUN_DATA, else a folder in the user's cache.
+    """Return `data.folder`, else the environment's TTFSRUN_DATA, else a folder in the user's cache.
 
-    A folder that the configuration names has to exist: it may stand for another dataset than MNIST, and a
-    misspelt name must not end in training on MNIST, downloaded into a new folder.
+    Raises DataError where the configuration names a folder that does not exist: it may be that of another dataset,
+    and a misspelt name must not end in training on MNIST, downloaded into a new folder.
     """
     if folder is not None:
         path = expand_user(folder)
@@ -32,10 +32,10 @@ def of_mnist(folder: str | None) -> Path:
 
 
 def make_writable(folder: Path) -> None:
-    """Create the folder if need be; OSError if one cannot write there.
+    """Create the folder if necessary. Raises OSError where it cannot be written.
 
-    A folder with no write permission for anyone is left alone even by an administrator, whom the system would
-    let write: somebody meant it to stay as it is.
+    A folder without write permission for anyone counts as read-only for an administrator also, whom the system would
+    let write.
     """
     folder.mkdir(parents=True, exist_ok=True)
     anyone_writes = stat.S_IMODE(folder.stat().st_mode) & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)

@@ -17,12 +17,12 @@ from ttfsrun.data.dataset import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
-WAY_OUT = "replace it, or, for MNIST, delete it so that it is downloaded again"
+REMEDY = "replace it, or, for MNIST, delete it so that it is downloaded again"
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A file of the dataset: its name without `.gz`, its array's shape, the SHA-256 of MNIST's, unpacked."""
+    """A file of the dataset: its name without `.gz`, its array's shape, the SHA-256 of MNIST's file, unpacked."""
 
     name: str
     shape: tuple[int, ...]
@@ -31,7 +31,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Stored:
-    """A file as it was found, read once, so that what is hashed is what is used."""
+    """A file that exists, read once, so that the hashed content is the content in use."""
 
     path: Path
     content: bytes
@@ -43,33 +43,36 @@ class Stored:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the unpacked content: the same however it was packed."""
+        """The checksum of the unpacked content, the same however it was packed."""
         return hashlib.sha256(self.unpacked).hexdigest()
 
 
 def find_file(folder: Path, name: str) -> Stored | None:
-    """The file of that name, raw or gzipped; None if the folder has neither."""
+    """Return the file of that name, raw or gzipped; None where the folder has neither.
+
+    Raises DataError where it cannot be read.
+    """
     for path in (folder / name, folder / f"{name}.gz"):
         try:
             return Stored(path, path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}); mend that or set data.folder") from error
+            raise DataError(f"{path}: cannot be read ({error.strerror}); fix that or set data.folder") from error
     return None
 
 
 def gunzip(content: bytes, origin: str) -> bytes:
-    """Gunzip. `origin`, a path or an address, is for the error."""
+    """Return unpacked content. Raises DataError, which names the origin (a path or an address), where it is damaged."""
     try:
         return gzip.decompress(content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = "it ends too early" if isinstance(error, EOFError) else str(error)
-        raise DataError(f"{origin}: a damaged gzip file ({reason}); {WAY_OUT}") from error
+        raise DataError(f"{origin}: a damaged gzip file ({reason}); {REMEDY}") from error
 
 
 def parse_idx(content: bytes, shape: tuple[int, ...], origin: str) -> NDArray[np.uint8]:
-    """The array, uint8 of the expected shape.
+    """Return the array, uint8 of the expected shape. Raises DataError where the content is something else.
 
     The header: two zero bytes, the type, the number of dimensions, then every size as a big-endian uint32.
     """
@@ -78,21 +81,21 @@ def parse_idx(content: bytes, shape: tuple[int, ...], origin: str) -> NDArray[np
     if content[:4] != magic:
         raise DataError(
             f"{origin}: starts with {content[:4].hex() or 'nothing'} where an IDX file of unsigned bytes in "
-            f"{len(shape)} dimension(s) starts with {magic.hex()}, another kind of file under this name; {WAY_OUT}"
+            f"{len(shape)} dimension(s) starts with {magic.hex()}, another kind of file under this name; {REMEDY}"
         )
     if len(content) < header:
-        raise DataError(f"{origin}: ends within its header, after {len(content)} bytes; {WAY_OUT}")
+        raise DataError(f"{origin}: ends within its header, after {len(content)} bytes; {REMEDY}")
     sizes = tuple(np.frombuffer(content, ">u4", count=len(shape), offset=len(magic)).tolist())
     if sizes != shape:
         raise DataError(
-            f"{origin}: holds {_times(sizes)} values where {_times(shape)} are expected, "
-            f"maybe the other set's file under this name; {WAY_OUT}"
+            f"{origin}: holds {_product(sizes)} values where {_product(shape)} are expected, "
+            f"maybe the other set's file under this name; {REMEDY}"
         )
     length = header + math.prod(shape)
     if len(content) != length:
-        raise DataError(f"{origin}: has {len(content)} bytes where its header promises {length}; {WAY_OUT}")
+        raise DataError(f"{origin}: has {len(content)} bytes where its header promises {length}; {REMEDY}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
-def _times(sizes: tuple[int, ...]) -> str:
+def _product(sizes: tuple[int, ...]) -> str:
     return " x ".join(map(str, sizes))

@@ -47,24 +47,27 @@ FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 
 def load(settings: schema.Mnist) -> Dataset:
-    """50,000 training, 10,000 validation and 10,000 test images."""
+    """Return 50,000 training, 10,000 validation and 10,000 test images. Raises what `read_mnist` raises."""
     return read_mnist(folders.of_mnist(settings.folder), settings.size)
 
 
 def read_mnist(folder: Path, size: int, mirrors: Sequence[str] = download.MIRRORS) -> Dataset:
-    """The dataset in the folder, at `size` pixels a side; downloaded first where MNIST's files are missing."""
+    """Return the dataset in the folder, at `size` pixels a side; missing files of MNIST are downloaded first.
+
+    Raises DataError where files are damaged, of different datasets, or unavailable.
+    """
     stored = _stored(folder, mirrors)
-    places = (folder, user_cache() / "prepared")
+    prepared_folders = (folder, user_cache() / "prepared")
     name = prepared.file_name(size, [file.content for file in stored])
-    images = prepared.read_prepared(places, name)
+    images = prepared.read_prepared(prepared_folders, name)
     if images is None:
         images = _prepare(stored, size)
-        prepared.write_prepared(places, name, images)
+        prepared.write_prepared(prepared_folders, name, images)
     return _dataset(images)
 
 
 def resize(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Images [n, 28, 28] to [n, size, size]: as they are, or the centre through Pillow's 8-bit bilinear filter."""
+    """Return images [n, 28, 28] as [n, size, size]: unchanged, or the centre by Pillow's 8-bit bilinear filter."""
     if size == SIDE:
         return images
     margin = (SIDE - CENTRE) // 2
@@ -76,34 +79,34 @@ def resize(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def _stored(folder: Path, mirrors: Sequence[str]) -> list[idx.Stored]:
-    """The four files, in the order of FILES."""
-    found = {file: idx.find_file(folder, file.name) for file in FILES}
-    missing = [file for file, stored in found.items() if stored is None]
+    """Return the four files, in the order of FILES."""
+    files = {file: idx.find_file(folder, file.name) for file in FILES}
+    missing = [file for file, stored in files.items() if stored is None]
     if missing:
-        others = [stored.path.name for file, stored in found.items() if stored and stored.sha256 != file.sha256]
+        others = [stored.path.name for file, stored in files.items() if stored and stored.sha256 != file.sha256]
         if others:
             raise DataError(
                 f"{folder}: lacks {_names(missing)}, and {', '.join(others)} is not of MNIST, which could be "
                 f"downloaded; copy this dataset's missing files there, or set data.folder to another folder"
             )
         download.fetch(missing, folder, mirrors)
-        found |= {file: idx.find_file(folder, file.name) for file in missing}
-    stored = [stored for stored in found.values() if stored is not None]
+        files |= {file: idx.find_file(folder, file.name) for file in missing}
+    stored = [stored for stored in files.values() if stored is not None]
     if len(stored) < len(FILES):
         raise DataError(f"{folder}: downloaded files vanished from this folder; set data.folder to another one")
     return stored
 
 
 def _prepare(stored: Sequence[idx.Stored], size: int) -> prepared.Prepared:
-    """Check the four files and resize their images."""
+    """Check the four files and resize their images. Raises DataError where a file is damaged or of another dataset."""
     arrays = [
         idx.parse_idx(file.unpacked, expected.shape, str(file.path))
         for file, expected in zip(stored, FILES, strict=True)
     ]
     for file, labels in ((stored[1], arrays[1]), (stored[3], arrays[3])):
         if labels.max() >= N_CLASSES:
-            raise DataError(f"{file.path}: has a label {labels.max()}, labels are 0 to 9; {idx.WAY_OUT}")
-    _check_that_one_dataset(stored)
+            raise DataError(f"{file.path}: has a label {labels.max()}, labels are 0 to 9; {idx.REMEDY}")
+    _check_same_dataset(stored)
     images = np.concatenate([resize(arrays[0], size), resize(arrays[2], size)])
     return prepared.Prepared(
         pixels=images.reshape(len(images), -1),
@@ -112,7 +115,8 @@ def _prepare(stored: Sequence[idx.Stored], size: int) -> prepared.Prepared:
     )
 
 
-def _check_that_one_dataset(stored: Sequence[idx.Stored]) -> None:
+def _check_same_dataset(stored: Sequence[idx.Stored]) -> None:
+    """Raise DataError where some of the files are MNIST's and others are not."""
     others = [file.path for file, expected in zip(stored, FILES, strict=True) if file.sha256 != expected.sha256]
     if 0 < len(others) < len(FILES):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Samples as networks take them: values encoded as spike times, with their labels."""
+"""The samples that networks receive: values encoded as spike times, with their labels."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The yin-yang dataset (Kriener, Göltz, Petrovici 2022, arXiv 2102.08211): three classes in a circle.
 
-Point for point the published generator: NumPy's legacy `RandomState`, the class drawn before the point.
+The same points as the published generator: NumPy's legacy `RandomState`, the class drawn before the point.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from ttfsrun.config import schema
 from ttfsrun.data.dataset import Dataset, Split
 
-# As the published list of names has it. The published code's variable `is_yin` is true in the half that it numbers 1.
+# As in the published list of names. The published code's variable `is_yin` is true in the half that it numbers 1.
 YIN, YANG, DOT = 0, 1, 2
-OUTSIDE = -1  # not a class: a place that no point of the dataset can have
+OUTSIDE = -1  # not a class: no point of the dataset is there
 
 
 def load(settings: schema.YinYang) -> Dataset:
-    """The three splits, each from a generator of its own."""
+    """Return the three splits, each from a generator of its own."""
     seeds, samples = settings.generator_seeds, settings.samples
     return Dataset(
         train=generate(seeds.train, samples.train, settings),
@@ -38,19 +38,19 @@ def load(settings: schema.YinYang) -> Dataset:
 
 
 def generate(seed: int, n: int, settings: schema.YinYang) -> Split:
-    """`n` points (x, y, 1 - x, 1 - y), as float32 [n, 4], and their classes; every class is equally likely."""
+    """Return `n` points (x, y, 1 - x, 1 - y), float32 [n, 4], and their classes, which are equally likely."""
     random = np.random.RandomState(seed)
     points = np.empty((n, 2))
     labels = np.empty(n, dtype=np.int64)
     for i in range(n):
-        goal = random.randint(3)
-        points[i] = _point_of_class(goal, random, settings)
-        labels[i] = goal
+        label = random.randint(3)
+        points[i] = _point_of_class(label, random, settings)
+        labels[i] = label
     return Split(np.hstack([points, 1 - points]).astype(np.float32), labels)
 
 
 def classify(x: ArrayLike, y: ArrayLike, settings: schema.YinYang) -> NDArray[np.int64]:
-    """Class of every place, YIN, YANG or DOT, and OUTSIDE beyond the big circle.
+    """Return the class of every point: YIN, YANG or DOT, and OUTSIDE beyond the big circle.
 
     x, y [...]: coordinates in [0, 2 r_big]; result [...]: int64.
     """
@@ -59,22 +59,22 @@ def classify(x: ArrayLike, y: ArrayLike, settings: schema.YinYang) -> NDArray[np
     return np.where(in_circle, np.where(is_dot, DOT, np.where(is_yang, YANG, YIN)), OUTSIDE)
 
 
-def _point_of_class(goal: int, random: np.random.RandomState, settings: schema.YinYang) -> tuple[float, float]:
-    """Draw points from the square around the big circle until one lies in the circle and has the wanted class."""
+def _point_of_class(label: int, random: np.random.RandomState, settings: schema.YinYang) -> tuple[float, float]:
+    """Draw points from the square around the big circle until one is in the circle and has the class `label`."""
     r_big = settings.r_big
     draw = random.random_sample  # one number a call: the same stream as two at once, and faster
     while True:
         x = draw() * 2.0 * r_big
         y = draw() * 2.0 * r_big
         in_circle, is_yang, is_dot = _regions(x, y, settings, math.sqrt)
-        if in_circle and goal == (DOT if is_dot else YANG if is_yang else YIN):
+        if in_circle and label == (DOT if is_dot else YANG if is_yang else YIN):
             return x, y
 
 
 def _regions(x: Any, y: Any, settings: schema.YinYang, sqrt: Callable[[Any], Any]) -> tuple[Any, Any, Any]:
-    """Whether a place lies in the big circle, in the yang half (dots not cut out), in one of the dots.
+    """Whether a point is in the big circle, in the yang half (including its dots), in one of the dots.
 
-    For two numbers (`math.sqrt`, what drawing points needs to be fast) and for two arrays (`np.sqrt`).
+    For two numbers (`math.sqrt`, fast enough to draw points one by one) and for two arrays (`np.sqrt`).
     """
     r_small, r_big = settings.r_small, settings.r_big
     above = (y - r_big) * (y - r_big)

@@ -1,7 +1,7 @@
-"""Modelled time and energy of one image on a chip, from what the network did: models with a name, never measurements.
+"""Modelled energy of one image on a chip, from the activity of the network: named models, never measurements.
 
-Each is an estimate of another quantity, so none is ever added to another. `brainscales2_window` is what the published
-network takes: 175 mW over 8 tau_syn of 6 us are 48 us and 8.4 uJ an image (Goeltz, Kriener et al. 2021).
+Each estimates a different quantity, so they are never added up. `brainscales2_window` is the published energy: 175 mW
+over 8 tau_syn of 6 us are 48 us and 8.4 uJ per image (Goeltz, Kriener et al. 2021).
 """
 
 from __future__ import annotations
@@ -9,34 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-TAU_SYN_US = 6.0  # of BrainScaleS-2, Goeltz, Kriener et al. 2021
-WINDOW = 8.0  # tau_syn that the chip gives an image, as there
-POWER_MW = 175.0  # of the whole chip, as there
+TAU_SYN_US = 6.0  # on BrainScaleS-2, Goeltz, Kriener et al. 2021
+WINDOW = 8.0  # tau_syn per image on the chip, from the same source
+POWER_MW = 175.0  # of the whole chip, from the same source
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What one network did, per image on average."""
+    """Activity of one network, the mean per image."""
 
-    until_decision: float  # tau_syn; at most WINDOW, which counts where there is none
-    synaptic_events: float  # each spike at each of its synapses, those of the inputs too
+    until_decision: float  # tau_syn; at most WINDOW, also where there is no decision
+    synaptic_events: float  # each spike at each of its synapses, including the spikes of the inputs
 
 
 Model = Callable[[Activity], float]  # energy of one image, in uJ
 
 
 def brainscales2_window(activity: Activity) -> float:
-    """The chip's power for as long as it is occupied by an image, whatever the network does."""
+    """Return the chip's power times the window of one image, whatever the network does."""
     return POWER_MW * WINDOW * TAU_SYN_US / 1000
 
 
 def brainscales2_decision(activity: Activity) -> float:
-    """A bound: the chip's power up to the decision, as if the next image came at once; without one, for the window."""
+    """Return a lower bound: the chip's power times the time to the decision, or times the window without one."""
     return POWER_MW * activity.until_decision * TAU_SYN_US / 1000
 
 
 def _by_events(picojoules: float) -> Model:
-    """So much for each synaptic event. What a chip takes besides (neurons, leakage, its host) is not in it."""
+    """Return a model that counts synaptic events only, and not neurons, leakage or the host of a chip."""
     return lambda activity: activity.synaptic_events * picojoules / 1e6
 
 

@@ -1,4 +1,4 @@
-"""A trained network under its conditions: the one place where it becomes metrics."""
+"""Evaluation of a trained network under its conditions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ttfsrun.substrate.chip import Chip
 from ttfsrun.substrate.emulation import Operation
 from ttfsrun.training.responses import Responses, collect_responses
 
-CONDITION_SPLITS = ("valid", "test")  # on which the conditions other than the network's own are evaluated
+CONDITION_SPLITS = ("valid", "test")  # of the conditions other than the network's own
 
 
 class TrainedNetwork:
-    """One network (P = 1) as a configuration evaluates it: on its substrate, at its age."""
+    """One trained network (P = 1) on the substrate, and at the age, of its evaluation."""
 
     def __init__(self, config: Config, weights: Sequence[Tensor]) -> None:
         """weights: [1, N, M] per layer."""
@@ -46,7 +46,7 @@ class TrainedNetwork:
         return responses
 
     def run_trials(self, split: str, samples: Samples) -> list[Responses]:
-        """Return the responses in each trial; in one where no trial differs from another."""
+        """Return the responses in each trial; in a single one where the substrate is not noisy."""
         n_trials = self.config.evaluation.trials if self.substrate.noisy else 1
         return [self.run_trial(split, samples, number) for number in range(n_trials)]
 
@@ -59,8 +59,8 @@ class TrainedNetwork:
 class Evaluation:
     """Metrics of a trained network.
 
-    splits: of each split, under the network's own condition; seconds: the time that each took to compute.
-    others: a record for each of its other conditions.
+    splits: metrics of each split, under the network's own condition; seconds: computing time of each split.
+    others: the record of each other condition.
     """
 
     own: Condition
@@ -78,11 +78,11 @@ def evaluate(network: TrainedNetwork, conditions: Sequence[Condition], samples: 
     """Evaluate a trained network on all splits under its own condition, which is the first, and under the others."""
     own, *others = conditions
     splits, seconds = {}, {}
-    for split, part in samples.items():
+    for split, split_samples in samples.items():
         start = time.perf_counter()
-        splits[split] = network.measure(split, part)
+        splits[split] = network.measure(split, split_samples)
         seconds[split] = time.perf_counter() - start
-    return Evaluation(own, splits, seconds, [_record(each, network.network.weights, samples) for each in others])
+    return Evaluation(own, splits, seconds, [_record(other, network.network.weights, samples) for other in others])
 
 
 def _record(condition: Condition, weights: Sequence[Tensor], samples: Mapping[str, Samples]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""Pictures: one file per figure, pure functions from arrays and tables to a matplotlib Figure.
+"""Figures: one file per kind, pure functions from arrays and tables to a matplotlib Figure.
 
-Each file has a function that draws and, where the numbers are not already a table, `table`, which
-returns them in tidy form. `style.save` writes picture and numbers side by side.
+Each file has a function that plots and, where the numbers are not already a table, `table`, which returns them in
+tidy form. `style.save` writes a figure and its numbers side by side.
 """

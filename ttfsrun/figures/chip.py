@@ -1,4 +1,4 @@
-"""What is fixed on one chip: how far each quantity is spread over the neurons or synapses of each layer."""
+"""Fixed quantities of one chip: their distributions over the neurons or synapses of each layer."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ Layers = Sequence[np.ndarray]
 
 COLUMNS = ["quantity", "layer", "left", "right", "count"]
 
-MOST_BESIDE = 4  # panels in a row
-MOST_BELOW = 5  # quantities below each other, before they stand in two columns
+MAX_PANELS_PER_ROW = 4
+MAX_QUANTITIES_PER_COLUMN = 5  # more quantities are in two columns
 HEIGHT = 0.92  # of a row of panels, in inches
-FEW = 5  # up to so many different values have a bar each
-FEWEST_BINS, MOST_BINS = 7, 31  # of more of them
-ROOM = 1.4  # height of a panel over its highest bar: the text above has room
+MAX_SINGLE_VALUES = 5  # up to so many different values have a bar each
+MIN_BINS, MAX_BINS = 7, 31  # for more values
+ROOM = 1.4  # height of a panel relative to its highest bar: leaves room for the text above
 
 
 def chip(drawn: Mapping[str, Layers], units: Mapping[str, str]) -> Figure:
-    """A panel for each quantity and layer.
+    """Plot a panel for each quantity and layer.
 
-    drawn[quantity][layer]: of numbers, a histogram, whose bins are the same for all layers; NaN is where there is
-    none, such as a synapse that works. Of true and false (the dead neurons), the share of true.
-    units[quantity]: of numbers, in words.
+    drawn[quantity][layer]: numbers become a histogram with the same bins for all layers; NaN marks a neuron or synapse
+    without the quantity, such as a working synapse. Booleans (the dead neurons) become the share of true.
+    units[quantity]: the unit of numbers, in words. Raises ValueError where there is no quantity.
     """
     if not drawn:
-        raise ValueError("nothing is drawn for this chip, so there is nothing to show")
+        raise ValueError("no quantity is drawn for this chip: there is nothing to plot")
     n_layers = max(map(len, drawn.values()))
-    across = min(n_layers, MOST_BESIDE)
-    columns = 2 if len(drawn) > MOST_BELOW and 2 * across <= MOST_BESIDE else 1
-    rows_each = -(-n_layers // across)
-    n_rows = -(-len(drawn) // columns) * rows_each
+    across = min(n_layers, MAX_PANELS_PER_ROW)
+    columns = 2 if len(drawn) > MAX_QUANTITIES_PER_COLUMN and 2 * across <= MAX_PANELS_PER_ROW else 1
+    rows_per_quantity = -(-n_layers // across)
+    n_rows = -(-len(drawn) // columns) * rows_per_quantity
     with style.figure_style():
         figure = style.new_figure(style.COLUMN if columns * across <= 2 else style.PAGE, HEIGHT * n_rows)
         grid = figure.subplots(n_rows, columns * across, squeeze=False)
         for number, (quantity, layers) in enumerate(drawn.items()):
-            row, column = number // columns * rows_each, number % columns * across
-            panels = grid[row : row + rows_each, column : column + across].ravel()
+            row, column = number // columns * rows_per_quantity, number % columns * across
+            panels = grid[row : row + rows_per_quantity, column : column + across].ravel()
             for index, axes in enumerate(panels[: len(layers)]):
                 _panel(axes, layers, index)
             unit = "" if layers[0].dtype == bool else f" ({units[quantity]})"
@@ -54,9 +54,9 @@ def chip(drawn: Mapping[str, Layers], units: Mapping[str, str]) -> Figure:
 
 
 def table(drawn: Mapping[str, Layers]) -> pd.DataFrame:
-    """One row for each bar: `quantity`, `layer`, `left` and `right` edge, `count`.
+    """Return one row for each bar: `quantity`, `layer`, `left` and `right` edge, `count`.
 
-    Of a bar for a single value, such as false (0) and true (1), both edges are that value; for NaN they are missing.
+    Where a bar is a single value, such as false (0) or true (1), both edges are that value; for NaN they are missing.
     """
     frames = []
     for quantity, layers in drawn.items():
@@ -71,44 +71,44 @@ def table(drawn: Mapping[str, Layers]) -> pd.DataFrame:
 
 
 def _bins(layers: Layers) -> tuple[np.ndarray, np.ndarray]:
-    """Left and right edges [K] of the bars of a quantity; where these are for single values, both are those."""
+    """Return the left and right edges [K] of the bars of a quantity; equal where each bar is a single value."""
     if layers[0].dtype == bool:
         return np.array([0.0, 1.0]), np.array([0.0, 1.0])
     values = np.concatenate([layer[~np.isnan(layer)] for layer in layers])
     different = np.unique(values)
-    if len(different) <= FEW:
+    if len(different) <= MAX_SINGLE_VALUES:
         return different, different
-    bins = int(np.clip(np.sqrt(len(values)), FEWEST_BINS, MOST_BINS))
+    bins = int(np.clip(np.sqrt(len(values)), MIN_BINS, MAX_BINS))
     edges = np.linspace(different[0], different[-1], bins + 1)
     return edges[:-1], edges[1:]
 
 
 def _counts(layer: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """How many values are in each of the bins [K]."""
+    """Return the number of values in each of the bins [K]."""
     if (left == right).all():
         return np.array([(layer == value).sum() for value in left], int)
     return np.histogram(layer[~np.isnan(layer)], np.append(left, right[-1]))[0]
 
 
 def _panel(axes: Axes, layers: Layers, index: int) -> None:
-    """One layer of a quantity, with its number of values."""
+    """Plot one layer of a quantity, with its number of values."""
     layer = layers[index]
     is_share = layer.dtype == bool
-    some = int(layer.sum() if is_share else (~np.isnan(layer)).sum())
+    n_affected = int(layer.sum() if is_share else (~np.isnan(layer)).sum())
     if is_share:
-        _share(axes, some / layer.size)
+        _share(axes, n_affected / layer.size)
     else:
         left, right = _bins(layers)
         _histogram(axes, left, right, _counts(layer, left, right))
         if index == 0:
             axes.set_ylabel("count")
-    all_have_one = not is_share and some == layer.size
-    text = f"n = {some:,}" if all_have_one else f"{100 * some / layer.size:.1f} % of {layer.size:,}"
+    is_complete = not is_share and n_affected == layer.size
+    text = f"n = {n_affected:,}" if is_complete else f"{100 * n_affected / layer.size:.1f} % of {layer.size:,}"
     axes.text(1, 1, f"layer {index + 1}: {text}", transform=axes.transAxes, ha="right", va="top", fontsize=style.SMALL)
 
 
 def _share(axes: Axes, share: float) -> None:
-    """A bar that is filled as far as the share goes."""
+    """Plot a bar that is filled up to the share."""
     axes.barh(0, 1, height=0.5, color=style.PALE)
     axes.barh(0, share, height=0.5, color=style.VERMILLION)
     axes.set_xlim(0, 1)
@@ -132,6 +132,6 @@ def _histogram(axes: Axes, left: np.ndarray, right: np.ndarray, counts: np.ndarr
 
 
 def _round_below(number: int) -> int:
-    """The largest of 1, 2, 5, 10, 20, ... that is not above a number."""
+    """Return the largest of 1, 2, 5, 10, 20, ... that is not above a number."""
     power: int = 10 ** (len(str(number)) - 1)
     return max(factor * power for factor in (1, 2, 5) if factor * power <= number)

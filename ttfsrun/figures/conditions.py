@@ -1,4 +1,4 @@
-"""The confusion of one network under several conditions, side by side: in simulation and on a chip, for example."""
+"""Confusion matrices of one network under several conditions, such as in simulation and on a chip, side by side."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from ttfsrun.figures import confusion, style
 from ttfsrun.figures.decision import class_names
 
 HEIGHT_FEW, HEIGHT_MANY = 1.95, 2.65  # of the figure, in inches
-CHARACTERS = {style.COLUMN: 26, style.PAGE: 40}  # of a line above a matrix
+CHARACTERS = {style.COLUMN: 26, style.PAGE: 40}  # of a line above a matrix, by the width of the figure
 
 
 def conditions(counts: Mapping[str, np.ndarray], names: list[str] | None = None) -> Figure:
-    """A confusion matrix for each of two or three conditions, with its accuracy.
+    """Plot a confusion matrix for each of two or three conditions, with its accuracy.
 
-    counts[condition] [C, C + 1]: samples by class and decision, the last column those without an output spike.
-    The cells are those of `confusion.confusion_matrix`.
+    counts[condition] [C, C + 1]: samples by class and decision; the last column: without an output spike.
+    The cells are those of `confusion.confusion_matrix`. Raises ValueError where the number of names is wrong.
     """
     n_classes = len(next(iter(counts.values())))
     names = class_names(names, n_classes)
-    with_silent = any(each[:, -1].any() for each in counts.values())
+    with_silent = any(matrix[:, -1].any() for matrix in counts.values())
     few_classes = n_classes <= confusion.FEW
     width = style.COLUMN if few_classes and len(counts) <= 2 else style.PAGE
     with style.figure_style():
         figure = style.new_figure(width, HEIGHT_FEW if few_classes else HEIGHT_MANY)
         panels = figure.subplots(1, len(counts), squeeze=False)[0]
-        for axes, (condition, each) in zip(panels, counts.items(), strict=True):
-            confusion.matrix(axes, each[:, :-1], each[:, -1], names, with_silent)
+        for axes, (condition, matrix) in zip(panels, counts.items(), strict=True):
+            confusion.matrix(axes, matrix[:, :-1], matrix[:, -1], names, with_silent)
             axes.tick_params(labelleft=axes is panels[0])
-            accuracy = 100 * confusion.accuracy(each[:, :-1], each[:, -1])
+            accuracy = 100 * confusion.accuracy(matrix[:, :-1], matrix[:, -1])
             lines = textwrap.wrap(condition, CHARACTERS[width], max_lines=2, placeholder=" ...")
             axes.set_title("\n".join([*lines, f"accuracy {accuracy:.2f} %"]))
         panels[0].set_ylabel(confusion.TRUE)
@@ -42,9 +42,9 @@ def conditions(counts: Mapping[str, np.ndarray], names: list[str] | None = None)
 
 
 def table(counts: Mapping[str, np.ndarray], names: list[str] | None = None) -> pd.DataFrame:
-    """`confusion.table` of each `condition`."""
+    """Return `confusion.table` of every condition, with its name in the column `condition`."""
     tables = [
-        confusion.table(each[:, :-1], each[:, -1], names).assign(condition=condition)
-        for condition, each in counts.items()
+        confusion.table(matrix[:, :-1], matrix[:, -1], names).assign(condition=condition)
+        for condition, matrix in counts.items()
     ]
     return pd.concat(tables, ignore_index=True)[["condition", *confusion.COLUMNS]]

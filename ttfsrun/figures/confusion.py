@@ -1,4 +1,4 @@
-"""Which class was taken for which."""
+"""Confusion matrix: the decided class against the true class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from ttfsrun.figures import style
 from ttfsrun.figures.decision import NO_SPIKE, class_names
 
-FEW = 5  # up to so many classes the cells have room for the common font size
+FEW = 5  # the most classes whose cells have room for the common font size
 HEIGHT_FEW, HEIGHT_MANY = 2.0, 3.0  # of the figure, in inches
 DECIDED, TRUE = "decided class, in % of the true class", "true class"
 COLUMNS = ["true", "decided", "samples"]
@@ -19,11 +19,13 @@ GAP = 0.2  # between the classes and the column of silent samples, in cells
 
 
 def confusion_matrix(counts: np.ndarray, silent: np.ndarray, names: list[str] | None = None) -> Figure:
-    """Per cent of each class's samples that were decided for each class.
+    """Plot the percentage of the samples of each true class that were decided for each class.
 
     counts [C, C]: samples of the true class (row) decided for a class (column).
-    silent [C]: samples of each class without any output spike; a column of their own if there are any.
-    The tint of a cell follows the square root of its fraction, so that rare confusions are seen.
+    silent [C]: samples of each class without any output spike; they have a separate column if there are any.
+    names: of the classes, by default their numbers.
+    The tint of a cell follows the square root of its fraction, so that rare confusions are visible.
+    Raises ValueError where the shapes or the number of names do not fit.
     """
     names = _checked_names(counts, silent, names)
     with style.figure_style():
@@ -37,7 +39,7 @@ def confusion_matrix(counts: np.ndarray, silent: np.ndarray, names: list[str] | 
 
 
 def matrix(axes: Axes, counts: np.ndarray, silent: np.ndarray, names: list[str], with_silent: bool) -> None:
-    """The cells of a confusion matrix, and the classes beside them; with_silent: with the column of silent samples."""
+    """Plot the cells of a confusion matrix and the names of the classes, optionally with a column of silent samples."""
     n_classes = len(names)
     percent = _row_percent(counts, silent)
     for row in range(n_classes):
@@ -49,18 +51,21 @@ def matrix(axes: Axes, counts: np.ndarray, silent: np.ndarray, names: list[str],
 
 
 def accuracy(counts: np.ndarray, silent: np.ndarray) -> float:
-    """Right decisions among all samples; no output spike is a wrong answer. NaN without samples."""
+    """Return the fraction of right decisions; no output spike is a wrong decision. NaN without samples."""
     total = counts.sum() + silent.sum()
     return float(np.trace(counts) / total) if total else float("nan")
 
 
 def table(counts: np.ndarray, silent: np.ndarray, names: list[str] | None = None) -> pd.DataFrame:
-    """One row for each pair of `true` class and `decided` class ("none": no output spike), with its `samples`."""
+    """Return one row for each pair of `true` and `decided` class ("none": no output spike), with its `samples`.
+
+    Raises ValueError where the shapes or the number of names do not fit.
+    """
     names = _checked_names(counts, silent, names)
     rows = [
         (true, decided, int(samples))
-        for true, of_class, without in zip(names, counts, silent, strict=True)
-        for decided, samples in zip([*names, NO_SPIKE], [*of_class, without], strict=True)
+        for true, decided_counts, undecided in zip(names, counts, silent, strict=True)
+        for decided, samples in zip([*names, NO_SPIKE], [*decided_counts, undecided], strict=True)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -73,14 +78,14 @@ def _checked_names(counts: np.ndarray, silent: np.ndarray, names: list[str] | No
 
 
 def _row_percent(counts: np.ndarray, silent: np.ndarray) -> np.ndarray:
-    """[C, C + 1], the last column the silent samples; a class without samples is a row of zeros."""
+    """Return the percentages [C, C + 1], the last column for silent samples; zeros for a class without samples."""
     samples = np.column_stack([counts, silent]).astype(float)
     total = samples.sum(axis=1, keepdims=True)
     return 100 * samples / np.where(total > 0, total, 1)
 
 
 def _cell(axes: Axes, row: int, column: float, percent: float, colour: str) -> None:
-    """A tinted square with its number; an exact zero stays blank."""
+    """Plot a tinted square with its number; an exact zero stays blank."""
     tint = np.sqrt(percent / 100)
     axes.add_patch(Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor="#F6F6F6", linewidth=0))
     axes.add_patch(Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, facecolor=colour, alpha=tint, linewidth=0))

@@ -1,4 +1,4 @@
-"""Loss and error over the epochs of training. The numbers behind this figure are the run's curves.csv."""
+"""Loss and error over the epochs of training. The numbers behind this figure are in the run's curves.csv."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ttfsrun.figures import style
 
 SPLITS = {"train": ("training", style.BLUE), "valid": ("validation", style.VERMILLION)}
 COLUMNS = ("epoch", "split", "metric", "value")
-FEW = 12  # up to so many epochs each one gets a marker
+MAX_MARKED = 12  # up to so many epochs each one has a marker
 
 
 def learning_curves(curves: pd.DataFrame) -> Figure:
-    """Loss, and error in per cent on a logarithmic axis, of training and validation.
+    """Plot the loss, and the error in per cent on a logarithmic axis, of training and validation.
 
-    curves: one row for each `epoch`, `split` (train, valid), `metric` (loss, accuracy: a fraction; others
-    are ignored) and network, with its `value`. Of several networks the line is the median of those that
-    have a value, the band their whole range.
+    curves: one row for each `epoch`, `split` (train, valid), `metric` (loss, accuracy: a fraction; others are ignored)
+    and network, with its `value`. For several networks the line is the median of those that have a value, the band
+    their whole range. Raises ValueError where a column is missing.
     """
     missing = [column for column in COLUMNS if column not in curves.columns]
     if missing:
@@ -35,9 +35,9 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
         left, right = figure.subplots(1, 2)
         _panel(left, loss, "loss", logarithmic=_spans_a_decade(loss["value"]))
         _panel(right, error, "error (%)", logarithmic=True)
-        drawn = [split for split in SPLITS if (curves["split"] == split).any()]
-        if drawn:
-            handles = [Line2D([], [], color=SPLITS[split][1], label=SPLITS[split][0]) for split in drawn]
+        splits = [split for split in SPLITS if (curves["split"] == split).any()]
+        if splits:
+            handles = [Line2D([], [], color=SPLITS[split][1], label=SPLITS[split][0]) for split in splits]
             figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
@@ -67,11 +67,11 @@ def _line(axes: Axes, rows: pd.DataFrame, colour: str) -> None:
     if rows.empty:
         return
     by_epoch = rows.assign(value=rows["value"].where(np.isfinite(rows["value"]))).groupby("epoch")["value"]
-    middle = by_epoch.median()
-    marker = "o" if len(middle) <= FEW else ""
+    median = by_epoch.median()
+    marker = "o" if len(median) <= MAX_MARKED else ""
     # a value between two missing ones has no line to either side: only a marker shows it
-    alone = middle.notna() & middle.shift(1).isna() & middle.shift(-1).isna()
-    axes.plot(middle.index, middle, color=colour, marker=marker, markersize=2.5)
-    axes.plot(middle.index[alone], middle[alone], color=colour, marker="o", markersize=2.5, linestyle="")
+    isolated = median.notna() & median.shift(1).isna() & median.shift(-1).isna()
+    axes.plot(median.index, median, color=colour, marker=marker, markersize=2.5)
+    axes.plot(median.index[isolated], median[isolated], color=colour, marker="o", markersize=2.5, linestyle="")
     if by_epoch.count().max() > 1:
-        axes.fill_between(middle.index, by_epoch.min(), by_epoch.max(), color=colour, alpha=0.25, linewidth=0)
+        axes.fill_between(median.index, by_epoch.min(), by_epoch.max(), color=colour, alpha=0.25, linewidth=0)

@@ -1,4 +1,4 @@
-"""What a network trained on the yin-yang data decides in every point of the plane, and when."""
+"""Decisions and spike times of a network trained on the yin-yang data, over the plane of its inputs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ttfsrun.figures.decision import NO_SPIKE, first_output
 
 NAMES = ("yin", "yang", "dot")
 COLOURS = (style.BLUE, style.ORANGE, style.GREEN)
-HEIGHT = 2.05  # inches, for four circles beside each other on the width of a page
+HEIGHT = 2.05  # inches, for four circles side by side on the width of a page
 MARKER = 9  # area of the marker of a wrong test point, in square points
-MANY_WRONG = 100  # of more of them the markers are smaller, or they would cover the picture
-EARLY, LATE = 1, 99  # percentiles of the spike times between which the colours spread
+MANY_WRONG = 100  # the markers of more wrong points are smaller, or they would cover the map
+EARLY, LATE = 1, 99  # percentiles of the spike times at the ends of the colour scale
 
 
 Extent = tuple[float, float, float, float]
-HALO = [withStroke(linewidth=1.4, foreground="white", alpha=0.6)]  # so that a thin line is seen on dark colours
+HALO = [withStroke(linewidth=1.4, foreground="white", alpha=0.6)]  # makes a thin line visible on dark colours
 
 
 @dataclass(frozen=True)
 class Outline:
-    """The true classes (Kriener et al. 2022, arXiv 2102.08211): a circle in the square [0, 2 r_big]^2."""
+    """Boundaries of the true classes (Kriener et al. 2022, arXiv 2102.08211): a circle in the square [0, 2 r_big]^2."""
 
     r_small: float  # radius of the dots
     r_big: float  # radius of the circle
@@ -43,7 +43,7 @@ class Outline:
         return [Circle((factor * self.r_big, self.r_big), self.r_small) for factor in (0.5, 1.5)]
 
     def s_curve(self) -> np.ndarray:
-        """[K, 2]: below the left dot, then above the right one, from edge to edge of the circle."""
+        """Return points [K, 2] of the curve across the circle, below the left dot and above the right one."""
         angle = np.linspace(0, np.pi, 100)
         x, y = -np.cos(angle), np.sin(angle)
         left = np.column_stack([0.5 + 0.5 * x, 1 - 0.5 * y])
@@ -61,11 +61,11 @@ def decision_map(
     outline: Outline,
     tested: pd.DataFrame | None = None,
 ) -> Figure:
-    """The decided class, and the spike times of the three label neurons, over the circle of the yin-yang data.
+    """Plot the decided class and the spike times of the three label neurons over the circle of the yin-yang data.
 
-    grid_x, grid_y [G]: equally spaced, ascending. output_times [G, G, 3]: at (grid_x[j], grid_y[i]) in
-    [i, j], in tau_syn, inf where silent. tested: test points `x, y, label, decided`, of which those with
-    another decision than the label (or none: -1) are marked.
+    grid_x, grid_y [G]: equally spaced, ascending. output_times [G, G, 3]: in tau_syn, inf where silent; those at
+    (grid_x[j], grid_y[i]) are in [i, j]. tested: test points `x, y, label, decided` (-1: no decision); wrong ones are
+    marked. Raises ValueError where the shapes do not fit.
     """
     _check(grid_x, grid_y, output_times)
     extent = _extent(grid_x, grid_y)
@@ -74,11 +74,11 @@ def decision_map(
     with style.figure_style():
         figure = style.new_figure(style.PAGE, HEIGHT)
         decision, *panels = figure.subplots(1, 4)
-        _draw_decision(decision, output_times, extent, outline)
+        _plot_decision(decision, output_times, extent, outline)
         if tested is not None:
             _mark_wrong(decision, tested)
         for axes, times, name in zip(panels, np.moveaxis(output_times, -1, 0), NAMES, strict=True):
-            image = _draw_times(axes, times, extent, norm)
+            image = _plot_times(axes, times, extent, norm)
             axes.set_title(f"spike time of {name}")
             _frame(axes, image, outline)
             _note_silent(axes, times[inside])
@@ -90,7 +90,10 @@ def decision_map(
 
 
 def table(grid_x: np.ndarray, grid_y: np.ndarray, output_times: np.ndarray, outline: Outline) -> pd.DataFrame:
-    """One row per grid point in the circle: `x, y`, the times of `yin, yang, dot` (tau_syn; inf: silent), `decided`."""
+    """Return one row per grid point in the circle: `x, y`, times of `yin, yang, dot` (tau_syn; inf: silent), `decided`.
+
+    Raises ValueError where the shapes do not fit.
+    """
     _check(grid_x, grid_y, output_times)
     x, y = np.meshgrid(grid_x, grid_y)
     inside = outline.contains(x, y)
@@ -103,19 +106,19 @@ def table(grid_x: np.ndarray, grid_y: np.ndarray, output_times: np.ndarray, outl
 
 
 def _check(grid_x: np.ndarray, grid_y: np.ndarray, output_times: np.ndarray) -> None:
-    wanted = (grid_y.size, grid_x.size, len(NAMES))
-    if output_times.shape != wanted:
-        raise ValueError(f"output_times has the shape {output_times.shape}; the grid and three classes need {wanted}")
+    shape = (grid_y.size, grid_x.size, len(NAMES))
+    if output_times.shape != shape:
+        raise ValueError(f"output_times has the shape {output_times.shape}; the grid and three classes need {shape}")
 
 
 def _extent(grid_x: np.ndarray, grid_y: np.ndarray) -> Extent:
-    """Left, right, bottom and top edge of the grid's cells, whose centres are the grid's points."""
+    """Return the left, right, bottom and top edge of the grid's cells, which are centred on the grid's points."""
     half_x, half_y = (0.5 * (grid[-1] - grid[0]) / (len(grid) - 1) for grid in (grid_x, grid_y))
     return grid_x[0] - half_x, grid_x[-1] + half_x, grid_y[0] - half_y, grid_y[-1] + half_y
 
 
 def _common_scale(times: np.ndarray) -> tuple[Normalize, str]:
-    """Colour scale of all label neurons, and which of its ends some spikes exceed."""
+    """Return the colour scale of all label neurons, and which of its ends some spikes exceed."""
     finite = times[np.isfinite(times)]
     if not len(finite):
         return Normalize(0, 1), "neither"
@@ -124,7 +127,7 @@ def _common_scale(times: np.ndarray) -> tuple[Normalize, str]:
     return Normalize(low, high), ends[bool(finite.min() < low), bool(finite.max() > high)]
 
 
-def _draw_decision(axes: Axes, output_times: np.ndarray, extent: Extent, outline: Outline) -> None:
+def _plot_decision(axes: Axes, output_times: np.ndarray, extent: Extent, outline: Outline) -> None:
     label, time = first_output(output_times)
     decided = np.ma.masked_where(np.isinf(time), label)
     colours = [_lighter(colour) for colour in COLOURS]
@@ -154,14 +157,14 @@ def _draw_decision(axes: Axes, output_times: np.ndarray, extent: Extent, outline
     _frame(axes, image, outline)
 
 
-def _draw_times(axes: Axes, times: np.ndarray, extent: Extent, norm: Normalize) -> AxesImage:
+def _plot_times(axes: Axes, times: np.ndarray, extent: Extent, norm: Normalize) -> AxesImage:
     colours = matplotlib.colormaps["viridis_r"]
     finite = np.ma.masked_invalid(times)
     return axes.imshow(finite, cmap=colours, norm=norm, extent=extent, origin="lower", interpolation="nearest")
 
 
 def _frame(axes: Axes, image: AxesImage, outline: Outline) -> None:
-    """Cut the image to the circle, hatch what it leaves free (no spike), and draw the true boundaries."""
+    """Clip the image to the circle, hatch its empty part (no spike), and plot the true boundaries."""
     hatched = outline.circle()
     hatched.set(facecolor=style.PALE, edgecolor=style.GREY, hatch="//////", linewidth=0, zorder=-1)
     axes.add_patch(hatched)
@@ -180,7 +183,7 @@ def _frame(axes: Axes, image: AxesImage, outline: Outline) -> None:
 
 
 def _mark_wrong(axes: Axes, tested: pd.DataFrame) -> None:
-    """A point in the colour of its true class for each wrong decision."""
+    """Mark each wrong decision by a point in the colour of its true class."""
     wrong = tested[tested["label"] != tested["decided"]]
     colours = [COLOURS[int(label)] for label in wrong["label"]]
     shrunk = min(1.0, (MANY_WRONG / max(len(wrong), 1)) ** 0.5)
@@ -196,7 +199,7 @@ def _note_silent(axes: Axes, times: np.ndarray) -> None:
 
 
 def _lighter(colour: str) -> tuple[float, float, float]:
-    """A quarter of the way to white."""
+    """Return the colour moved a quarter of the way to white."""
     red, green, blue = (0.75 * part + 0.25 for part in to_rgb(colour))
     return red, green, blue
 

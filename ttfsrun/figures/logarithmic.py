@@ -1,4 +1,4 @@
-"""A logarithmic axis in plain numbers."""
+"""A logarithmic axis with ticks in plain numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 
 def vertical(axes: Axes, positive: np.ndarray) -> None:
-    """From one of 1, 2, 5 to another around these values, which are positive; zeros leave it at the bottom."""
+    """Make the vertical axis logarithmic around positive values, with 1, 2 or 5 times a power of ten at either end.
+
+    Zeros are clipped: they are below the bottom of the axis.
+    """
     first, last = (int(np.floor(np.log10(value))) for value in (positive.min(), positive.max()))
     steps = [factor * 10.0**power for power in range(first - 1, last + 2) for factor in (1, 2, 5)]
     low = max(step for step in steps if step <= positive.min())

@@ -1,4 +1,4 @@
-"""All spikes of some samples, layer by layer."""
+"""Raster of all spikes of some samples, layer by layer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from matplotlib.ticker import MaxNLocator
 from ttfsrun.figures import style
 from ttfsrun.figures.decision import NO_SPIKE, class_names, first_output
 
-MOST_SAMPLES = 4
-INCHES_PER_NEURON = 0.09  # as long as the layer stays between the two limits
+MAX_SAMPLES = 4
+INCHES_PER_NEURON = 0.09  # within the two limits
 LOWEST, HIGHEST = 0.42, 1.3  # height of a layer's panel, in inches
-MOST_NAMED = 12  # larger layers are labelled by their first and last index
+MAX_NAMED = 12  # larger layers are labelled by their first and last index
 MARGIN = 0.08  # strip for the silent neurons, as a fraction of the time axis
 
 
 def raster(times: list[np.ndarray], labels: np.ndarray, names: list[str] | None = None) -> Figure:
-    """One column per sample, one panel per layer: inputs on top, label neurons at the bottom.
+    """Plot one column per sample and one panel per layer: inputs on top, label neurons at the bottom.
 
-    times[k] [S, N_k]: spike times in tau_syn, inf where silent; the first are the inputs, the last the
-    label neurons. labels [S]: the true classes, marked by a band. Silent neurons are grey ticks in the
-    right margin, with their number. The ring is the first output spike: the decision, and its time.
+    times[k] [S, N_k]: spike times in tau_syn, inf where silent; the first layer are the inputs, the last the label
+    neurons. labels [S]: the true classes, marked by a band. Silent neurons are grey ticks in the right margin, with
+    their number. A ring marks the first output spike: the decision and its time. names: of the classes, by default
+    their numbers. Raises ValueError where there are too few layers, too many samples, NaN, or shapes that do not fit.
     """
     _check(times, labels)
     names = class_names(names, times[-1].shape[1])
@@ -48,14 +49,17 @@ def raster(times: list[np.ndarray], labels: np.ndarray, names: list[str] | None 
 
 
 def layer_names(n_layers: int) -> list[str]:
-    """input, hidden (with a number where there are several), label."""
+    """Return the names of the layers: input, hidden (with a number where there are several), label."""
     n_hidden = n_layers - 2
     hidden = ["hidden"] if n_hidden == 1 else [f"hidden {number}" for number in range(1, n_hidden + 1)]
     return ["input", *hidden, "label"]
 
 
 def table(times: list[np.ndarray], labels: np.ndarray) -> pd.DataFrame:
-    """One row per neuron and sample: `sample`, `label`, `layer`, `neuron`, `spike_time` (tau_syn; inf: silent)."""
+    """Return one row per neuron and sample: `sample`, `label`, `layer`, `neuron`, `spike_time` (tau_syn; inf: silent).
+
+    Raises ValueError for the same reasons as `raster`.
+    """
     _check(times, labels)
     frames = []
     for title, layer in zip(layer_names(len(times)), times, strict=True):
@@ -74,13 +78,13 @@ def table(times: list[np.ndarray], labels: np.ndarray) -> pd.DataFrame:
 def _check(times: list[np.ndarray], labels: np.ndarray) -> None:
     if len(times) < 2:
         raise ValueError(f"{len(times)} layers of spike times; a raster needs the inputs and the label neurons")
-    if not 1 <= len(labels) <= MOST_SAMPLES:
-        raise ValueError(f"{len(labels)} samples; a raster shows 1 to {MOST_SAMPLES}")
+    if not 1 <= len(labels) <= MAX_SAMPLES:
+        raise ValueError(f"{len(labels)} samples; a raster shows 1 to {MAX_SAMPLES}")
     for index, layer in enumerate(times):
         if len(layer) != len(labels):
             raise ValueError(f"times[{index}] has {len(layer)} samples for {len(labels)} labels")
         if np.isnan(layer).any():
-            raise ValueError(f"times[{index}] has a NaN; a silent neuron is written as inf")
+            raise ValueError(f"times[{index}] has a NaN; a silent neuron must be inf")
 
 
 def _height(n_neurons: int) -> float:
@@ -98,7 +102,7 @@ def _time_span(times: list[np.ndarray]) -> tuple[float, float]:
 
 
 def _spikes(axes: Axes, times: np.ndarray, span: tuple[float, float]) -> None:
-    """The neurons of one layer for one sample: a dot at each spike, a grey tick for each silent neuron."""
+    """Plot one layer in one sample: a dot for each spike, a grey tick for each silent neuron."""
     neuron = np.arange(len(times))
     spiked = np.isfinite(times)
     points_per_neuron = 72 * _height(len(times)) / len(times)
@@ -143,7 +147,7 @@ def _decision(column: np.ndarray, output_times: np.ndarray, label: int, names: l
 
 
 def _number_neurons(axes: Axes, n_neurons: int, names: list[str] | None) -> None:
-    if names is not None and n_neurons <= MOST_NAMED:
+    if names is not None and n_neurons <= MAX_NAMED:
         axes.set_yticks(range(n_neurons), names, fontsize=style.SMALL)
     else:
         axes.set_yticks(sorted({0, n_neurons - 1}))

@@ -1,4 +1,4 @@
-"""The shared look of all figures, and how they are saved."""
+"""The shared style of all figures, and how they are saved."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ttfsrun.files import write_atomic
 
 COLUMN = 3.4  # width of one column of a journal page, in inches
 PAGE = 7.0  # width of two columns
-SMALL = 5.5  # the smallest font size that is still read in print, in points
+SMALL = 5.5  # the smallest font size that is legible in print, in points
 LARGEST_PNG = 400_000  # bytes
-RESOLUTIONS = (200, 150, 100)  # dots per inch, the first that keeps the PNG small enough
+RESOLUTIONS = (200, 150, 100)  # dots per inch; `save` takes the first that keeps the PNG small enough
 TAU_SYN = r"$\tau_\mathrm{syn}$"
 
-# Okabe and Ito (2008): told apart with any kind of colour vision
+# Okabe and Ito (2008): distinguishable with any kind of colour vision
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
 GREEN = "#009E73"
@@ -32,9 +32,9 @@ PALE = "#E4E4E4"
 RIGHT = BLUE
 WRONG = VERMILLION
 
-_LOOK: dict[str, object] = {
+_RC_PARAMS: dict[str, object] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same picture on every machine
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same figure on every machine
     "mathtext.fontset": "dejavusans",
     "font.size": 7.0,
     "axes.titlesize": 7.0,
@@ -71,20 +71,20 @@ _LOOK: dict[str, object] = {
 
 
 def figure_style() -> AbstractContextManager[None]:
-    """The shared look, for the time of a `with` block."""
-    return matplotlib.rc_context(_LOOK)  # type: ignore[arg-type]
+    """Return a context manager that sets the shared style of all figures within a `with` block."""
+    return matplotlib.rc_context(_RC_PARAMS)  # type: ignore[arg-type]
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of width x height inches; call it, and draw, inside `look()`."""
+    """Return an empty figure of width x height inches; call it, and plot, inside `figure_style()`."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Figure, path: str | Path, numbers: pd.DataFrame | None = None, vector: bool = False) -> list[Path]:
     """Write `<path>.png`, with `vector` `<path>.pdf`, with `numbers` `<path>.csv`; return the paths written.
 
-    An ending .png, .pdf or .csv of `path` is ignored. Each file appears whole or not at all, and the
-    same figure gives the same bytes: no date, no version.
+    An ending .png, .pdf or .csv of `path` is ignored. Each file appears whole or not at all. The same figure gives the
+    same bytes: the files hold no date and no version. Raises CannotWrite where a file cannot be written.
     """
     path = Path(path)
     stem = path.with_suffix("") if path.suffix in (".png", ".pdf", ".csv") else path
@@ -102,7 +102,7 @@ def save(figure: Figure, path: str | Path, numbers: pd.DataFrame | None = None, 
 
 
 def _png(figure: Figure) -> bytes:
-    """The finest of RESOLUTIONS that stays below LARGEST_PNG bytes, or the coarsest."""
+    """Return the PNG of the finest of RESOLUTIONS that keeps it within LARGEST_PNG bytes, or of the coarsest."""
     for dpi in RESOLUTIONS:
         content = _render(figure, "png", {"Software": None}, dpi)
         if len(content) <= LARGEST_PNG:
@@ -112,6 +112,6 @@ def _png(figure: Figure) -> bytes:
 
 def _render(figure: Figure, kind: str, metadata: dict[str, None], dpi: int = RESOLUTIONS[0]) -> bytes:
     buffer = io.BytesIO()
-    with figure_style():  # ticks are made when the figure is drawn, and would take the look of that moment
+    with figure_style():  # ticks are made when the figure is rendered, in the style of that moment
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()

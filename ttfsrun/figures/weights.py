@@ -1,4 +1,4 @@
-"""The weights of each layer: as they are trained, and as they are on the chip."""
+"""Histograms of the weights of each layer: as trained, and as they are on the chip."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from matplotlib.ticker import MaxNLocator
 from ttfsrun.figures import style
 
 HEIGHT = 1.3  # of a row of panels, in inches
-BESIDE = 2  # panels in a row
-FEWEST_BINS, MOST_BINS = 12, 45
-MANY_LEVELS = 100  # in a bar: one more or less is not seen
-ROOM = 1.22  # height of a panel over its highest bar: the text above has room
+MAX_PANELS_PER_ROW = 2
+MIN_BINS, MAX_BINS = 12, 45
+MANY_LEVELS = 100  # in a bar: one more or less is invisible
+ROOM = 1.22  # height of a panel relative to its highest bar: leaves room for the text above
 NOMINAL, ON_CHIP = "nominal", "on the chip"
 COLUMNS = ["layer", "weights", "left", "right", "count"]
 
@@ -29,29 +29,29 @@ class Weights:
     """The weights of one layer."""
 
     nominal: np.ndarray  # [N, M]
-    on_chip: np.ndarray | None = None  # [N, M]; None where they are the nominal ones
-    clip: float | None = None  # the largest magnitude that the chip can hold; None: any
-    step: float | None = None  # between the levels of the chip; None: any value
+    on_chip: np.ndarray | None = None  # [N, M]; None where they equal the nominal ones
+    clip: float | None = None  # the largest magnitude that the chip can hold; None: no limit
+    step: float | None = None  # between the levels of the chip; None: no levels
 
     @property
     def kinds(self) -> dict[str, np.ndarray]:
-        """The values of each kind, [N M]."""
+        """The flattened values [N * M] of each kind."""
         on_chip = {} if self.on_chip is None else {ON_CHIP: self.on_chip.ravel()}
         return {NOMINAL: self.nominal.ravel(), **on_chip}
 
 
 def weights(layers: Sequence[Weights]) -> Figure:
-    """A histogram for each layer: the nominal weights as an outline over those on the chip.
+    """Plot a histogram for each layer: the nominal weights as an outline over those on the chip.
 
-    Dashed lines are the largest weights of either sign that the chip can hold. Where it has levels, a bar has an odd
-    number of them around its middle, so that each bar holds equally many.
+    Dashed lines are the largest weights of either sign that the chip can hold. Where the chip has levels, every bar
+    covers the same odd number of them, centred on one. Raises ValueError where there are no layers.
     """
     if not layers:
-        raise ValueError("a network without layers has no weights to show")
-    rows = -(-len(layers) // BESIDE)
+        raise ValueError("a network without layers has no weights to plot")
+    rows = -(-len(layers) // MAX_PANELS_PER_ROW)
     with style.figure_style():
         figure = style.new_figure(style.COLUMN, HEIGHT * rows + 0.35)
-        grid = figure.subplots(rows, BESIDE if len(layers) > 1 else 1, squeeze=False)
+        grid = figure.subplots(rows, MAX_PANELS_PER_ROW if len(layers) > 1 else 1, squeeze=False)
         for number, (axes, layer) in enumerate(zip(grid.flat, layers, strict=False), 1):
             _panel(axes, layer)
             count = f"layer {number}: n = {layer.nominal.size:,}"
@@ -69,7 +69,7 @@ def weights(layers: Sequence[Weights]) -> Figure:
 
 
 def table(layers: Sequence[Weights]) -> pd.DataFrame:
-    """One row for each bar: `layer`, `weights` (nominal, or on the chip), `left` and `right` edge, `count`."""
+    """Return one row for each bar: `layer`, `weights` (nominal, or on the chip), `left` and `right` edge, `count`."""
     frames = []
     for number, layer in enumerate(layers, 1):
         edges = _edges(layer)
@@ -81,14 +81,14 @@ def table(layers: Sequence[Weights]) -> pd.DataFrame:
 
 
 def _edges(layer: Weights) -> np.ndarray:
-    """Of the bars of a layer, [K + 1], which all of its weights lie between."""
+    """Return the edges [K + 1] of the bars of a layer, which enclose all of its weights."""
     values = np.concatenate(list(layer.kinds.values()))
     if not len(values):
         return np.array([-0.5, 0.5])
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.array([low - 0.5, low + 0.5])
-    bins = int(np.clip(np.sqrt(layer.nominal.size), FEWEST_BINS, MOST_BINS))
+    bins = int(np.clip(np.sqrt(layer.nominal.size), MIN_BINS, MAX_BINS))
     if layer.step is None and layer.clip is None:
         return np.linspace(low, high, bins + 1)
     width = _width((high - low) / bins, layer.step, layer.clip)
@@ -96,14 +96,14 @@ def _edges(layer: Weights) -> np.ndarray:
     return np.asarray((np.arange(first, last + 2) - 0.5) * width)
 
 
-def _width(wanted: float, step: float | None, clip: float | None) -> float:
-    """Of bars with 0 in the middle of one, and if it is not far from what is wanted, the chip's limits as well."""
-    if step is None or wanted > MANY_LEVELS * step:
-        return wanted if clip is None or clip < wanted else clip / round(clip / wanted)
-    levels = 2 * int(wanted / step / 2) + 1
+def _width(target: float, step: float | None, clip: float | None) -> float:
+    """Return a width near the target with which bars are centred on 0 and, if possible, on the limits of the chip."""
+    if step is None or target > MANY_LEVELS * step:
+        return target if clip is None or clip < target else clip / round(clip / target)
+    levels = 2 * int(target / step / 2) + 1
     highest = 0 if clip is None else round(clip / step)
-    near = [number for number in range(1, 2 * levels, 2) if highest % number == 0 and 2 * number >= levels]
-    return step * min(near, key=lambda number: abs(number - levels), default=levels)
+    candidates = [number for number in range(1, 2 * levels, 2) if highest % number == 0 and 2 * number >= levels]
+    return step * min(candidates, key=lambda number: abs(number - levels), default=levels)
 
 
 def _panel(axes: Axes, layer: Weights) -> None:

@@ -1,4 +1,4 @@
-"""Compilation by numba, kept on disk, so that only the first process on a kind of machine compiles."""
+"""Compilation by numba with a cache on disk, so that only the first process on a kind of machine compiles."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile a function at its first call for each combination of types; it runs without the GIL.
+    """Compile a function at its first call with each combination of types. It runs without the GIL.
 
-    It may not make arrays: all that it works on is handed to it. So numba need not count references to them,
-    which costs more than a walk over a few inputs.
+    The function must not create arrays, only use its arguments. Then numba need not count references to arrays, which
+    costs more than a walk over a few inputs.
 
     Division by zero gives inf or nan as in IEEE 754. Floating-point operations are never reordered or fused, so
     the result does not depend on the width of the processor's vectors.
@@ -40,7 +40,7 @@ def compiled(function: F) -> F:
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache, except that code which cannot be written, on a full disk for one, is used all the same."""
+    """Numba's cache, except that compiled code is used even if it cannot be written, for example on a full disk."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
@@ -52,11 +52,11 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
 
 
 class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
-    """Keeps the code for each combination of types in a file of its own, which appears whole.
+    """One cache file per combination of types, written atomically.
 
-    Numba's way is an index of numbered files. Two processes that compile for different types at the same time both
-    take the next number; then one finds the other's code behind its index, and runs it. The state of the source,
-    which the index has as well, is that of the folder here.
+    Numba itself writes an index of numbered files. Two processes that compile for different types at the same time
+    both take the next number; then one finds the other's code under its own index entry, and runs it. The index also
+    records the state of the source; here, the name of the folder does.
     """
 
     def save(self, key: Any, data: Any) -> None:
@@ -64,10 +64,10 @@ class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
 
     def load(self, key: Any) -> Any:
         try:
-            kept, data = self._load_data(self._file(key))
+            stored_key, data = self._load_data(self._file(key))
         except Exception:  # noqa: BLE001  # a damaged file may raise anything; then the code is compiled again
             return None
-        return data if kept == key else None
+        return data if stored_key == key else None
 
     def _file(self, key: Any) -> str:
         digest = hashlib.sha256(repr((numba.__version__, key)).encode()).hexdigest()[:24]
@@ -75,16 +75,16 @@ class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
 
 
 def compiled_before() -> bool:
-    """Whether some code of this state of the source is on disk; if not, the first calls take some seconds."""
+    """Return whether compiled code of this source is on disk; if not, the first calls take some seconds."""
     return any(Path(_cache_folder(Path(__file__))).rglob("*.nbc"))
 
 
 @cache
 def _cache_folder(source: Path) -> str:
-    """Where compiled code lies: a folder for each state of the source.
+    """Return the folder of the compiled code, one for each state of the source.
 
-    Numba itself looks only at the file of the function, and would go on using code that was compiled
-    with an earlier version of the functions that it calls.
+    Numba itself only checks the file of the function: it would use code that was compiled with an earlier version of
+    the functions that it calls.
     """
     digest = hashlib.sha256()
     for path in sorted({source, *Path(__file__).parent.glob("*.py")}):
@@ -102,7 +102,7 @@ def _cache_folder(source: Path) -> str:
 
 @cache
 def _private_folder() -> str:
-    """A new folder that only this user reads, for this process alone: what lies in a cache is executed."""
+    """Return a new folder for this process, which only this user can access: cached code is executed."""
     folder = tempfile.TemporaryDirectory(prefix="ttfsrun-")
     atexit.register(folder.cleanup)
     return folder.name

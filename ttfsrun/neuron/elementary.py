@@ -1,4 +1,4 @@
-"""Elementary functions of short vectors, to the last bit or nearly so: exp, log, and some series near zero."""
+"""Elementary functions of short vectors, exact to about one unit in the last place: exp, log, and series near zero."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ttfsrun.neuron.simd import Vector, call, constant, elementwise, emit_maximu
 
 
 def _polynomial(builder: ir.IRBuilder, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
-    """sum_k coefficients[k] x^k by Estrin's scheme: neighbours are joined pairwise, so that few wait for another.
+    """Emit sum_k coefficients[k] x^k by Estrin's scheme: terms are combined pairwise, so that few depend on another.
 
-    The first two, which are the largest parts where |x| < 1, are added last, each with one rounding.
+    The first two terms, the largest where |x| < 1, are added last, each with one rounding.
     """
     first, second, *terms = (constant(x.type, coefficient) for coefficient in coefficients)
     power = x
@@ -35,18 +35,18 @@ def _is_single(vector: ir.VectorType) -> bool:
 
 
 def _layout(vector: ir.VectorType) -> tuple[ir.VectorType, int, int]:
-    """Integer vector of the same size, bits of the mantissa, exponent bias (IEEE 754)."""
+    """Return the integer vector type of the same size, the bits of the mantissa, and the exponent bias (IEEE 754)."""
     bits, mantissa, bias = (32, 23, 127) if _is_single(vector) else (64, 52, 1023)
     return ir.VectorType(ir.IntType(bits), vector.count), mantissa, bias
 
 
 def _shift(vector: ir.VectorType) -> float:
-    """Added to a small number, it leaves the nearest integer in the low bits: no processor lacks that conversion."""
+    """Return a number that, added to a small one, leaves the nearest integer in the low bits, on every processor."""
     return 1.5 * 2.0 ** _layout(vector)[1]
 
 
 def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """2^n e^r with |r| <= log(2) / 2: Taylor's series to the last bit; 0 and inf beyond the normal numbers."""
+    """Emit exp(x) = 2^n e^r, |r| <= log(2) / 2, by Taylor's series to the last bit; 0 and inf beyond normal numbers."""
     kind = x.type
     integers, mantissa, bias = _layout(kind)
     low, high, degree = (-87.0, 88.0, 8) if _is_single(kind) else (-708.0, 709.0, 14)
@@ -68,7 +68,7 @@ def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
 
 def _emit_log(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """log(2^n m) = n log(2) + 2 artanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt(2)); x > 0 and normal."""
+    """Emit log(2^n m) = n log(2) + 2 artanh((m - 1) / (m + 1)), m in [sqrt(1/2), sqrt(2)); x > 0 and normal."""
     kind = x.type
     integers, mantissa, _ = _layout(kind)
     terms = 5 if _is_single(kind) else 12
@@ -90,19 +90,19 @@ def _emit_log(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
 
 
 def _emit_series(builder: ir.IRBuilder, z: ir.Value, skipped: int, terms: int) -> ir.Value:
-    """sum_k (-z)^k / (k + skipped)!"""
+    """Emit sum_k (-z)^k / (k + skipped)!"""
     return _polynomial(builder, z, [(-1.0) ** k / math.factorial(k + skipped) for k in range(terms)])
 
 
 def _series(skipped: int, single: int, double: int) -> Any:
-    """The series to so many terms for vectors of float32 and of float64."""
+    """Return an intrinsic of the series with so many terms for vectors of float32 and of float64."""
     return elementwise(
         lambda builder, z: _emit_series(builder, z, skipped, single if _is_single(z.type) else double), 1
     )
 
 
 def _near_series(skipped: int, single: int, double: int) -> Any:
-    """The series to as many terms as results in the type of an array need, whatever the type of the vector."""
+    """Return an intrinsic (storage, z) of the series, with as many terms as the type of the array `storage` needs."""
 
     def typing(typing_context: Any, storage: types.Array, z: Vector) -> Any:
         terms = single if storage.dtype == types.float32 else double
@@ -125,7 +125,7 @@ rise_series = _series(1, 9, 16)
 #: (1 - (1 - exp(-z)) / z) / z for |z| <= 0.5.
 second_rise_series = _series(2, 8, 15)
 
-NEAR = 0.125
+NEAR = 0.125  # largest argument of the short series
 #: near_decay(storage, z): exp(-z) for 0 <= z <= NEAR, to 1e-9 or to rounding.
 near_decay = _near_series(0, 7, 11)
 #: near_rise(storage, z): (1 - exp(-z)) / z for 0 <= z <= NEAR, likewise.

@@ -1,14 +1,14 @@
-"""What the kernels share: the arrays that they work on, and how a membrane gets from one input to the next.
+"""Common parts of the kernels: the arrays that they work on, and the step of a membrane from one input to the next.
 
 Shapes: R rows (samples of all networks, `rows` per network), N inputs, K blocks of L neurons, padded to K L.
 
 The response of a neuron to its inputs is symmetric in the two time constants. With slow = max(tau_mem, tau_syn),
 fast = min(tau_mem, tau_syn), a current I that decays with `fast` and charges a membrane U that decays with `slow`,
-over a time d without inputs
+over a time d without inputs:
 
     I -> I exp(-d / fast)        U -> exp(-d / slow) (U + I s(d))        s(d) = (1 - exp(-r d)) / r
 
-where r = 1 / fast - 1 / slow >= 0, and s(d) = d where r = 0: one formulation for every ratio.
+where r = 1 / fast - 1 / slow >= 0, and s(d) = d where r = 0. This formulation holds for every ratio.
 """
 
 from __future__ import annotations
@@ -25,68 +25,68 @@ from ttfsrun.neuron.simd import LANES, any_lane, cast, item, select, splat, vloa
 
 Floats = NDArray[Any]
 
-FAR = 1e30  # "no further input": a finite stand-in for the end of time
+FAR = 1e30  # delay to the next input where there is none; finite
 TILE = 16  # rows whose steps stay in the cache while all blocks of neurons walk over them
 
 
 class Layer(NamedTuple):
-    """A layer of P networks: packed weights, and the four neuron parameters as the walk needs them."""
+    """One layer of P networks: packed weights, and neuron parameters in the form that the walk needs."""
 
     weight: Floats  # [P, K, N, L]
     theta: Floats  # [P, rows or 1, K L], float64: v_th - v_leak; inf in the padding
-    slow: Floats  # [P], or [P, K L] where each neuron has its own; float64
-    fast: Floats  # the same
+    slow: Floats  # [P], or [P, K L] if each neuron has its own; float64
+    fast: Floats  # like `slow`
     shortest: Floats  # [P]: the smallest of `fast`
 
 
 class Inputs(NamedTuple):
-    """The input spikes of each row, and their order in time."""
+    """Input spikes of each row, and their order in time."""
 
-    times: Floats  # [R, N]: inf where there is none
-    order: NDArray[np.int32]  # [R, N]: index of the earliest input, of the second, ...; silent ones last
-    finite: NDArray[np.int32]  # [R]: how many there are
+    times: Floats  # [R, N]: inf for no spike
+    order: NDArray[np.int32]  # [R, N]: indices of the inputs by time; silent ones last
+    finite: NDArray[np.int32]  # [R]: number of finite times
 
 
 class Spikes(NamedTuple):
-    """What is known of each row's and neuron's spike: found by `walk`, or at a given time by `observe`.
+    """Spikes by row and neuron, as found by `walk`, or as completed by `observe` from given times.
 
-    An observed spike at which the membrane does not rise has only its time; the rest is as if there were none.
+    An observed spike at which the membrane does not rise has only its time; the other fields are as for no spike.
     """
 
-    time: Floats  # [R, K L]: inf where there is none
-    delay: Floats  # [R, K L]: since the last causal input; 0 where there is none
-    slope: Floats  # [R, K L]: dV/dt at the spike; 1 where there is none
-    causal: Floats  # [R, K L]: number of inputs up to the spike; 0 where there is none
+    time: Floats  # [R, K L]: inf for no spike
+    delay: Floats  # [R, K L]: since the last causal input; 0 for no spike
+    slope: Floats  # [R, K L]: dV/dt at the spike; 1 for no spike
+    causal: Floats  # [R, K L]: number of inputs up to the spike; 0 for no spike
 
 
 class Batch(NamedTuple):
-    """What a kernel works on: samples, and the layer that they go into."""
+    """Input of a kernel: the inputs of all rows, and the layer that receives them."""
 
     layer: Layer
     inputs: Inputs
 
 
 class Constants(NamedTuple):
-    """The time constants of a block of neurons, as vectors."""
+    """Time constants of a block of neurons, as vectors."""
 
     slow: Any
     fast: Any
     leak: Any  # 1 / slow
     rate: Any  # 1 / fast - 1 / slow
-    near: Any  # a number: delays up to it are short for every neuron of the layer
+    near: Any  # a number: the largest delay that is short for every neuron of the layer
 
 
 def is_shared(layer):
-    """Whether the neurons of a layer, given by its numba type, share their time constants."""
+    """Return whether the neurons of a layer, given by its numba type, share their time constants."""
     return layer.types[Layer._fields.index("slow")].ndim == 1
 
 
-def of_block(array, p, offset):
-    """A parameter of the block of neurons at `offset`: one number per network, or one per neuron."""
+def block_parameter(array, p, offset):
+    """Return a parameter of the block of neurons at `offset`, given one number per network or one per neuron."""
 
 
-@overload(of_block)
-def _of_block(array, p, offset):
+@overload(block_parameter)
+def _block_parameter(array, p, offset):
     if array.ndim == 1:
         return lambda array, p, offset: splat(array, array[p])
     return lambda array, p, offset: vload(array, p * array.shape[1] + offset)
@@ -94,19 +94,20 @@ def _of_block(array, p, offset):
 
 @compiled
 def rows_per_network(batch):
+    """Return the number of rows (samples) of each network."""
     return batch.inputs.finite.size // batch.layer.weight.shape[0]
 
 
 @compiled
 def time_of(inputs, row, j):
-    """Time of input j of a row."""
+    """Return the time of a row's j-th input in order of time."""
     n_inputs = inputs.times.shape[1]
     return item(inputs.times, row * n_inputs + item(inputs.order, row * n_inputs + j))
 
 
 @compiled
 def weights_from(batch, p, k, row, j):
-    """The weights from input j of a row to the neurons of block k of network p."""
+    """Return the weights from a row's j-th input, in order of time, to the neurons of block k of network p."""
     n_blocks, n_inputs = batch.layer.weight.shape[1:3]
     source = item(batch.inputs.order, row * n_inputs + j)
     return vload(batch.layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
@@ -114,8 +115,8 @@ def weights_from(batch, p, k, row, j):
 
 @compiled
 def constants_of(layer, p, k, like):
-    """Constants of block k of network p, in the type of the array `like`."""
-    slow, fast = of_block(layer.slow, p, k * LANES), of_block(layer.fast, p, k * LANES)
+    """Return the `Constants` of block k of network p, in the type of the array `like`."""
+    slow, fast = block_parameter(layer.slow, p, k * LANES), block_parameter(layer.fast, p, k * LANES)
     one = splat(slow, 1.0)
     leak = one / slow
     rate = one / fast - leak
@@ -123,8 +124,11 @@ def constants_of(layer, p, k, like):
 
 
 @compiled
-def stretched(delay, rate):
-    """s: (1 - exp(-rate delay)) / rate, smooth through rate = 0; delay >= 0."""
+def charge_integral(delay, rate):
+    """Return s(delay) = (1 - exp(-rate delay)) / rate, smooth through rate = 0; delay >= 0.
+
+    It is the integral of exp(-rate x) over the delay: the charge that a decaying current brings.
+    """
     one = splat(delay, 1.0)
     z = delay * rate
     if not any_lane(z > splat(delay, 0.0)):
@@ -137,8 +141,11 @@ def stretched(delay, rate):
 
 
 @compiled
-def curvatures(z):
-    """((1 - m) / z, (m - exp(-z)) / z) for z >= 0, where m = (1 - exp(-z)) / z; 1/2 both at 0."""
+def time_constant_factors(z):
+    """Return ((1 - m) / z, (m - exp(-z)) / z) for z >= 0, where m = (1 - exp(-z)) / z; both are 1/2 at 0.
+
+    The derivatives by the slow and the fast time constant are proportional to them.
+    """
     one, end = splat(z, 1.0), exp(splat(z, 0.0) - z)
     mean, second = rise_series(z), second_rise_series(z)
     far_mean = (one - end) / z
@@ -148,7 +155,7 @@ def curvatures(z):
 
 @compiled
 def step(delay, tau):
-    """(exp(-d / fast), exp(-d / slow), s(d)) over a delay d >= 0."""
+    """Return (exp(-d / fast), exp(-d / slow), s(d)) for a delay d >= 0."""
     zero, one = splat(delay, 0.0), splat(delay, 1.0)
     z = delay * tau.rate
     slow_decay, ratio = exp(zero - delay * tau.leak), exp(zero - z)
@@ -158,14 +165,14 @@ def step(delay, tau):
 
 @compiled
 def short_step(storage, delay, tau):
-    """`step` for d <= NEAR fast, in a fraction of the time; for results that are kept in the type of `storage`."""
+    """Return `step` for d <= NEAR fast, in a fraction of the time, as precise as the type of `storage` needs."""
     decay = near_decay(storage, delay * tau.leak)
     rise = delay * near_rise(storage, delay * tau.rate)
     return decay * (splat(delay, 1.0) - tau.rate * rise), decay, rise
 
 
 def step_after(layer, steps, j, tau):
-    """`step` from input j to the next: prepared once for all neurons, or for each neuron's own constants."""
+    """Return `step` from input j to the next: read from `steps` if neurons share constants, else computed for each."""
 
 
 @overload(step_after)
@@ -185,7 +192,7 @@ def _step_after(layer, steps, j, tau):
 
 
 def prepare_shared(layer, p, count, steps):
-    """The steps of all neurons of a layer, where they share their time constants; else nothing."""
+    """Fill in the steps of all neurons of a layer if they share their time constants; else do nothing."""
 
 
 @overload(prepare_shared)
@@ -206,7 +213,7 @@ def _prepare_shared(layer, p, count, steps):
 
 @compiled
 def prepare(row, p, batch, steps):
-    """Fill `steps` [4, N]: the delay from each finite input of a row to the next, and `step` over it where shared.
+    """Fill `steps` [4, N]: the delay from each finite input of a row to the next and, where shared, its `step`.
 
     Returns the number of finite inputs.
     """

@@ -1,14 +1,13 @@
 """The derivatives of first spikes, compiled: the implicit function theorem at the crossing, summed over a batch.
 
-With -g / V'(T) = lambda for an incoming gradient g, what a spike passes on to an input i is lambda k(T - t_i) for
-its weight, -lambda w_i k'(T - t_i) for its time. Both follow from what it passes on to the state (I, U) just after
-the input,
+With lambda = -g / V'(T) for an incoming gradient g, the gradient by the weight of input i is lambda k(T - t_i), that
+by its time -lambda w_i k'(T - t_i). Both follow from the gradients by the state (I, U) just after the input,
 
     by_current = lambda k(T - t_i)        by_voltage = lambda exp(-(T - t_i) / slow)
 
-by k'(d) = exp(-d / slow) - k(d) / fast. The steps of `events`, transposed, carry them from one input back to the
-one before. Each neuron joins in at its last causal input; before, it passes on zeros. No array of size B N M is
-made. Each sum has one fixed order.
+since k'(d) = exp(-d / slow) - k(d) / fast. The steps of `events`, transposed, carry them from one input back to the
+one before. The walk goes from the last input to the first; a neuron's gradients are 0 until its last causal input. No
+array of size B N M is made. Each sum has one fixed order.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from ttfsrun.neuron.elementary import exp
 from ttfsrun.neuron.events import (
     Floats,
     Spikes,
+    charge_integral,
     constants_of,
-    curvatures,
     prepare,
     rows_per_network,
     step_after,
-    stretched,
+    time_constant_factors,
     weights_from,
 )
 from ttfsrun.neuron.simd import (
@@ -46,26 +45,26 @@ from ttfsrun.neuron.simd import (
 )
 
 
-class Passed(NamedTuple):
-    """What spikes pass back: their own record, the gradients that come in, and the steps that lead to them."""
+class Incoming(NamedTuple):
+    """Input of the backward pass: the spikes, the gradients by their times, and the steps that lead to them."""
 
     spikes: Spikes
     gradient: Floats  # [R, K L], by the spike times
     steps: Floats  # [R, 4, N]
 
 
-class Backwards(NamedTuple):
-    """The gradients by the state just after an input, as vectors; 0 where a neuron has not joined in yet."""
+class StateGradient(NamedTuple):
+    """Gradients by the state just after an input, as vectors; 0 after a neuron's last causal input."""
 
     by_current: Any
     by_voltage: Any
 
 
-class Joining(NamedTuple):
-    """Where each neuron joins in: just after its last causal input."""
+class BackwardStart(NamedTuple):
+    """Start of the backward pass of a block of neurons: just after the last causal input of each."""
 
-    there: Any  # `Backwards`
-    causal: Any  # number of causal inputs; 0 where there is nothing to pass back
+    gradient: Any  # `StateGradient`
+    causal: Any  # number of causal inputs; 0 where there is no gradient
 
 
 @compiled
@@ -77,96 +76,98 @@ def prepare_rows(low, high, batch, steps):
 
 
 @compiled
-def of_spike(at, passed):
-    """-g / V'(T) of the block of neurons at a flat index, and the numbers of causal inputs."""
-    causal = vload(passed.spikes.causal, at)
+def spike_factor(at, incoming):
+    """Return -g / V'(T) of the block of neurons at a flat index, and their numbers of causal inputs."""
+    causal = vload(incoming.spikes.causal, at)
     zero = splat(causal, 0.0)
-    return select(causal > zero, zero - vload(passed.gradient, at) / vload(passed.spikes.slope, at), zero), causal
+    return select(causal > zero, zero - vload(incoming.gradient, at) / vload(incoming.spikes.slope, at), zero), causal
 
 
 @compiled
-def joining(at, passed, tau):
-    """`Joining` of the block of neurons at a flat index."""
-    factor, causal = of_spike(at, passed)
-    delay = vload(passed.spikes.delay, at)
+def backward_start(at, incoming, tau):
+    """Return the `BackwardStart` of the block of neurons at a flat index."""
+    factor, causal = spike_factor(at, incoming)
+    delay = vload(incoming.spikes.delay, at)
     by_voltage = factor * exp(splat(delay, 0.0) - delay * tau.leak)
-    return Joining(Backwards(by_voltage * stretched(delay, tau.rate), by_voltage), causal)
+    return BackwardStart(StateGradient(by_voltage * charge_integral(delay, tau.rate), by_voltage), causal)
 
 
 @compiled
-def nowhere(like):
-    """No neuron has joined in."""
-    return Backwards(splat(like, 0.0), splat(like, 0.0))
+def zero_gradient(like):
+    """Return a `StateGradient` of zeros."""
+    return StateGradient(splat(like, 0.0), splat(like, 0.0))
 
 
 @compiled
-def one_back(j, after, join, layer, steps, tau):
-    """`Backwards` just after input j, from that just after the next."""
+def step_back(j, after, start, layer, steps, tau):
+    """Return the `StateGradient` just after input j, from that just after the next input."""
     fast_decay, slow_decay, rise = step_after(layer, steps, j, tau)
     by_voltage = after.by_voltage * slow_decay
     by_current = fma(after.by_current, fast_decay, by_voltage * rise)
-    joins = join.causal == splat(by_voltage, j + 1)
-    return Backwards(select(joins, join.there.by_current, by_current), select(joins, join.there.by_voltage, by_voltage))
+    starts = start.causal == splat(by_voltage, j + 1)
+    return StateGradient(
+        select(starts, start.gradient.by_current, by_current), select(starts, start.gradient.by_voltage, by_voltage)
+    )
 
 
 @compiled
-def largest_entry(join, layer, steps, tau):
-    """The largest magnitude that each neuron's gradient has among its weights."""
-    largest, state = splat(join.causal, 0.0), nowhere(join.causal)
-    for j in range(int(max_lane(join.causal)) - 1, -1, -1):
-        state = one_back(j, state, join, layer, steps, tau)
+def largest_entry(start, layer, steps, tau):
+    """Return the largest magnitude in each neuron's gradient by its weights."""
+    largest, state = splat(start.causal, 0.0), zero_gradient(start.causal)
+    for j in range(int(max_lane(start.causal)) - 1, -1, -1):
+        state = step_back(j, state, start, layer, steps, tau)
         largest = maximum(largest, fabs(state.by_current))
     return largest
 
 
 @compiled
-def limited(join, limit, layer, steps, tau):
-    """`join` without the neurons whose gradient by the weights has an entry of magnitude above the limit."""
-    there, zero, top = join.there, splat(join.causal, 0.0), splat(join.causal, limit)
+def limited(start, limit, layer, steps, tau):
+    """Return `start` without the neurons whose gradient by the weights has an entry of magnitude above the limit."""
+    gradient, zero, largest_allowed = start.gradient, splat(start.causal, 0.0), splat(start.causal, limit)
     # From a delay h on, a response is at most fast exp(-h / slow) before its peak, where both are equal, and k(h)
-    # after it. So this seldom needs the exact largest entry.
-    reach = maximum(fabs(there.by_current), fabs(there.by_voltage) * tau.fast)
-    if any_lane(reach > top):
-        drop = (largest_entry(join, layer, steps, tau) > top) | (reach == splat(zero, np.inf))
-        there = Backwards(select(drop, zero, there.by_current), select(drop, zero, there.by_voltage))
-        join = Joining(there, select(drop, zero, join.causal))
-    return join
+    # after it. So the exact largest entry is seldom needed.
+    reach = maximum(fabs(gradient.by_current), fabs(gradient.by_voltage) * tau.fast)
+    if any_lane(reach > largest_allowed):
+        drop = (largest_entry(start, layer, steps, tau) > largest_allowed) | (reach == splat(zero, np.inf))
+        gradient = StateGradient(select(drop, zero, gradient.by_current), select(drop, zero, gradient.by_voltage))
+        start = BackwardStart(gradient, select(drop, zero, start.causal))
+    return start
 
 
 @compiled
-def backward_weight(low, high, batch, passed, limit, out):
-    """Gradients by the weights, `out` [P, K, N, L], for the pairs (network, block) low to high."""
+def backward_weight(low, high, batch, incoming, limit, out):
+    """Add the gradients by the weights to `out` [P, K, N, L], for the pairs (network, block) low to high."""
     n_blocks, n_inputs = out.shape[1:3]
     rows = rows_per_network(batch)
     for pair in range(low, high):
         p, k = pair // n_blocks, pair % n_blocks
-        tau = constants_of(batch.layer, p, k, passed.steps)
+        tau = constants_of(batch.layer, p, k, incoming.steps)
         for row in range(p * rows, (p + 1) * rows):
-            steps = passed.steps[row]
-            join = limited(joining((row * n_blocks + k) * LANES, passed, tau), limit, batch.layer, steps, tau)
-            state = nowhere(out)
-            for j in range(int(max_lane(join.causal)) - 1, -1, -1):
-                state = one_back(j, state, join, batch.layer, steps, tau)
+            steps = incoming.steps[row]
+            start = limited(backward_start((row * n_blocks + k) * LANES, incoming, tau), limit, batch.layer, steps, tau)
+            state = zero_gradient(out)
+            for j in range(int(max_lane(start.causal)) - 1, -1, -1):
+                state = step_back(j, state, start, batch.layer, steps, tau)
                 at = (pair * n_inputs + item(batch.inputs.order, row * n_inputs + j)) * LANES
                 vstore(out, at, vload(out, at) + state.by_current)
 
 
 @compiled
-def backward_time(low, high, batch, passed, out, total):
-    """Gradients by the input times, `out` [R, N], for rows low to high; total [N, L] is room to sum in."""
+def backward_time(low, high, batch, incoming, out, total):
+    """Write the gradients by the input times to `out` [R, N], for rows low to high; total [N, L]: scratch space."""
     n_blocks, n_inputs = batch.layer.weight.shape[1:3]
     rows = rows_per_network(batch)
     for row in range(low, high):
-        p, steps = row // rows, passed.steps[row]
+        p, steps = row // rows, incoming.steps[row]
         for j in range(batch.inputs.finite[row]):
             vstore(total, j * LANES, splat(total, 0.0))
         for k in range(n_blocks):
             tau = constants_of(batch.layer, p, k, steps)
             inverse = tau.leak + tau.rate
-            join = joining((row * n_blocks + k) * LANES, passed, tau)
-            state = nowhere(out)
-            for j in range(int(max_lane(join.causal)) - 1, -1, -1):
-                state = one_back(j, state, join, batch.layer, steps, tau)
+            start = backward_start((row * n_blocks + k) * LANES, incoming, tau)
+            state = zero_gradient(out)
+            for j in range(int(max_lane(start.causal)) - 1, -1, -1):
+                state = step_back(j, state, start, batch.layer, steps, tau)
                 entry = weights_from(batch, p, k, row, j) * (state.by_current * inverse - state.by_voltage)
                 vstore(total, j * LANES, vload(total, j * LANES) + entry)
         for j in range(batch.inputs.finite[row]):
@@ -174,8 +175,8 @@ def backward_time(low, high, batch, passed, out, total):
 
 
 @compiled
-def backward_constants(low, high, batch, passed, by_slow, by_fast):
-    """Gradients by the time constants of each row's neurons, [R, K L] both, for rows low to high.
+def backward_constants(low, high, batch, incoming, by_slow, by_fast):
+    """Write the gradients by the time constants of each row's neurons, [R, K L] both, for rows low to high.
 
     With d = T - t_i and m = (1 - exp(-rate d)) / (rate d), dk/d(1/slow) = -d^2 exp(-d / slow) (1 - m) / (rate d) and
     dk/d(1/fast) = -d^2 exp(-d / slow) (m - exp(-rate d)) / (rate d).
@@ -183,19 +184,19 @@ def backward_constants(low, high, batch, passed, by_slow, by_fast):
     n_blocks = batch.layer.weight.shape[1]
     rows = rows_per_network(batch)
     for row in range(low, high):
-        p, steps = row // rows, passed.steps[row]
+        p, steps = row // rows, incoming.steps[row]
         for k in range(n_blocks):
             tau = constants_of(batch.layer, p, k, steps)
             at = (row * n_blocks + k) * LANES
-            factor, causal = of_spike(at, passed)
-            final = vload(passed.spikes.delay, at)
+            factor, causal = spike_factor(at, incoming)
+            final = vload(incoming.spikes.delay, at)
             delay = slow_sum = fast_sum = zero = splat(final, 0.0)
             for j in range(int(max_lane(causal)) - 1, -1, -1):
                 n_causal = splat(final, j + 1)
                 delay = select(causal > n_causal, delay + splat(final, item(steps, j)), final)
                 share = weights_from(batch, p, k, row, j) * exp(zero - delay * tau.leak) * delay * delay
                 share = select(causal >= n_causal, share, zero)
-                slow_part, fast_part = curvatures(delay * tau.rate)
+                slow_part, fast_part = time_constant_factors(delay * tau.rate)
                 slow_sum = slow_sum + share * slow_part
                 fast_sum = fast_sum + share * fast_part
             inverse = tau.leak + tau.rate

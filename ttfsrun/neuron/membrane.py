@@ -1,4 +1,4 @@
-"""The membrane at given times, in closed form. For pictures: a spike is never read from such values."""
+"""The membrane at given times, in closed form. For figures only: no spike is computed from these values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Array = NDArray[np.float64]
 
 
 def responses(delay: NDArray[Any], tau_mem: float, tau_syn: float) -> Array:
-    """k: the membrane's response to one input of unit weight, [...], each `delay` [...] after it; 0 before it.
+    """Return k, the membrane's response to one input of unit weight, at each `delay` [...] after it; 0 before it.
 
     k(d) = (e^{-d/slow} - e^{-d/fast}) / (1/fast - 1/slow), with slow and fast the larger and the smaller of the two
-    time constants, or d e^{-d/tau} if they are equal; written so that nothing cancels where they nearly are.
+    time constants, or d e^{-d/tau} if they are equal; computed without cancellation where they nearly are.
     """
     delay = np.maximum(np.asarray(delay, np.float64), 0.0)
     slow, fast = max(tau_mem, tau_syn), min(tau_mem, tau_syn)
@@ -26,9 +26,9 @@ def responses(delay: NDArray[Any], tau_mem: float, tau_syn: float) -> Array:
 def voltage(
     at: NDArray[Any], times: NDArray[Any], weight: NDArray[Any], tau: tuple[float, float], v_leak: float
 ) -> Array:
-    """V [G] of one neuron that starts at rest and is never reset, at the times `at` [G].
+    """Return V [G] of one neuron that starts at rest and is never reset, at the times `at` [G].
 
-    times [N]: of its inputs, in tau_syn, inf for none; weight [N]; tau: tau_mem and tau_syn.
+    times [N]: times of its inputs, in tau_syn, inf for no spike; weight [N]; tau: tau_mem and tau_syn.
     """
     arrived = np.isfinite(times)
     delays = np.asarray(at, np.float64)[:, None] - np.asarray(times, np.float64)[arrived]

@@ -1,12 +1,12 @@
-"""What a neuron does at a time that was observed elsewhere, on a chip for one: compiled.
+"""The state of a neuron at a spike time that was observed elsewhere, for example on a chip: compiled.
 
-The neuron is taken to have spiked at T for whatever reason, as if its threshold were what its membrane has there.
-All that its derivatives need is then how many inputs came before, the delay h since the last of them, and the slope
+The neuron is taken to have spiked at T, as if its threshold were the value of its membrane there. Its derivatives then
+need only the number of inputs before T, the delay h since the last of them, and the slope
 
     V'(T) = I(T) - U(T) / slow = exp(-h / slow) (I (1 - r s(h)) - (U + I s(h)) / slow)
 
-from the state (I, U) just after that input, with r and s of `events`. The steps to that state are those of `walk`,
-in float64 too; as there, a block of neurons walks together, one per SIMD lane, and a lane depends on no other.
+from the state (I, U) just after that input, with r and s of `events`. The steps to that state are those of `walk`, also
+in float64. As there, the neurons of a block are computed together, one per SIMD lane, and no lane depends on another.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ import numpy as np
 
 from ttfsrun.neuron.compiled import compiled
 from ttfsrun.neuron.elementary import exp
-from ttfsrun.neuron.events import TILE, constants_of, prepare, rows_per_network, stretched, time_of
+from ttfsrun.neuron.events import TILE, charge_integral, constants_of, prepare, rows_per_network, time_of
 from ttfsrun.neuron.simd import LANES, any_lane, cast, fma, select, splat, vload, vstore
-from ttfsrun.neuron.walk import Place, charge
+from ttfsrun.neuron.walk import Block, charge
 
 
-class Last(NamedTuple):
-    """A block of neurons just after the last input before their observed times, as vectors."""
+class LastInput(NamedTuple):
+    """State of a block of neurons at the last input before their observed times, as vectors."""
 
-    current: Any
-    voltage: Any
-    start: Any  # time of that input
+    current: Any  # just after that input
+    voltage: Any  # at that input
+    time: Any  # of that input
     causal: Any  # number of inputs up to it; 0 where there is none
 
 
 @compiled
-def last_before(observed, place, batch, steps):
-    """`Last` for observed times, -inf where there is nothing to wait for."""
+def last_before(observed, block, batch, steps):
+    """Return the `LastInput` of a block for its observed times; -inf for no spike."""
     current = voltage = last_current = last_voltage = splat(steps, 0.0)
-    start = causal = splat(observed, 0.0)
-    for j in range(batch.inputs.finite[place.row]):
-        time = splat(observed, time_of(batch.inputs, place.row, j))
+    last_time = causal = splat(observed, 0.0)
+    for j in range(batch.inputs.finite[block.row]):
+        time = splat(observed, time_of(batch.inputs, block.row, j))
         before = observed > time
         if not any_lane(before):
             break
-        charged = charge(j, current, voltage, place, batch, steps)
+        charged = charge(j, current, voltage, block, batch, steps)
         last_current = select(before, charged.current, last_current)
         last_voltage = select(before, voltage, last_voltage)
-        start = select(before, time, start)
+        last_time = select(before, time, last_time)
         causal = select(before, splat(observed, j + 1), causal)
         current, voltage = charged.current * charged.fast_decay, charged.at_end
-    return Last(last_current, last_voltage, start, causal)
+    return LastInput(last_current, last_voltage, last_time, causal)
 
 
 @compiled
 def slope_after(delay, last, tau):
-    """V' at a delay >= 0 after the state `last`."""
-    one, rise = splat(delay, 1.0), stretched(delay, tau.rate)
+    """Return V' at a delay >= 0 after the state `last`."""
+    one, rise = splat(delay, 1.0), charge_integral(delay, tau.rate)
     drive = last.current * (one - tau.rate * rise)
     fall = fma(last.current, rise, last.voltage) * tau.leak
     return (drive - fall) * exp(splat(delay, 0.0) - delay * tau.leak)
@@ -61,30 +61,30 @@ def slope_after(delay, last, tau):
 
 @compiled
 def observe(row, p, k, batch, steps, spikes):
-    """Fill in the spikes of block k of network p in one row, from their times; `steps` as for `walk`."""
+    """Fill in the spikes of block k of network p in one row from their times; `steps` as for `walk`."""
     tau = constants_of(batch.layer, p, k, steps)
     at = (row * batch.layer.weight.shape[1] + k) * LANES
     time = vload(spikes.time, at)
-    never, nothing = splat(time, np.inf), splat(time, 0.0)
-    last = last_before(select(time == never, nothing - never, time), Place(row, p, k, tau), batch, steps)
+    infinity, zeros = splat(time, np.inf), splat(time, 0.0)
+    last = last_before(select(time == infinity, zeros - infinity, time), Block(row, p, k, tau), batch, steps)
 
     zero = splat(steps, 0.0)
-    hit = last.causal > nothing
-    delay = select(hit, cast(zero, time) - cast(zero, last.start), zero)
+    has_causal = last.causal > zeros
+    delay = select(has_causal, cast(zero, time) - cast(zero, last.time), zero)
     slope = slope_after(delay, last, tau)
-    # Below, the gradients of a membrane that has all but come to rest would leave the range of their type.
+    # Below this slope, gradients would exceed the range of their type.
     smallest = np.finfo(spikes.time.dtype).tiny / np.finfo(spikes.time.dtype).eps
-    rises = hit & (slope > splat(slope, smallest))
+    rises = has_causal & (slope > splat(slope, smallest))
     vstore(spikes.delay, at, cast(time, select(rises, delay, zero)))
     vstore(spikes.slope, at, cast(time, select(rises, slope, splat(slope, 1.0))))
-    vstore(spikes.causal, at, select(rises, last.causal, nothing))
+    vstore(spikes.causal, at, select(rises, last.causal, zeros))
 
 
 @compiled
 def observe_rows(low, high, batch, spikes, steps):
-    """For rows low to high, fill in `inputs.finite`, and `spikes` from the times that are there: inf for none.
+    """For rows low to high, fill in `inputs.finite`, and the rest of `spikes` from `spikes.time`, inf for no spike.
 
-    steps [TILE, 4, N], float64, is room for what only this call needs.
+    steps [TILE, 4, N], float64: scratch space.
     """
     rows = rows_per_network(batch)
     for tile in range(low, high, TILE):

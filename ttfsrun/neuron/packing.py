@@ -13,29 +13,29 @@ from ttfsrun.neuron.simd import LANES, any_lane, fabs, splat, vload, vstore
 
 @compiled
 def pack(weight, blocks):
-    """weight [P, N, M] to blocks [P, K, N, L]; returns whether all weights are finite."""
+    """Copy weight [P, N, M] to blocks [P, K, N, L]. Returns whether all weights are finite."""
     n_networks, n_blocks, n_inputs = blocks.shape[:3]
     n_neurons = weight.shape[2]
-    wrong = 0
+    invalid = 0
     for p in range(n_networks):
         for i in range(n_inputs):
             for k in range(n_blocks):
-                here, there = (p * n_inputs + i) * n_neurons + k * LANES, ((p * n_blocks + k) * n_inputs + i) * LANES
+                source, target = (p * n_inputs + i) * n_neurons + k * LANES, ((p * n_blocks + k) * n_inputs + i) * LANES
                 if (k + 1) * LANES <= n_neurons:
-                    values = vload(weight, here)
-                    vstore(blocks, there, values)
-                    wrong += any_lane(~(fabs(values) < splat(values, np.inf)))
+                    values = vload(weight, source)
+                    vstore(blocks, target, values)
+                    invalid += any_lane(~(fabs(values) < splat(values, np.inf)))
                 else:
-                    vstore(blocks, there, splat(blocks, 0.0))
+                    vstore(blocks, target, splat(blocks, 0.0))
                     for lane in range(n_neurons - k * LANES):
                         blocks[p, k, i, lane] = weight[p, i, k * LANES + lane]
-                        wrong += not abs(weight[p, i, k * LANES + lane]) < np.inf
-    return wrong == 0
+                        invalid += not abs(weight[p, i, k * LANES + lane]) < np.inf
+    return invalid == 0
 
 
 @compiled
 def unpack(blocks, weight):
-    """blocks [P, K, N, L] to weight [P, N, M]."""
+    """Copy blocks [P, K, N, L] to weight [P, N, M]."""
     n_networks, n_blocks, n_inputs = blocks.shape[:3]
     n_neurons = weight.shape[2]
     for p in range(n_networks):
@@ -51,14 +51,14 @@ def unpack(blocks, weight):
 
 @compiled
 def sort_keys(times, keys):
-    """Integers that sort like (time, index) of float32 times [R, N]; returns whether no time is NaN or -inf."""
+    """Fill keys [R, N] with integers that sort like (time, index) of float32 times. Returns whether all are > -inf."""
     bits = times.view(np.int32)
-    wrong = 0
+    invalid = 0
     for row in range(times.shape[0]):
         for i in range(times.shape[1]):
-            wrong += not times[row, i] > -np.inf
-            # As unsigned integers, floats sort like numbers once a negative one has all its bits flipped,
-            # another one its sign. No branch: this loop is vectorised.
+            invalid += not times[row, i] > -np.inf
+            # The bits of floats sort like unsigned integers once all bits of negative numbers and the sign bit
+            # of all others are flipped. There is no branch, so that this loop is vectorised.
             flip = (bits[row, i] >> np.int32(31)) | np.int32(-0x80000000)
             keys[row, i] = (np.uint64(np.uint32(bits[row, i] ^ flip)) << np.uint64(32)) | np.uint64(i)
-    return wrong == 0
+    return invalid == 0

@@ -1,4 +1,4 @@
-"""Compiled kernels on several threads, each on its own range of independent items."""
+"""Threads for the compiled kernels, each working on its own ranges of independent items."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import torch
 
 from ttfsrun.neuron.memory import keep_freed_memory
 
-SMALLEST_SHARE = 4_000_000  # work for a thread, about a millisecond; below, starting it costs more than it saves
+SMALLEST_SHARE = 4_000_000  # work that pays for one more thread, about a millisecond
 SHARES_PER_THREAD = 4
 
 _threads = len(os.sched_getaffinity(0))
 
 
 def get_threads() -> int:
-    """On how many threads the kernels run at most; at first, on as many cores as the process may use."""
+    """Return the largest number of threads that the kernels use; by default, the number of available cores."""
     return _threads
 
 
 def set_threads(threads: int) -> None:
-    """Let the kernels run on up to so many threads, of this process. No result depends on it.
+    """Set the largest number of threads that the kernels use in this process. No result depends on it.
 
-    Apart from torch's own setting: where both use several, torch's threads wait busily for their next turn
-    on the cores that the kernels need.
+    torch has its own setting. If torch also uses several threads, they wait busily on the cores that the kernels need.
+    Raises ValueError for less than one thread.
     """
     global _threads  # noqa: PLW0603
     if threads < 1:
-        raise ValueError(f"threads={threads}: at least one is needed")
+        raise ValueError(f"threads={threads}: must be at least 1")
     _threads = threads
 
 
 def use_threads(threads: int) -> None:
-    """Let this process compute on up to so many threads: the kernels use them, torch, with little to do, one.
+    """Set the largest number of threads of this process: the kernels use them; torch, which has little to do, uses one.
 
     Freed memory stays with the process (`keep_freed_memory`). Raises ValueError for less than one thread.
     """
@@ -48,15 +48,15 @@ def use_threads(threads: int) -> None:
 
 @lru_cache(maxsize=1)
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """The waiting threads; a forked process makes its own."""
+    """Return the pool of threads; a forked process creates its own."""
     return ThreadPoolExecutor(threads, thread_name_prefix="ttfsrun")
 
 
 def for_ranges(task: Callable[[int, int], object], items: int, work: int) -> None:
     """Run task(low, high) over consecutive ranges that cover `items`, on up to get_threads() threads.
 
-    work: in all, in synaptic events, to decide whether threads pay. The task releases the GIL and
-    treats each item alone, so that the division never shows in the result.
+    work: total work in synaptic events, which decides how many threads are used. The task releases the GIL and
+    treats each item separately, so the result does not depend on the division into ranges.
     """
     threads = min(get_threads(), items, 1 + work // SMALLEST_SHARE)
     if threads <= 1:
@@ -68,13 +68,13 @@ def for_ranges(task: Callable[[int, int], object], items: int, work: int) -> Non
     lock = Lock()
 
     def take_ranges() -> None:
-        """Take ranges as long as there are any: a thread with quick ones takes more."""
+        """Process ranges until none is left."""
         while True:
             with lock:
-                taken = next(ranges, None)
-            if taken is None:
+                bounds = next(ranges, None)
+            if bounds is None:
                 return
-            task(*taken)
+            task(*bounds)
 
     others = [_pool(os.getpid(), get_threads()).submit(take_ranges) for _ in range(threads - 1)]
     try:

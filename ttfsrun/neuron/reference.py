@@ -1,4 +1,4 @@
-"""The same neuron once more, deliberately plain: float64, one neuron at a time, nothing clever. For tests.
+"""A simple reference implementation of the neuron for tests: float64, one neuron at a time.
 
 It shares no formula with the kernels beyond the equations of the model.
 """
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 def psp(delay: float, tau_mem: float, tau_syn: float) -> float:
-    """Membrane response k to one input of unit weight, `delay` after it (Goeltz et al. 2021, eq. 3)."""
+    """Return the membrane's response k to one input of unit weight, `delay` after it (Goeltz et al. 2021, eq. 3)."""
     if delay <= 0:
         return 0.0
     if tau_mem == tau_syn:
@@ -27,19 +27,19 @@ def psp(delay: float, tau_mem: float, tau_syn: float) -> float:
 def membrane_reference(
     time: float, times: Sequence[float], weights: Sequence[float], tau_mem: float, tau_syn: float
 ) -> float:
-    """V - v_leak at `time`."""
+    """Return V - v_leak at `time`."""
     return sum(w * psp(time - t, tau_mem, tau_syn) for t, w in zip(times, weights, strict=True) if t < time)
 
 
 def current(time: float, times: Sequence[float], weights: Sequence[float], tau_syn: float) -> float:
-    """Synaptic current just after `time`."""
+    """Return the synaptic current just after `time`."""
     return sum(w * math.exp((t - time) / tau_syn) for t, w in zip(times, weights, strict=True) if t <= time)
 
 
 def first_spike_of_one(
     times: Sequence[float], weights: Sequence[float], tau_mem: float, tau_syn: float, theta: float
 ) -> float:
-    """First upward crossing of theta = v_th - v_leak by one neuron; inf if there is none."""
+    """Return the first upward crossing of theta = v_th - v_leak by one neuron; inf if there is none."""
     if theta <= 0:
         return 0.0
     pairs = sorted((t, w) for t, w in zip(times, weights, strict=True) if t < math.inf)
@@ -57,7 +57,7 @@ def first_spike_of_one(
 
 
 def _peak(start: float, voltage: float, drive: float, tau_mem: float, tau_syn: float) -> float:
-    """Where the membrane has its maximum if no further input comes; `start` if it only falls, inf if it only rises."""
+    """Return the time of the membrane's maximum if no input follows; `start` if it only falls, inf if it only rises."""
     if drive <= 0 or voltage >= tau_mem * drive:
         return start
     if tau_mem == tau_syn:
@@ -71,7 +71,7 @@ def _peak(start: float, voltage: float, drive: float, tau_mem: float, tau_syn: f
 
 
 def _bisect(height, low: float, high: float) -> float:  # type: ignore[no-untyped-def]
-    """Where `height` changes its sign from below to above, to the last bit."""
+    """Return where `height` changes its sign from below to above, to the last bit."""
     while True:
         middle = (low + high) / 2
         if middle in (low, high):
@@ -80,7 +80,7 @@ def _bisect(height, low: float, high: float) -> float:  # type: ignore[no-untype
 
 
 def first_spike_reference(times: Array, weight: Array, tau_mem: float, tau_syn: float, theta: float) -> Array:
-    """[B, N], [N, M] -> [B, M]."""
+    """Return the first spikes [B, M] of a layer, from times [B, N] and weight [N, M]."""
     return np.array(
         [[first_spike_of_one(row, column, tau_mem, tau_syn, theta) for column in weight.T] for row in times]
     ).reshape(len(times), weight.shape[1])

@@ -1,9 +1,9 @@
-"""Short vectors for numba: explicit SIMD, so that a kernel's inner loop is vectorised by construction.
+"""Short vectors for numba: explicit SIMD, so that the inner loop of a kernel is always vectorised.
 
-A `Vector` holds 16 numbers, float32 or float64, one neuron each, and stays in registers; a `Mask` holds as many
-booleans. LLVM maps them to whatever the processor has (16 float32 are one AVX-512 register, two AVX2 or four NEON
-registers). Every operation acts on each lane alone and is rounded as IEEE 754 says, so the width of the
-hardware does not change a bit of the result, and a lane's result does not depend on its neighbours.
+A `Vector` holds 16 numbers, float32 or float64, one per neuron, and stays in registers; a `Mask` holds 16 booleans.
+LLVM maps them to the registers of the processor (16 float32 are one AVX-512 register, two AVX2 or four NEON
+registers). Every operation acts on each lane alone and is rounded according to IEEE 754, so the width of the
+registers does not change a bit of the result, and a lane's result does not depend on its neighbours.
 
 Inside `@njit`: `+ - * /`, `>`, `<`, `>=`, `==` on two vectors, `& | ~` on masks, and the functions below.
 """
@@ -51,7 +51,7 @@ class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 def constant(vector: ir.VectorType, value: float) -> ir.Constant:
-    """A number in every lane."""
+    """Return a vector with the same number in every lane."""
     return ir.Constant(vector, [value] * vector.count)
 
 
@@ -65,7 +65,7 @@ def call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
 
 
 def elementwise(emit: Callable[..., ir.Value], arity: int) -> Any:
-    """An intrinsic whose arguments and result are vectors of one type."""
+    """Return an intrinsic whose arguments and result are vectors of one type."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         return emit(builder, *args)
@@ -78,7 +78,7 @@ def elementwise(emit: Callable[..., ir.Value], arity: int) -> Any:
 
 
 def _comparison(symbol: str) -> Any:
-    """An intrinsic from two vectors to a mask; false where a lane is NaN."""
+    """Return an intrinsic that maps two vectors to a mask; false where a lane is NaN."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         return builder.fcmp_ordered(symbol, *args)
@@ -123,10 +123,12 @@ fabs = elementwise(lambda builder, a: call(builder, "fabs", a), 1)
 
 
 def emit_minimum(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Emit the minimum of two vectors; b where a is NaN."""
     return builder.select(builder.fcmp_ordered("<", a, b), a, b)
 
 
 def emit_maximum(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Emit the maximum of two vectors; b where a is NaN."""
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
@@ -137,7 +139,7 @@ maximum = elementwise(emit_maximum, 2)
 
 
 def _pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, index: ir.Value) -> ir.Value:
-    """Address of the vector that starts at a flat index into a C-contiguous array."""
+    """Return the address of the vector that starts at a flat index into a C-contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
     vector = context.get_value_type(Vector(array_type.dtype))
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
@@ -145,7 +147,7 @@ def _pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Val
 
 @intrinsic
 def item(typing: Any, array: types.Array, index: types.Integer) -> Any:
-    """The number at flat `index` of a C-contiguous array: without the test for a negative index of `array[index]`."""
+    """Return the number at flat `index` of a C-contiguous array, without the check of `array[index]` for index < 0."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -156,7 +158,7 @@ def item(typing: Any, array: types.Array, index: types.Integer) -> Any:
 
 @intrinsic
 def vload(typing: Any, array: types.Array, index: types.Integer) -> Any:
-    """The vector that starts at flat `index` of a C-contiguous array."""
+    """Return the vector that starts at flat `index` of a C-contiguous array."""
     vector = Vector(array.dtype)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
@@ -180,7 +182,7 @@ def vstore(typing: Any, array: types.Array, index: types.Integer, value: Vector)
 
 @intrinsic
 def splat(typing: Any, like: types.Type, value: types.Number) -> Any:
-    """The number `value` in every lane, as a vector for the scalars of `like` (a vector or an array)."""
+    """Return a vector with `value` in every lane, of the scalar type of `like` (a vector or an array)."""
     scalar = like.scalar if isinstance(like, Vector) else like.dtype
     vector = Vector(scalar)
 
@@ -196,7 +198,7 @@ def splat(typing: Any, like: types.Type, value: types.Number) -> Any:
 
 @intrinsic
 def cast(typing: Any, like: types.Type, vector: Vector) -> Any:
-    """`vector` in the scalar type of `like`, a vector or an array; rounded where that is the narrower one."""
+    """Return `vector` in the scalar type of `like` (a vector or an array), rounded if that type is narrower."""
     scalar = like.scalar if isinstance(like, Vector) else like.dtype
     target = Vector(scalar)
 
@@ -211,7 +213,7 @@ def cast(typing: Any, like: types.Type, vector: Vector) -> Any:
 
 @intrinsic
 def select(typing: Any, mask: Mask, a: Vector, b: Vector) -> Any:
-    """a where the mask is set, else b."""
+    """Return a where the mask is set, else b."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         return builder.select(*args)
@@ -221,7 +223,7 @@ def select(typing: Any, mask: Mask, a: Vector, b: Vector) -> Any:
 
 @intrinsic
 def any_lane(typing: Any, mask: Mask) -> Any:
-    """Whether any lane is set."""
+    """Return whether any lane is set."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         bits = ir.IntType(args[0].type.count)
@@ -231,7 +233,7 @@ def any_lane(typing: Any, mask: Mask) -> Any:
 
 
 def _fold(combine: Callable[..., ir.Value]) -> Any:
-    """An intrinsic that combines all lanes pairwise, in one fixed order."""
+    """Return an intrinsic that combines all lanes pairwise, in one fixed order."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         value = args[0]

@@ -1,19 +1,23 @@
-"""The figures of a sweep, as they stand in the page."""
+"""The figures of a sweep as SVG in the page."""
 
 from __future__ import annotations
 
+from ttfsrun.figures.sweep.drawing import ACCURACY
 from ttfsrun.report.plot import SweepSource
 from ttfsrun.report.selection import select_figures
 from ttfsrun.report.svg import SvgFigure, svg_figure
 from ttfsrun.results.sweep_folder import SweepFolder
-from ttfsrun.results.table import DATA, Table, setting_columns
+from ttfsrun.results.table import Table
 
 
 def svg_figures(folder: SweepFolder, table: Table) -> tuple[list[SvgFigure], str]:
-    """Every figure that `ttfsrun plot` has for a sweep; else none, and why. table: all of it, with every setting."""
-    others = [key for key in setting_columns(table.columns) if key not in (*table.varying, DATA)]
-    source = SweepSource(folder.path, table.frame().drop(columns=others), folder, folder.path)
-    drawn = select_figures(source.table, source.varying, beside=source.beside())
-    found = [svg_figure(each, number) for number, each in enumerate(drawn, 1)]
-    done = table.counts()["done"]
-    return found, "nothing varies that a figure could show" if done else "no point is done: there is nothing to draw"
+    """Return the figures that `ttfsrun plot` makes of a sweep, and a note on why there are none where there are none.
+
+    table: with every setting.
+    """
+    source = SweepSource.from_folder(folder, table)
+    selected = select_figures(source.table, source.varying, supplement=source.supplement())
+    figures = [svg_figure(figure, number) for number, figure in enumerate(selected, 1)]
+    if table.counts()["done"]:
+        return figures, f"nothing to plot: no point that is done has a number for {ACCURACY}"
+    return figures, "nothing to plot: no point is done"

@@ -1,9 +1,9 @@
-"""The table of a sweep as data for the page: by column, small, in plain JSON.
+"""The table of a sweep as compact JSON for the page, by column.
 
 A column is {"name", "group", "shown"} with one of
-    {"same": value}                    the same in all rows
+    {"same": value}                    the value of all rows
     {"values": [...]}                  a value for each row
-    {"kinds": [...], "codes": [...]}   few different values, and for each row which of them
+    {"kinds": [...], "codes": [...]}   the different values, and for each row the index of its value
 """
 
 from __future__ import annotations
@@ -13,51 +13,51 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ttfsrun.config.conditions import OWN
 from ttfsrun.results.columns import EXECUTION
 from ttfsrun.results.table import CONDITION, FIRST, Table, setting_columns
 from ttfsrun.sweep.monitor.status import PointState
 
-MAIN = ("test_accuracy", "valid_accuracy", "test_loss", "test_decision_time_median")
-DIGITS = 6  # of a measured number; the table that `gather` makes has all of them
-OWN = "own"  # the condition of a point itself
+MAIN_METRICS = ("test_accuracy", "valid_accuracy", "test_loss", "test_decision_time_median")
+DIGITS = 6  # significant digits of a metric in the page; `table.csv` has all digits
 Column = dict[str, Any]
 
 
 def columns(table: Table, states: Mapping[str, PointState]) -> tuple[list[Column], dict[str, Any]]:
-    """The columns of the page in their order, and the settings that are the same for all points, by key.
+    """Return the columns of the page in order, and by key the settings that are the same for all points.
 
-    states: of each point. They know more than the table: what runs or waits, and what was lost with its task.
+    states: the state of each point. Unlike the table, they say which points are queued, running or lost with a task.
     """
     cells = dict(zip(table.columns, _transposed(table), strict=True))
-    cells |= _of_states(cells, states)
+    cells |= _state_columns(cells, states)
     settings = setting_columns(table.columns)
     same = {key: cells[key][0] for key in settings if key not in table.varying and _is_same(cells[key]) and table.rows}
-    found = []
+    page_columns = []
     for name in table.columns:
         if name == FIRST[0] or name in same:
             continue
         group = _group(name, table, settings)
-        values = cells[name] if name in settings else [_short(value) for value in cells[name]]
-        found.append({"name": name, "group": group, "shown": _is_shown(name, group, values), **_packed(values)})
-    return found, same
+        values = cells[name] if name in settings else [_rounded(value) for value in cells[name]]
+        page_columns.append({"name": name, "group": group, "shown": _is_shown(name, group, values), **_packed(values)})
+    return page_columns, same
 
 
 def _transposed(table: Table) -> list[list[Any]]:
     return [list(column) for column in zip(*table.rows, strict=True)] or [[] for _ in table.columns]
 
 
-def _of_states(cells: Mapping[str, Sequence[Any]], states: Mapping[str, PointState]) -> dict[str, list[Any]]:
-    """Status, reason and message of each row."""
-    told: dict[str, list[Any]] = {"status": [], "reason": [], "message": []}
-    for point, status, reason, message in zip(*(cells[name] for name in ("point", *told)), strict=True):
+def _state_columns(cells: Mapping[str, Sequence[Any]], states: Mapping[str, PointState]) -> dict[str, list[Any]]:
+    """Return status, reason and message of each row."""
+    state_columns: dict[str, list[Any]] = {"status": [], "reason": [], "message": []}
+    for point, status, reason, message in zip(*(cells[name] for name in ("point", *state_columns)), strict=True):
         state = states.get(point)
         if state is None or status == "done":
             row = [status, reason, message]
         else:
             row = [state.kind, state.reason, " ".join(state.message.split()) if state.message else None]
-        for column, value in zip(told.values(), row, strict=True):
+        for column, value in zip(state_columns.values(), row, strict=True):
             column.append(value)
-    return told
+    return state_columns
 
 
 def _group(name: str, table: Table, settings: Sequence[str]) -> str:
@@ -73,8 +73,8 @@ def _group(name: str, table: Table, settings: Sequence[str]) -> str:
 
 
 def _is_shown(name: str, group: str, values: Sequence[Any]) -> bool:
-    """Whether a column is there from the start: what says something about this sweep."""
-    if name in ("reason", "message", *MAIN):
+    """Tell whether the page shows a column from the start: one that differs in this sweep, or has a main metric."""
+    if name in ("reason", "message", *MAIN_METRICS):
         return any(value is not None for value in values)
     if name == CONDITION:
         return any(value not in (None, OWN) for value in values)
@@ -83,15 +83,15 @@ def _is_shown(name: str, group: str, values: Sequence[Any]) -> bool:
     return group in ("point", "settings that vary")
 
 
-def _short(value: Any) -> Any:
-    """A number to DIGITS digits."""
+def _rounded(value: Any) -> Any:
+    """Return a finite float rounded to DIGITS digits, and anything else as it is."""
     if isinstance(value, float) and math.isfinite(value):
         return float(f"{value:.{DIGITS}g}")
     return value
 
 
 def json_value(value: Any) -> Any:
-    """What JSON has no word for, as text: inf, -inf, nan."""
+    """Return inf, -inf and nan, which JSON lacks, as text, and anything else as it is."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -100,7 +100,7 @@ def _is_same(values: Sequence[Any]) -> bool:
 
 
 def _packed(values: Sequence[Any]) -> Column:
-    """The shortest of the ways to write a column down."""
+    """Return the shortest form of a column."""
     values = [json_value(value) for value in values]
     if values and _is_same(values):
         return {"same": values[0]}
@@ -112,7 +112,7 @@ def _packed(values: Sequence[Any]) -> Column:
 
 
 def embedded(data: Any) -> str:
-    """JSON that may stand in a script element: nothing in it can end the element, or begin a comment."""
+    """Return JSON for a script element: nothing in it can end the element or begin a comment."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -1,4 +1,4 @@
-"""What the schema says of a setting: its description, with its unit."""
+"""Descriptions of settings, with their units, from the schema."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ttfsrun.config.schema import Config
 
 
 def descriptions(keys: Iterable[str]) -> dict[str, str]:
-    """By dotted key; a key that the schema does not describe is left out."""
+    """Return the descriptions of settings by dotted key, without the keys that the schema does not describe."""
     return {key: text for key in keys for text in list(_texts(Config, key.split(".")))[:1]}
 
 
 def _texts(struct: type[msgspec.Struct], names: list[str]) -> Iterator[str]:
-    """Of the alternatives that have such a key."""
+    """Yield the description of a key from each alternative group that has it. names: the key, cut at its dots."""
     kind = fields(struct).get(names[0])
     if kind is None:
         return
@@ -29,7 +29,7 @@ def _texts(struct: type[msgspec.Struct], names: list[str]) -> Iterator[str]:
 
 
 def _description(kind: Any) -> str | None:
-    """Of a kind or, where it may be nothing too, of what else it may be."""
+    """Return the description in an annotated type, or in the first annotated part of a union."""
     if get_origin(kind) is Annotated:
         return next((meta.description for meta in kind.__metadata__ if getattr(meta, "description", None)), None)
     return next((text for part in get_args(kind) if (text := _description(part))), None)

@@ -1,8 +1,8 @@
-// The language of the filter: words, and conditions on columns such as  bits>=4  status=failed  message:"loss is nan".
+// The filter: words, and conditions on columns such as  bits>=4  status=failed  message:"loss is nan".
 
 const CONDITION = /^([^\s"!=<>:]+)(!=|>=|<=|=|>|<|:)([^]*)$/;
 
-// Cuts a text into terms at its blanks; quotes keep blanks, and \" is a quote within them.
+// Return the terms of a text, cut at its blanks; quotes keep blanks, and \" is a quote within them.
 function termsOf(text) {
   const pieces = text.match(/(?:"(?:\\[^]|[^"\\])*"?|[^\s"])+/g) ?? [];
   return pieces.map((piece) => {
@@ -19,21 +19,22 @@ function quoted(text) {
   return /^[^\s"\\]+$/.test(text) ? text : `"${text.replace(/[\\"]/g, "\\$&")}"`;
 }
 
-// A column by its name, or by how it ends after a dot or an underscore; a mistake says what there is to choose from.
+// Return the column with a name, or with a name that ends so after a dot or an underscore.
+// Throws an Error that names the candidates.
 function columnNamed(name, columns) {
-  const wanted = name.toLowerCase();
-  const exact = columns.find((column) => column.name.toLowerCase() === wanted);
+  const lower = name.toLowerCase();
+  const exact = columns.find((column) => column.name.toLowerCase() === lower);
   if (exact) return exact;
-  const ends = (column) => [".", "_"].some((mark) => column.name.toLowerCase().endsWith(mark + wanted));
-  const found = columns.filter(ends);
-  if (found.length === 1) return found[0];
-  if (found.length) throw new Error(`${name}: several columns end so: ${found.map((one) => one.name).join(", ")}`);
-  const near = columns.filter((column) => column.name.toLowerCase().includes(wanted)).slice(0, 4);
-  const hint = near.length ? `; is one of these meant: ${near.map((one) => one.name).join(", ")}?` : "";
-  throw new Error(`${name}: there is no such column${hint}`);
+  const ends = (column) => [".", "_"].some((mark) => column.name.toLowerCase().endsWith(mark + lower));
+  const matches = columns.filter(ends);
+  if (matches.length === 1) return matches[0];
+  if (matches.length) throw new Error(`${name}: matches several columns: ${matches.map((column) => column.name).join(", ")}`);
+  const near = columns.filter((column) => column.name.toLowerCase().includes(lower)).slice(0, 4);
+  const hint = near.length ? `; did you mean ${near.map((column) => column.name).join(" or ")}?` : "";
+  throw new Error(`${name}: no such column${hint}`);
 }
 
-// inf, -inf and nan are text in the data, for JSON has no words for them.
+// Return a cell as a number. inf, -inf and nan are text in the data: JSON has no numbers for them.
 function asNumber(cell) {
   if (typeof cell === "number") return cell;
   if (typeof cell !== "string" || cell.trim() === "") return NaN;
@@ -45,7 +46,7 @@ function asText(cell) {
   return cell === null ? "" : String(cell);
 }
 
-const COMPARED = {
+const COMPARISONS = {
   "<": (one, other) => one < other,
   "<=": (one, other) => one <= other,
   ">": (one, other) => one > other,
@@ -58,7 +59,7 @@ function isEqual(cell, value) {
   return cell === value || asText(cell).toLowerCase() === value.toLowerCase();
 }
 
-// A function of a row number for each condition.
+// Return a function of the number of a row: whether a condition on a column holds.
 function conditionOf({ piece, name, operator, value }, columns) {
   const column = columnNamed(name, columns);
   if (operator === "=") return (row) => isEqual(column.cell(row), value);
@@ -68,8 +69,8 @@ function conditionOf({ piece, name, operator, value }, columns) {
     return (row) => asText(column.cell(row)).toLowerCase().includes(part);
   }
   const limit = asNumber(value);
-  if (Number.isNaN(limit)) throw new Error(`${piece}: ${value || "nothing"} is no number`);
-  const compare = COMPARED[operator];
+  if (Number.isNaN(limit)) throw new Error(`${piece}: ${value || "nothing"} is not a number`);
+  const compare = COMPARISONS[operator];
   return (row) => compare(asNumber(column.cell(row)), limit);
 }
 
@@ -78,7 +79,8 @@ function wordOf(word, shown) {
   return (row) => shown.some((column) => asText(column.cell(row)).toLowerCase().includes(part));
 }
 
-// Whether a row passes. Words are searched for in the columns that are shown; an Error says what is wrong.
+// Return a function of the number of a row: whether it passes the filter. Words are searched in the shown columns.
+// Throws an Error for a mistake in the filter.
 function filterOf(text, columns, shown) {
   const tests = termsOf(text).map((term) => {
     if (term.word !== undefined) return wordOf(term.word, shown);

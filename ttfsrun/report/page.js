@@ -1,4 +1,4 @@
-// Puts the page together: the table follows the address, and the address follows what the reader does.
+// Starts the page: the table follows the address, and the address follows the reader's actions.
 
 function save(name, text) {
   const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: name });
@@ -8,9 +8,9 @@ function save(name, text) {
 
 const byId = (id) => document.getElementById(id);
 
-// A new state, and the address that tells it. view: all of the table: its data, columns, state, and rows that pass.
-function change(view, own) {
-  view.state = { ...view.state, page: 1, ...own };
+// Change the state, the address and the table. view: data, columns, state, and the rows that pass the filter.
+function change(view, changes) {
+  view.state = { ...view.state, page: 1, ...changes };
   keepAddress(view);
   show(view);
 }
@@ -21,14 +21,14 @@ function keepAddress(view) {
 
 function show(view) {
   const { state, columns, data } = view;
-  const mistake = byId("filter-mistake");
+  const message = byId("filter-error");
   try {
     view.rows = chosenRows(state, columns, data.rows);
-    mistake.textContent = "";
+    message.textContent = "";
   } catch (error) {
-    mistake.textContent = error.message;
+    message.textContent = error.message;
   }
-  byId("filter").setAttribute("aria-invalid", String(mistake.textContent !== ""));
+  byId("filter").setAttribute("aria-invalid", String(message.textContent !== ""));
   const pages = Math.max(1, Math.ceil(view.rows.length / state.size));
   state.page = Math.min(state.page, pages);
   const start = (state.page - 1) * state.size;
@@ -43,12 +43,12 @@ function show(view) {
 
 function showControls(view, start, length, pages) {
   const { state, data, rows } = view;
-  const told = (number) => number.toLocaleString("en");
-  const few = rows.length === data.rows ? "" : ` of ${told(data.rows)}`;
-  const range = length ? `, ${told(start + 1)} to ${told(start + length)} shown` : "";
-  byId("count").textContent = `${told(rows.length)}${few} rows${range}`;
-  const turns = pagerOf(state.page, pages, state.size, (page) => change(view, { page }), (size) => change(view, { size }));
-  document.querySelector(".pager").replaceChildren(...turns);
+  const grouped = (number) => number.toLocaleString("en");
+  const total = rows.length === data.rows ? "" : ` of ${grouped(data.rows)}`;
+  const range = length ? `, ${grouped(start + 1)} to ${grouped(start + length)} shown` : "";
+  byId("count").textContent = `${grouped(rows.length)}${total} rows${range}`;
+  const pager = pagerOf(state.page, pages, state.size, (page) => change(view, { page }), (size) => change(view, { size }));
+  document.querySelector(".pager").replaceChildren(...pager);
   if (byId("filter").value !== state.filter) byId("filter").value = state.filter;
   showChoices(byId("choices"), state.filter);
   for (const box of byId("columns").querySelectorAll("input")) box.checked = state.columns.has(box.value);
@@ -57,7 +57,7 @@ function showControls(view, start, length, pages) {
 
 function startTable(data) {
   const columns = decoded(data.columns);
-  const rows = Array.from({ length: data.rows }, (_, row) => row); // all, where the filter is none
+  const rows = Array.from({ length: data.rows }, (_, row) => row); // all of them, until there is a valid filter
   const view = { data, columns, rows, state: stateOf(location.hash, columns) };
   const choose = (name, value) => change(view, { filter: withChoice(view.state.filter, name, value) });
   byId("choices").hidden = !fillChoices(byId("choices").lastElementChild, columns, data.rows, choose);
@@ -65,7 +65,7 @@ function startTable(data) {
   listenToControls(view);
   listenToTable(view);
   addEventListener("hashchange", () => {
-    if (!location.hash.includes("=")) return; // a link to a part of the page
+    if (!location.hash.includes("=")) return; // a link to a section of the page
     const { theme } = view.state;
     view.state = stateOf(location.hash, columns);
     view.state.theme ??= theme;
@@ -97,8 +97,8 @@ function listenToTable(view) {
     const name = event.target.closest("[data-sort]")?.dataset.sort;
     if (name === undefined) return;
     const { sort, descending } = view.state;
-    const again = sort === name;
-    change(view, again && descending ? { sort: null, descending: false } : { sort: name, descending: again });
+    const isSorted = sort === name;
+    change(view, isSorted && descending ? { sort: null, descending: false } : { sort: name, descending: isSorted });
   });
   document.querySelector("#table tbody").addEventListener("click", (event) => {
     const row = event.target.closest("[data-row]")?.dataset.row;
@@ -141,7 +141,7 @@ function startCopying() {
   }
 }
 
-// On paper nothing can be unfolded.
+// Open all details before printing, and close them after.
 function unfoldForPrint() {
   let unfolded = [];
   addEventListener("beforeprint", () => {
@@ -153,7 +153,7 @@ function unfoldForPrint() {
   });
 }
 
-// A menu closes when the reader goes on elsewhere.
+// Close a menu on Escape, or on a click outside it.
 function closeMenus() {
   const close = (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {

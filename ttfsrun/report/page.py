@@ -1,4 +1,4 @@
-"""The parts of the page as HTML. Whatever came from settings, messages or names is escaped here, and nowhere else."""
+"""The parts of the page as HTML. Text from settings, messages and names is escaped here."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ttfsrun.sweep.monitor.status import STATUSES
 from ttfsrun.sweep.monitor.submissions import PointStatus
 
 SCRIPTS = ("filter.js", "table.js", "controls.js", "figures.js", "page.js")
-SHOWN_VALUES = 12  # of a setting
-SHOWN_FAILURES = 30  # groups
-OPEN_FAILURES = 3  # of them, whose traceback is shown from the start
+MAX_VALUES = 12  # values of a setting that are listed
+MAX_FAILURES = 30  # groups of failures that are listed
+MAX_OPEN = 3  # groups of failures whose traceback is open from the start
 
 
 def resource(name: str) -> str:
-    """The text of a file beside this one."""
+    """Return the text of a file of this package."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def fill_page(parts: Mapping[str, str]) -> str:
-    """The whole page. parts: HTML, and `data`, by their names in page.html."""
+    """Return the page. parts: HTML, and `data`, by their names in page.html."""
     script = "\n".join(['"use strict";', *map(resource, SCRIPTS)])
     checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = Template(resource("page.html"))
@@ -36,13 +36,13 @@ def fill_page(parts: Mapping[str, str]) -> str:
 
 
 def navigation(parts: Mapping[str, str]) -> str:
-    """Links to the parts of the page by their ids."""
+    """Return links to the sections of the page. parts: titles by id."""
     links = "".join(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name in parts.items())
     return f"<ul>{links}</ul>"
 
 
 def status_bar(counts: Mapping[PointStatus, int]) -> str:
-    """A bar of all points, and a legend that filters the table."""
+    """Return a bar of all points by state, and a legend that filters the table."""
     total = max(1, sum(counts.values()))
     kinds = [kind for kind in STATUSES if counts.get(kind)]
     bar = "".join(f'<span class="{kind}" style="flex-grow:{counts[kind]}"></span>' for kind in kinds)
@@ -55,6 +55,7 @@ def status_bar(counts: Mapping[PointStatus, int]) -> str:
 
 
 def warnings_box(lines: Sequence[str]) -> str:
+    """Return a list of warnings; empty without any."""
     if not lines:
         return ""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
@@ -62,66 +63,64 @@ def warnings_box(lines: Sequence[str]) -> str:
 
 
 def varying_table(values: Mapping[str, Sequence[Any]], described: Mapping[str, str]) -> str:
-    """The settings that vary, with their values in order."""
+    """Return the section of the settings that vary, with their sorted values."""
     if not values:
         return ""
     rows = "".join(
         f'<tr><th scope="row">{_breakable(key)}<small>{escape(described.get(key, ""))}</small></th>'
-        f'<td class="number">{len(own):,}</td><td>{_listed(own)}</td></tr>'
-        for key, own in values.items()
+        f'<td class="number">{len(listed):,}</td><td>{_value_list(listed)}</td></tr>'
+        for key, listed in values.items()
     )
     head = '<tr><th scope="col">setting</th><th scope="col" class="number">values</th><th scope="col"></th></tr>'
     table = f'<table class="plain"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-    return _section("varies", "Settings that vary", table)
+    return _section("settings", "Settings that vary", table)
 
 
-def _listed(values: Sequence[Any]) -> str:
-    """The values, or where there are many the first and the last."""
-    texts = [escape(word(value)) for value in values]
-    if len(texts) > SHOWN_VALUES:
-        texts = [*texts[: SHOWN_VALUES - 2], "…", texts[-1]]
+def _value_list(values: Sequence[Any]) -> str:
+    """Return the values; of more than MAX_VALUES, the first ones and the last."""
+    texts = [escape(value_text(value)) for value in values]
+    if len(texts) > MAX_VALUES:
+        texts = [*texts[: MAX_VALUES - 2], "…", texts[-1]]
     return " ".join(text if text == "…" else f"<code>{text}</code>" for text in texts)
 
 
-def word(value: Any) -> str:
-    """A value as one could write it on the command line."""
+def value_text(value: Any) -> str:
+    """Return a value as it is written on the command line."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def figures_section(pictures: Sequence[SvgFigure], note: str) -> str:
-    """note: instead of pictures, where there are none."""
-    if not pictures:
+def figures_section(figures: Sequence[SvgFigure], note: str) -> str:
+    """Return the section of the figures. note: shown where there are none."""
+    if not figures:
         return _section("figures", "Figures", f'<p class="note">{escape(note)}</p>') if note else ""
-    return _section("figures", "Figures", f'<div class="figures">{"".join(map(_figure, pictures))}</div>')
+    return _section("figures", "Figures", f'<div class="figures">{"".join(map(_figure, figures))}</div>')
 
 
-def _figure(picture: SvgFigure) -> str:
-    kind = "drawing paper" if picture.is_paper else "drawing"
-    wide = ' class="wide"' if picture.is_wide else ""
-    keyboard = ' tabindex="0"' if picture.hover else ""
-    label = (
-        f' role="group" aria-label="{escape(picture.caption)}. Arrow keys tell the values."' if picture.hover else ""
-    )
-    button = f'<button type="button" class="numbers" data-figure="{picture.key}" hidden>Numbers as CSV</button>'
+def _figure(figure: SvgFigure) -> str:
+    kind = "drawing paper" if figure.is_paper else "drawing"
+    wide = ' class="wide"' if figure.is_wide else ""
+    keyboard = ' tabindex="0"' if figure.hover else ""
+    label = f' role="group" aria-label="{escape(figure.caption)}. Arrow keys show the values."' if figure.hover else ""
+    button = f'<button type="button" class="numbers" data-figure="{figure.key}" hidden>Numbers as CSV</button>'
     return (
-        f'<figure id="{picture.key}"{wide}><div class="{kind}"{keyboard}{label}>{picture.svg}</div>'
-        f"<figcaption>{escape(picture.caption)} {button}</figcaption></figure>"
+        f'<figure id="{figure.key}"{wide}><div class="{kind}"{keyboard}{label}>{figure.svg}</div>'
+        f"<figcaption>{escape(figure.caption)} {button}</figcaption></figure>"
     )
 
 
 def failures_section(groups: Sequence[FailureGroup]) -> str:
-    """The largest groups; of the others how many there are."""
+    """Return the section of the failures: the largest groups, and the number of the others."""
     if not groups:
         return ""
-    items = "".join(_failure(group, number < OPEN_FAILURES) for number, group in enumerate(groups[:SHOWN_FAILURES]))
+    items = "".join(_failure(group, number < MAX_OPEN) for number, group in enumerate(groups[:MAX_FAILURES]))
     more = ""
-    if len(groups) > SHOWN_FAILURES:
-        others = sum(group.points for group in groups[SHOWN_FAILURES:])
-        kinds = len(groups) - SHOWN_FAILURES
-        text = f"And {others:,} points that failed in {kinds:,} other ways"
-        more = f'<p class="note">{text}: <a href="#filter=status%3Dfailed">all</a></p>'
+    if len(groups) > MAX_FAILURES:
+        others = sum(group.points for group in groups[MAX_FAILURES:])
+        kinds = len(groups) - MAX_FAILURES
+        text = f"{others:,} more points failed in {kinds:,} other ways"
+        more = f'<p class="note">{text}: <a href="#filter=status%3Dfailed">show all failures</a></p>'
     return _section("failures", "Failures", f'<ol class="failures">{items}</ol>{more}')
 
 
@@ -130,38 +129,42 @@ def _failure(group: FailureGroup, is_open: bool) -> str:
     count = f"{group.points:,} point{'s' * (group.points != 1)}"
     link = f'<a href="#filter={quote(group.filter)}">{count}</a>'
     message = f'<p class="message">{escape(example.message) or "no message"}</p>'
-    numbers = ", others with other numbers" if len(group.alike) > 1 else ""
+    numbers = ", other messages differ in numbers" if len(group.alike) > 1 else ""
     log = f", log <code>{escape(example.log)}</code>" if example.log else ""
-    where = f'<p class="where">for example point <code>{escape(example.example)}</code>{numbers}{log}</p>'
+    where = f'<p class="where">Example: point <code>{escape(example.example)}</code>{numbers}{log}</p>'
     return f"<li><p><b>{escape(example.reason or 'failed')}</b> {link}</p>{message}{where}{_trace(group, is_open)}</li>"
 
 
 def _trace(group: FailureGroup, is_open: bool) -> str:
-    """The traceback; without one the whole message, where it is longer than what is shown already."""
+    """Return the traceback; without one, the full message where the message shown is cut."""
     text = group.traceback or (group.message if group.message != group.example.message else "")
     if not text:
         return ""
-    label = "Traceback" if group.traceback else "The whole message"
+    label = "Traceback" if group.traceback else "Full message"
     opened = " open" if is_open else ""
     return f'<details{opened}><summary>{label}</summary><pre tabindex="0">{escape(text.rstrip())}</pre></details>'
 
 
-def about_section(
-    facts: Iterable[tuple[str, str]], commands: Sequence[str], request: str, settings: Sequence[tuple[str, Any]]
-) -> str:
-    """Provenance, the commands that make everything again, the request, and the settings of all points."""
+def commands_section(commands: Sequence[str]) -> str:
+    """Return the section of the commands that reproduce the sweep, with a button that copies them."""
+    text = escape("\n".join(commands))
+    content = f'<div class="commands"><pre tabindex="0"><code>{text}</code></pre>'
+    content += '<button type="button" class="copy" hidden>Copy</button></div>'
+    return _section("commands", "Commands to reproduce this sweep", content)
+
+
+def provenance_section(facts: Iterable[tuple[str, str]], request: str, settings: Sequence[tuple[str, Any]]) -> str:
+    """Return the section of the provenance, the request, and the settings that are the same for all points."""
     rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in facts)
-    lines = "\n".join(commands)
-    again = f'<div class="commands"><pre tabindex="0"><code>{escape(lines)}</code></pre>'
-    again += '<button type="button" class="copy" hidden>Copy</button></div>'
-    asked = "<details><summary>The request, as sweep.yaml has it</summary>"
-    asked += f'<pre tabindex="0">{escape(request)}</pre></details>'
-    same = "".join(f"<div><dt>{_breakable(key)}</dt><dd>{escape(word(value))}</dd></div>" for key, value in settings)
-    of_all = f"<details><summary>{len(settings)} settings that are the same for all points</summary>"
-    of_all += f'<dl class="facts small">{same}</dl></details>'
-    return _section("again", "Commands that make it all again", again) + _section(
-        "about", "Provenance", f'<dl class="facts">{rows}</dl>{asked}{of_all if settings else ""}'
-    )
+    content = f'<dl class="facts">{rows}</dl><details><summary>Request, from sweep.yaml</summary>'
+    content += f'<pre tabindex="0">{escape(request)}</pre></details>'
+    if settings:
+        rows = "".join(
+            f"<div><dt>{_breakable(key)}</dt><dd>{escape(value_text(value))}</dd></div>" for key, value in settings
+        )
+        content += f"<details><summary>{len(settings)} settings that are the same for all points</summary>"
+        content += f'<dl class="facts small">{rows}</dl></details>'
+    return _section("provenance", "Provenance", content)
 
 
 def _section(key: str, title: str, content: str) -> str:
@@ -170,5 +173,5 @@ def _section(key: str, title: str, content: str) -> str:
 
 
 def _breakable(key: str) -> str:
-    """A dotted key that may be broken after its dots."""
+    """Return a dotted key that may be broken after its dots and underscores."""
     return escape(key).replace(".", ".<wbr>").replace("_", "_<wbr>")

@@ -1,4 +1,4 @@
-"""The figures of a sweep, from its folder or from its table alone."""
+"""The verb `plot` for a sweep: its figures, from its folder or from its table alone."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from ttfsrun.config import introspection
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
-from ttfsrun.results.curves import StoredCurves, curve_rows
-from ttfsrun.results.record import Attempt
+from ttfsrun.results.curves import curve_rows
 from ttfsrun.results.sweep_folder import SweepFolder, latest
-from ttfsrun.results.table import CONDITION, DATA, csv_bytes, read_table, setting_columns
+from ttfsrun.results.table import CONDITION, DATA, Table, read_table, setting_columns
+from ttfsrun.results.views import ConfusionView, RawCurves
+from ttfsrun.results.wording import states, status_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,174 +24,173 @@ if TYPE_CHECKING:
 
     from ttfsrun.report.selection import PlotOptions, Supplement, SweepFigure
 
-COLUMNS = ("point", "status", CONDITION)  # that make a table one of a sweep
-SHOWN = 3  # kinds of failures
+REQUIRED_COLUMNS = ("point", "status", CONDITION)  # of the table of a sweep
+TEXT_COLUMNS = ("sweep", "point", "status", CONDITION, "reason", "message")
+MAX_LISTED = 3  # kinds of failures
 FIGURES = "figures"
 
 
 @dataclass(frozen=True)
 class SweepSource:
-    """A sweep as far as it is there. folder: None where there is only its table."""
+    """What the figures of a sweep are made from. folder: None where there is only its table."""
 
     path: Path
     table: pd.DataFrame
     folder: SweepFolder | None
-    place: Path  # where its figures go
+    figures: Path  # the folder that figures are written to
+
+    @classmethod
+    def from_folder(cls, folder: SweepFolder, table: Table) -> SweepSource:
+        """Return the source for a sweep's folder and its table, with or without the settings that do not vary."""
+        constant = [key for key in setting_columns(table.columns) if key not in (*table.varying, DATA)]
+        return cls(folder.path, table.frame().drop(columns=constant), folder, folder.path / FIGURES)
 
     @property
     def varying(self) -> list[str]:
-        """The settings that vary: those with several values."""
+        """The settings with several values."""
         settings = setting_columns([str(name) for name in self.table])
         return [name for name in settings if self.table[name].nunique(dropna=False) > 1]
 
-    def beside(self) -> Supplement:
+    def supplement(self) -> Supplement:
+        """Return the data of the sweep that its table lacks, as far as it is available."""
         from ttfsrun.figures.decision_map import NAMES
         from ttfsrun.report.selection import Supplement
 
-        data = self._data()
+        data = self._data_names()
         return Supplement(
-            classes=_classes(*data) if len(data) == 1 else None,
+            classes=_n_classes(*data) if len(data) == 1 else None,
             names=list(NAMES) if "yin_yang" in data else None,
-            confusion=_confusion(self.folder, self.table) if self.folder else None,
+            confusion=_confusion_matrices(self.folder, self.table) if self.folder else None,
             curves=self._curves(),
         )
 
-    def _data(self) -> list[str]:
-        """The names of the data."""
+    def _data_names(self) -> list[str]:
         return [str(name) for name in self.table[DATA].unique()] if DATA in self.table else []
 
     def _curves(self) -> pd.DataFrame | None:
         import pandas as pd
 
         if self.folder:
-            return _stored_curves(self.folder, self.table, self.varying)
-        beside = (self.path if self.path.is_dir() else self.path.parent) / "curves.csv"
-        return pd.read_csv(beside, dtype={"point": str}) if beside.exists() else None
+            return _learning_curves(self.folder, self.table, self.varying)
+        file = (self.path if self.path.is_dir() else self.path.parent) / "curves.csv"
+        if not file.exists():
+            return None
+        return pd.read_csv(file, dtype={"point": str})
 
 
-class _Matrix(msgspec.Struct, frozen=True):
-    confusion: list[list[int]] | None = None
+def plot_sweep(path: Path, options: PlotOptions, out: Path | None) -> tuple[list[str], int]:
+    """Write every figure that the results allow; return the lines to print, and the exit code.
 
-
-class _Tested(msgspec.Struct, frozen=True):
-    test: _Matrix
-
-
-class _Result(_Tested, frozen=True):
-    conditions: list[_Tested] = []
-
-
-class _Confused(Attempt, frozen=True, kw_only=True):
-    result: _Result | None = None
-
-
-def plot_sweep(path: Path, wishes: PlotOptions, out: Path | None) -> tuple[list[str], int]:
-    """Write all figures that there are; returns the lines to say and the exit code. A UserError for a mistake."""
+    path: a sweep's folder, a folder with its table, or the table. out: the folder for figures; None: `figures/` in the
+    sweep's folder or beside the table. Raises UserError where path is none of these or an option names no column, and
+    CannotWrite.
+    """
     from ttfsrun.report.selection import select_figures
 
     source = find_source(path)
     counts = Counter(source.table.drop_duplicates("point")["status"])
     code = sweep_exit_code(counts)
-    found = select_figures(source.table, source.varying, wishes, source.beside())
-    if not found:
-        return _why_none(source, counts, wishes), code
-    lines = list(_written(found, out or source.place))
-    told = ", ".join(f"{counts[status]} {status}" for status in ("done", "failed", "missing") if counts[status])
-    return [*lines, f"{counts.total()} point{'s' * (counts.total() != 1)}: {told}"], code
+    figures = select_figures(source.table, source.varying, options, source.supplement())
+    if not figures:
+        return _reasons_for_no_figure(source, counts, options), code
+    return [*_write_figures(figures, out or source.figures), status_line(counts)], code
 
 
 def find_source(path: Path) -> SweepSource:
-    """A sweep's folder, a folder with its table, or the table."""
+    """Return the source at a path: a sweep's folder, a folder with its table, or the table.
+
+    Raises UserError where path is none of these, or the table cannot be read.
+    """
     if path.is_dir() and (path / "sweep.yaml").exists() and (path / "points.jsonl").exists():
         folder = SweepFolder(path)
-        table = read_table(folder)
-        return SweepSource(path, _parsed(csv_bytes(table.columns, table.rows), path), folder, path / FIGURES)
+        return SweepSource.from_folder(folder, read_table(folder))
     file = path / "table.csv" if path.is_dir() else path
     try:
         content = file.read_bytes()
     except FileNotFoundError:
-        what = f"has no {file.name}, and is" if path.is_dir() else "is"
-        raise UserError(f"{path} {what} neither a sweep, nor a run, nor a table of a sweep") from None
+        detail = f"it has no {file.name}" if path.is_dir() else "no such file"
+        raise UserError(f"{path} is neither a sweep, nor a run, nor a table of a sweep: {detail}") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from None
-    return SweepSource(path, _parsed(content, file), None, file.parent / FIGURES)
+    return SweepSource(path, _parse_table(content, file), None, file.parent / FIGURES)
 
 
-def _parsed(content: bytes, file: Path) -> pd.DataFrame:
-    """Text stays text; only an empty cell, or nan, is no value."""
+def _parse_table(content: bytes, file: Path) -> pd.DataFrame:
+    """Return a table from CSV. Text stays text; only an empty cell, or nan, is a missing value."""
     import pandas as pd
 
-    kinds: Any = dict.fromkeys(("sweep", "point", "status", CONDITION, "reason", "message"), str)
+    kinds: Any = dict.fromkeys(TEXT_COLUMNS, str)
     try:
-        table = pd.read_csv(io.BytesIO(content), dtype=kinds, keep_default_na=False, na_values=["", "nan"])
+        table = pd.read_csv(
+            io.BytesIO(content),
+            dtype=kinds,
+            keep_default_na=False,
+            na_values=["", "nan"],
+        )
     except ValueError as error:
         raise UserError(f"{file}: cannot be read as a table: {' '.join(str(error).split())}") from None
-    lacking = [name for name in COLUMNS if name not in table]
-    if lacking:
-        raise UserError(
-            f"{file} is not the table of a sweep, as ttfsrun gather writes it: it lacks {', '.join(lacking)}"
-        )
+    missing = [name for name in REQUIRED_COLUMNS if name not in table]
+    if missing:
+        raise UserError(f"{file} is not a table of a sweep from ttfsrun gather: no column {', '.join(missing)}")
     return table
 
 
-def _written(found: list[SweepFigure], place: Path) -> Iterator[str]:
+def _write_figures(figures: list[SweepFigure], folder: Path) -> Iterator[str]:
+    """Write figures; yield a line on each."""
     from ttfsrun.figures import style
 
-    for drawing in found:
+    for figure in figures:
         try:
-            files = style.save(drawing.figure, place / drawing.name, drawing.numbers, vector=True)
+            files = style.save(figure.figure, folder / figure.name, figure.numbers, vector=True)
         except CannotWrite as error:
             raise CannotWrite(f"{error}; name another folder with --out") from None
         endings = ", ".join(file.suffix for file in files[1:])
-        yield f"{files[0]} ({endings}): {drawing.caption}"
+        yield f"{files[0]} ({endings}): {figure.caption}"
 
 
-def _why_none(source: SweepSource, counts: Counter[str], wishes: PlotOptions) -> list[str]:
-    """Why there is nothing to draw, in a line or a few."""
+def _reasons_for_no_figure(source: SweepSource, counts: Counter[str], options: PlotOptions) -> list[str]:
+    """Return lines that say why there is nothing to plot."""
     if not counts.total():
-        return [f"{source.path}: nothing to draw: the table has no rows"]
+        return [f"{source.path}: nothing to plot: the table has no rows"]
     if counts["done"]:
-        return [f"{source.path}: nothing to draw: no point that is done has a number for {wishes.y}"]
-    lines = [f"{source.path}: nothing to draw: none of {counts.total()} points is done ({_states(counts)})"]
+        return [f"{source.path}: nothing to plot: no point that is done has a number for {options.y}"]
+    lines = [f"{source.path}: nothing to plot: none of {counts.total()} points is done ({states(counts)})"]
     failed = source.table[source.table["status"] == "failed"]
     if len(failed) and {"reason", "message"} <= set(failed):
-        reasons = Counter(zip(failed["reason"].fillna("?"), failed["message"].fillna(""), strict=True))
-        lines += [f"  {n} failed: {reason}: {message}" for (reason, message), n in reasons.most_common(SHOWN)]
-        lines += [f"  and {len(reasons) - SHOWN} other kinds of failures"] if len(reasons) > SHOWN else []
+        kinds = Counter(zip(failed["reason"].fillna("?"), failed["message"].fillna(""), strict=True))
+        lines += [f"  {n} failed: {reason}: {message}" for (reason, message), n in kinds.most_common(MAX_LISTED)]
+        lines += [f"  and {len(kinds) - MAX_LISTED} other kinds of failures"] if len(kinds) > MAX_LISTED else []
     return lines
 
 
-def _states(counts: Counter[str]) -> str:
-    return ", ".join(f"{counts[status]} {status}" for status in ("failed", "missing") if counts[status])
+def _n_classes(name: str) -> int | None:
+    """Return the number of classes of the data with this name; None where the name is unknown."""
+    alternatives = introspection.tags(introspection.structs_of(introspection.fields(Config)["data"]))
+    return getattr(alternatives.get(name), "n_classes", None)
 
 
-def _classes(name: str) -> int | None:
-    known = introspection.tags(introspection.structs_of(introspection.fields(Config)["data"]))
-    return getattr(known.get(name), "n_classes", None)
-
-
-def _confusion(folder: SweepFolder, table: pd.DataFrame) -> list[np.ndarray | None]:
-    """Of each row of the table, whose rows of a point are its own condition and the others in their order."""
+def _confusion_matrices(folder: SweepFolder, table: pd.DataFrame) -> list[np.ndarray | None]:
+    """Return the confusion matrix of each row; the rows of a point are its own condition and the others in order."""
     import numpy as np
 
-    outcomes = latest(folder.records_as(_Confused))
-    taken: Counter[str] = Counter()
-    found: list[np.ndarray | None] = []
+    records = latest(folder.records_as(ConfusionView))
+    n_rows: Counter[str] = Counter()  # of each point so far
+    matrices: list[np.ndarray | None] = []
     for point in table["point"]:
-        outcome = outcomes.get(point)
-        tested = [outcome.result, *outcome.result.conditions] if outcome and outcome.result else []
-        matrix = tested[taken[point]].test.confusion if taken[point] < len(tested) else None
-        found.append(None if matrix is None else np.array(matrix))
-        taken[point] += 1
-    return found
+        record = records.get(point)
+        conditions = [record.result, *record.result.conditions] if record and record.result else []
+        matrix = conditions[n_rows[point]].test.confusion if n_rows[point] < len(conditions) else None
+        matrices.append(None if matrix is None else np.array(matrix))
+        n_rows[point] += 1
+    return matrices
 
 
-def _stored_curves(folder: SweepFolder, table: pd.DataFrame, varying: list[str]) -> pd.DataFrame | None:
-    """Those of the points that are done, with the settings that vary."""
+def _learning_curves(folder: SweepFolder, table: pd.DataFrame, varying: list[str]) -> pd.DataFrame | None:
+    """Return the learning curves of the points that are done, with the settings that vary; None without any."""
     import pandas as pd
 
     done = table[table["status"] == "done"].drop_duplicates("point")
-    known = {each.point: each.curves for each in folder.learning_curves_as(StoredCurves)}
+    curves = {stored.point: stored.curves for stored in folder.learning_curves_as(RawCurves)}
     heads = dict(zip(done["point"], done[["point", *varying]].itertuples(index=False, name=None), strict=True))
-    rows = [row for point, head in heads.items() if point in known for row in curve_rows(list(head), known[point])]
+    rows = [row for point, head in heads.items() if point in curves for row in curve_rows(list(head), curves[point])]
     return pd.DataFrame(rows, columns=["point", *varying, "split", "metric", "epoch", "value"]) if rows else None

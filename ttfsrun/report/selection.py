@@ -1,4 +1,4 @@
-"""The figures of a sweep: which of them its table has something for, chosen from what varies."""
+"""The figures of a sweep: chosen from the settings that vary and the numbers in its table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ttfsrun.config.conditions import OWN
 from ttfsrun.errors import UserError
 from ttfsrun.figures import style
 from ttfsrun.figures.sweep import labels, one_at_a_time, palette, roles, rows, transfer
@@ -26,256 +27,283 @@ from ttfsrun.results.table import CONDITION, DATA, setting_columns
 
 __all__ = ["PlotOptions", "Supplement", "SweepFigure", "select_figures"]
 
-OWN = "own"
-AWAY = "away from the base"  # the column that says what is
+AWAY = "away from the base"  # column: the setting in which a point differs from the base
 OFF: tuple[rows.Value, ...] = (0.0, None)  # strengths at which an imperfection is off
-OF_THE_SUBSTRATE = ("protocol", "training.backward", "training.perturbed", "evaluation.")  # idle where all is off
-MOST_LINES = 2  # dashed ones
-FEWEST = 3  # values of a setting that make a line
-FULL = 0.6  # share of the cells of a heat map that have to have a number
+# Settings that have no effect where every imperfection is off
+IDLE_WITHOUT_IMPERFECTIONS = ("protocol", "training.backward", "training.perturbed", "evaluation.")
+MAX_DASHED = 2  # dashed lines
+MIN_LINE_VALUES = 3  # values of a setting that make a line
+MIN_FILLED = 0.6  # share of the cells of a heat map that need a number
 
 
 def select_figures(
-    table: pd.DataFrame, varying: Sequence[str], wishes: PlotOptions | None = None, beside: Supplement | None = None
+    table: pd.DataFrame,
+    varying: Sequence[str],
+    options: PlotOptions | None = None,
+    supplement: Supplement | None = None,
 ) -> list[SweepFigure]:
-    """All figures that a table of a sweep has something for; none where no point is done.
+    """Return all figures for which a table of a sweep has numbers; none where no point is done.
 
-    table: as `results.load` gives it, in whole: points that are missing tell of the grid, too. varying: its settings
-    that vary. A UserError for a wish that names no column, or a metric that is none.
+    table: as `results.load` returns it, with the rows of missing points, which belong to the grid.
+    varying: its settings that vary. options: where a column is given, only the figure with these columns.
+    Raises UserError where an option names no column, or no metric.
     """
-    sheet = PlotData.of(table, varying, wishes or PlotOptions(), beside or Supplement())
-    if sheet.rows.empty:
+    data = PlotData.of(table, varying, options or PlotOptions(), supplement or Supplement())
+    if data.rows.empty:
         return []
-    found = [*_strengths(sheet), *_of_conditions(sheet)]
-    found += [] if sheet.wished else _beyond(sheet)  # what was asked for, and nothing else
-    return [dataclasses.replace(each, caption=each.caption.replace(style.TAU_SYN, "tau_syn")) for each in found]
+    figures = [*_strengths(data), *_strengths_of_conditions(data)]
+    figures += [] if data.has_chosen_columns else _other_figures(data)
+    return [dataclasses.replace(figure, caption=figure.caption.replace(style.TAU_SYN, "tau_syn")) for figure in figures]
 
 
 @dataclass(frozen=True)
 class PlotData:
-    """What all figures of a table share. rows: see `rows.of`. keys: settings that vary by themselves, without seeds."""
+    """Data that all figures of a table share.
+
+    rows: see `rows.plain_rows`. keys: the settings that vary independently, without seeds.
+    design: how they vary one at a time; None where they do not.
+    """
 
     table: pd.DataFrame
     rows: pd.DataFrame
     keys: list[str]
-    each: OneAtATime | None
-    wishes: PlotOptions
-    beside: Supplement
+    design: OneAtATime | None
+    options: PlotOptions
+    supplement: Supplement
 
     @classmethod
-    def of(cls, table: pd.DataFrame, varying: Sequence[str], wishes: PlotOptions, beside: Supplement) -> PlotData:
+    def of(cls, table: pd.DataFrame, varying: Sequence[str], options: PlotOptions, supplement: Supplement) -> PlotData:
+        """Prepare a table. Raises UserError where an option names no column, or no metric."""
         table = table.reset_index(drop=True)
-        named = {"--x": wishes.x, "--hue": wishes.hue, "--style": wishes.style}
-        wished = {flag: name for flag, name in named.items() if name}
-        _check(table, wished, wishes.y)
+        columns_by_flag = {"--x": options.x, "--hue": options.hue, "--style": options.style}
+        chosen = {flag: name for flag, name in columns_by_flag.items() if name}
+        _check_options(table, chosen, options.y)
         keys = roles.independent(table, varying)
         seeds = [key for key in varying if key.startswith(roles.SEEDS) and key in table]
-        found = rows.plain_rows(table, [*keys, *seeds, *wished.values()], wishes.y)
+        plain_rows = rows.plain_rows(table, [*keys, *seeds, *chosen.values()], options.y)
         points = pd.DataFrame({key: rows.plain_values(table[key]) for key in keys}, dtype=object)
-        return cls(table, found, keys, one_at_a_time.detect(points, keys), wishes, beside)
+        return cls(table, plain_rows, keys, one_at_a_time.detect(points, keys), options, supplement)
 
     @property
-    def wished(self) -> bool:
-        return any((self.wishes.x, self.wishes.hue, self.wishes.style))
+    def has_chosen_columns(self) -> bool:
+        """Whether the options name a column, so that only one figure is wanted."""
+        return any((self.options.x, self.options.hue, self.options.style))
 
     @property
     def metric(self) -> str:
-        return self.wishes.y
+        return self.options.y
 
     @property
     def main(self) -> pd.DataFrame:
-        """The rows of conditions that have no grid of their own."""
-        grids = [name for name in self.rows if str(name).startswith(f"{CONDITION}.")]
+        """The rows of conditions without a grid of their own."""
+        grids = self.condition_settings
         return self.rows[self.rows[grids].isna().all(axis=1)] if grids else self.rows
 
     @property
+    def condition_settings(self) -> list[str]:
+        """The columns of settings over which conditions have a grid."""
+        return [str(name) for name in self.rows if str(name).startswith(f"{CONDITION}.")]
+
+    @property
     def own(self) -> pd.DataFrame:
-        """Those of the point's own condition."""
+        """The rows of the points' own condition."""
         return self.main[self.main[CONDITION] == OWN]
 
+    @property
+    def own_or_main(self) -> pd.DataFrame:
+        """The rows of the points' own condition; without any, those of all conditions without a grid."""
+        own = self.own
+        return own if len(own) else self.main
 
-def _check(table: pd.DataFrame, wished: Mapping[str, str], metric: str) -> None:
-    for flag, name in wished.items():
+
+def _check_options(table: pd.DataFrame, chosen: Mapping[str, str], metric: str) -> None:
+    """Raise UserError where a column or the metric does not exist. chosen: columns by the flag that names them."""
+    for flag, name in chosen.items():
         if name not in table:
-            known = [str(key) for key in table if "." in str(key) or key in (CONDITION, "chip", "protocol")]
-            raise UserError(f"{flag} {name}: the table has no such column; choose from {', '.join(known)}")
-    numbers = [str(key) for key in table if str(key).partition("_")[0] in ("test", "valid", "train")]
-    if metric not in numbers:
-        raise UserError(f"--y {metric}: the table has no such metric; choose from {', '.join(numbers)}")
+            columns = [str(key) for key in table if "." in str(key) or key in (CONDITION, "chip", "protocol")]
+            raise UserError(f"{flag} {name}: the table has no such column; choose from {', '.join(columns)}")
+    metrics = [str(key) for key in table if str(key).partition("_")[0] in ("test", "valid", "train")]
+    if metric not in metrics:
+        raise UserError(f"--y {metric}: the table has no such metric; choose from {', '.join(metrics)}")
 
 
-def _strengths(sheet: PlotData) -> Iterator[SweepFigure]:
-    """The metric against what varies: a panel for each setting where each leaves the base alone."""
-    if sheet.each and not sheet.wished:
-        yield from _one_at_a_time(sheet, sheet.each)
+def _strengths(data: PlotData) -> Iterator[SweepFigure]:
+    """Plot the metric against the settings: in a panel for each where they vary one at a time or at random."""
+    if data.design and not data.has_chosen_columns:
+        yield from _one_at_a_time(data, data.design)
         return
-    drawn = [key for key in sheet.keys if sheet.rows[key].nunique() > MANY and rows.numeric(list(sheet.rows[key]))]
-    if len(drawn) > 1 and not sheet.wished:
-        own = sheet.own if len(sheet.own) else sheet.main
-        yield strength("strength", [Panel(key, own) for key in drawn], sheet.metric, Palette(), Lines())
+    random_keys = [key for key in data.keys if data.rows[key].nunique() > MANY and rows.numeric(list(data.rows[key]))]
+    if len(random_keys) > 1 and not data.has_chosen_columns:
+        panels = [Panel(key, data.own_or_main) for key in random_keys]
+        yield strength("strength", panels, data.metric, Palette(), Lines())
         return
-    here = sheet.rows if sheet.wished else sheet.main
-    if sheet.wishes.x and sheet.wishes.x.startswith(f"{CONDITION}."):
-        here = here[here[sheet.wishes.x].notna()]
-    if sheet.wishes.y and len(here):
-        yield _against(sheet, "strength", here, roles.choose_roles(here, sheet.keys, sheet.wishes))
+    selected = data.rows if data.has_chosen_columns else data.main
+    if data.options.x and data.options.x.startswith(f"{CONDITION}."):
+        selected = selected[selected[data.options.x].notna()]
+    if data.options.y and len(selected):
+        yield _strength_with_roles(data, "strength", selected, roles.choose_roles(selected, data.keys, data.options))
 
 
-def _of_conditions(sheet: PlotData) -> Iterator[SweepFigure]:
-    """The same for the settings over which conditions have a grid."""
-    for column in [] if sheet.wished else [str(name) for name in sheet.rows if str(name).startswith(f"{CONDITION}.")]:
-        here = sheet.rows[sheet.rows[column].notna()]
-        if here[column].nunique() > 1:
-            wishes = dataclasses.replace(sheet.wishes, x=column)
+def _strengths_of_conditions(data: PlotData) -> Iterator[SweepFigure]:
+    """Plot the metric against each setting over which conditions have a grid."""
+    for column in [] if data.has_chosen_columns else data.condition_settings:
+        selected = data.rows[data.rows[column].notna()]
+        if selected[column].nunique() > 1:
+            options = dataclasses.replace(data.options, x=column)
             name = "strength_" + column.removeprefix(f"{CONDITION}.").replace(".", "_")
-            yield _against(sheet, name, here, roles.choose_roles(here, sheet.keys, wishes))
+            yield _strength_with_roles(data, name, selected, roles.choose_roles(selected, data.keys, options))
 
 
-def _against(sheet: PlotData, name: str, here: pd.DataFrame, chosen: Roles) -> SweepFigure:
+def _strength_with_roles(data: PlotData, name: str, selected: pd.DataFrame, chosen: Roles) -> SweepFigure:
+    """Plot the metric of rows against a column, with other columns as colours, line styles and panels."""
     if CONDITION not in chosen.columns and CONDITION in chosen.pooled:
-        here = here[here[CONDITION] == OWN]
-    keys = _palette(here, (chosen.hue, chosen.style))
-    panels = [Panel(chosen.x, here)]
+        selected = selected[selected[CONDITION] == OWN]
+    colours_and_markers = _palette(selected, (chosen.hue, chosen.style))
+    panels = [Panel(chosen.x, selected)]
     if chosen.panel:
-        parts = rows.group_by(here, [chosen.panel])
+        parts = rows.group_by(selected, [chosen.panel])
         panels = [
             Panel(chosen.x, part, f"{labels.title(chosen.panel)} {labels.text(value)}") for (value,), part in parts
         ]
-    drawing = strength(name, panels, sheet.metric, keys, _lines(sheet, chosen))
+    figure = strength(name, panels, data.metric, colours_and_markers, _lines(data, chosen))
     pooled = [labels.title(key) for key in chosen.pooled if key != CONDITION]
-    settings = setting_columns([str(name) for name in sheet.table])
-    pairs = [labels.title(other) for other in roles.moving_together(sheet.table, settings, chosen.x)]
-    caption = drawing.caption + (f" Taken together: all values of {', '.join(pooled)}." if pooled else "")
-    caption += f" {', '.join(pairs)} moves with it." if pairs and chosen.x in sheet.keys else ""
-    return dataclasses.replace(drawing, caption=caption)
+    settings = setting_columns([str(name) for name in data.table])
+    linked = [labels.title(key) for key in roles.moving_together(data.table, settings, chosen.x)]
+    caption = figure.caption + (f" Taken together: all values of {', '.join(pooled)}." if pooled else "")
+    caption += f" {', '.join(linked)} moves with it." if linked and chosen.x in data.keys else ""
+    return dataclasses.replace(figure, caption=caption)
 
 
-def _palette(here: pd.DataFrame, columns: Sequence[str | None]) -> Palette:
-    """Colours for the first of these columns, markers for the second, if there are any."""
+def _palette(selected: pd.DataFrame, columns: Sequence[str | None]) -> Palette:
+    """Return colours for the first of these columns and markers for the second, as far as there are any."""
     hue, style_key = (*columns, None, None)[:2]
-    return Palette(*(palette.make_key(column, list(here[column]) if column else []) for column in (hue, style_key)))
+    return Palette(*(palette.make_key(column, list(selected[column]) if column else []) for column in (hue, style_key)))
 
 
-def _lines(sheet: PlotData, chosen: Roles | None) -> Lines:
-    """Where the networks are with all that varies off; else the network in ideal simulation."""
+def _lines(data: PlotData, chosen: Roles | None) -> Lines:
+    """Return the level of chance, and of networks with every imperfection off, else in ideal simulation."""
     chance = None
-    if sheet.metric.endswith("_accuracy") and sheet.beside.classes:
-        chance = 100 * (1 - 1 / sheet.beside.classes)
-    strengths = [key for key in sheet.keys if key.startswith("substrate.")]
-    others = [key for key in sheet.keys if key not in strengths and not key.startswith(OF_THE_SUBSTRATE)]
-    own = sheet.own
+    if data.metric.endswith("_accuracy") and data.supplement.classes:
+        chance = 100 * (1 - 1 / data.supplement.classes)
+    strengths = [key for key in data.keys if key.startswith("substrate.")]
+    others = [key for key in data.keys if key not in strengths and not key.startswith(IDLE_WITHOUT_IMPERFECTIONS)]
+    own = data.own
     off = own[[all(row[key] in OFF for key in strengths) for row in own.to_dict("records")]]
     parts = list(rows.group_by(off, others)) if strengths and len(off) else []
-    if 0 < len(parts) <= MOST_LINES:
-        return Lines([(float(part[MEASURED].median()), _name_of(part, strengths)) for _, part in parts], chance)
-    simulated = sheet.main[(sheet.main[CONDITION] != OWN) & (sheet.main["perturbed"] == False)]  # noqa: E712
+    if 0 < len(parts) <= MAX_DASHED:
+        return Lines([(float(part[MEASURED].median()), _name_of_off(part, strengths)) for _, part in parts], chance)
+    simulated = data.main[(data.main[CONDITION] != OWN) & (data.main["perturbed"] == False)]  # noqa: E712
     if len(simulated) and not others and (chosen is None or CONDITION not in chosen.columns):
         return Lines([(float(simulated[MEASURED].median()), "ideal simulation")], chance)
     return Lines([], chance)
 
 
-def _name_of(part: pd.DataFrame, strengths: Sequence[str]) -> str:
-    """What is off."""
+def _name_of_off(part: pd.DataFrame, strengths: Sequence[str]) -> str:
+    """Return the name of the line of networks whose imperfections are off."""
     values = {labels.text(value) for value in part[strengths[0]]} if len(strengths) == 1 else set()
     return f"{labels.title(strengths[0])} {values.pop()}" if len(values) == 1 else "all of them off"
 
 
-def _one_at_a_time(sheet: PlotData, each: OneAtATime) -> Iterator[SweepFigure]:
-    """A panel for each setting; none where each has only one value beside the base, which the ranking tells."""
-    own = sheet.own if len(sheet.own) else sheet.main
-    panels = [Panel(key, each.along(own, key)) for key in each.keys]
+def _one_at_a_time(data: PlotData, design: OneAtATime) -> Iterator[SweepFigure]:
+    """Plot a panel for each setting; nothing where none has enough values for a line: the ranking shows these."""
+    selected = data.own_or_main
+    panels = [Panel(key, design.along(selected, key)) for key in design.keys]
     panels = [panel for panel in panels if panel.rows[panel.x].nunique(dropna=False) > 1]
-    if max((panel.rows[panel.x].nunique(dropna=False) for panel in panels), default=0) < FEWEST:
+    if max((panel.rows[panel.x].nunique(dropna=False) for panel in panels), default=0) < MIN_LINE_VALUES:
         return
-    lines = _lines(sheet, None)
-    at_base = each.at_base(own)
-    if not lines.unperturbed and len(at_base) and not each.crossed:
+    lines = _lines(data, None)
+    at_base = design.at_base(selected)
+    if not lines.unperturbed and len(at_base) and not design.crossed:
         lines = Lines([(float(at_base[MEASURED].median()), "the base")], lines.chance)
-    yield strength("strength", panels, sheet.metric, _palette(own, each.crossed), lines)
+    yield strength("strength", panels, data.metric, _palette(selected, design.crossed), lines)
 
 
-def _beyond(sheet: PlotData) -> Iterator[SweepFigure]:
-    """Everything but the strengths, of the points' own condition where one has to be chosen."""
-    own = sheet.own if len(sheet.own) else sheet.main
-    chosen = roles.choose_roles(own, sheet.keys, PlotOptions())
-    told = sheet.each.crossed if sheet.each else [key for key in (chosen.x, chosen.hue) if key and key != CONDITION]
-    found: list[SweepFigure | None] = []
-    if sheet.each:
-        found.append(ranking("ranking", own, sheet.each, sheet.metric))
+def _other_figures(data: PlotData) -> Iterator[SweepFigure]:
+    """Plot every figure other than the strengths, of the points' own condition where only one can be shown."""
+    selected = data.own_or_main
+    chosen = roles.choose_roles(selected, data.keys, PlotOptions())
+    varied = [key for key in (chosen.x, chosen.hue) if key and key != CONDITION]
+    shown = data.design.crossed if data.design else varied
+    figures: list[SweepFigure | None] = []
+    if data.design:
+        figures.append(ranking("ranking", selected, data.design, data.metric))
     else:
-        found += _heat_maps(sheet, own)
-    if transfer.is_some(sheet.main):
-        found.append(transfer.transfer("transfer", sheet.main, sheet.metric, sheet.keys))
-    found.append(_trade_off(sheet, own, told))
-    found += _from_shards(sheet, own, told)
-    yield from (drawing for drawing in found if drawing)
+        figures += _heat_maps(data, selected)
+    if transfer.is_some(data.main):
+        figures.append(transfer.transfer("transfer", data.main, data.metric, data.keys))
+    figures.append(_trade_off(data, selected, shown))
+    figures += _curves(data, shown)
+    figures += _confusions(data, selected, shown)
+    yield from (figure for figure in figures if figure)
 
 
-def _trade_off(sheet: PlotData, own: pd.DataFrame, told: Sequence[str]) -> SweepFigure | None:
-    if sheet.each:
-        away = [sheet.each.away(row) for row in own.to_dict("records")]
-        own = own.assign(**{AWAY: [labels.title(left[0]) if left else "nothing" for left in away]})
-        told = [AWAY, *told] if len(told) < 2 else told  # colours and markers tell of two at most
-    return trade_off("trade_off", sheet.table, own, sheet.metric, _palette(own, told))
+def _trade_off(data: PlotData, selected: pd.DataFrame, shown: Sequence[str]) -> SweepFigure | None:
+    """Plot the error against costs. shown: columns for colours and markers, of which there are two at most."""
+    if data.design:
+        away = [data.design.away(row) for row in selected.to_dict("records")]
+        selected = selected.assign(**{AWAY: [labels.title(keys[0]) if keys else "nothing" for keys in away]})
+        shown = [AWAY, *shown] if len(shown) < 2 else shown
+    return trade_off("trade_off", data.table, selected, data.metric, _palette(selected, shown))
 
 
-def _from_shards(sheet: PlotData, own: pd.DataFrame, told: Sequence[str]) -> Iterator[SweepFigure | None]:
-    """What tables do not tell, for each value of the first of these columns; all others but seeds are at one value."""
-    curves, column = sheet.beside.curves, told[0] if told else None
-    if curves is not None and set(sheet.keys) <= set(curves):
-        curves = curves.assign(
-            **{key: pd.Series(rows.plain_values(curves[key]), curves.index, object) for key in sheet.keys}
-        )
-        panel = next(iter(told[1:]), None)
-        kept, where = _held(sheet, curves, [column, panel])
-        yield _saying(learning("curves", kept, column, panel), where)
-    yield from _confusions(sheet, own, told)
-
-
-def _confusions(sheet: PlotData, own: pd.DataFrame, told: Sequence[str]) -> Iterator[SweepFigure | None]:
-    """Of each data: by the first of these columns, and by conditions where there are several."""
-    if sheet.beside.confusion is None or sheet.each:
+def _curves(data: PlotData, shown: Sequence[str]) -> Iterator[SweepFigure | None]:
+    """Plot learning curves for each value of the first two of these columns, with the other settings fixed."""
+    curves = data.supplement.curves
+    if curves is None or not set(data.keys) <= set(curves):
         return
-    data = sheet.table[DATA] if DATA in sheet.table else pd.Series("", sheet.table.index)
-    names = list(data.unique())
+    plain = {key: pd.Series(rows.plain_values(curves[key]), curves.index, object) for key in data.keys}
+    column, panel = (*shown, None, None)[:2]
+    selected, note = _fix_others(data, curves.assign(**plain), [column, panel])
+    yield _with_note(learning("curves", selected, column, panel), note)
+
+
+def _confusions(data: PlotData, selected: pd.DataFrame, shown: Sequence[str]) -> Iterator[SweepFigure | None]:
+    """Plot confusion matrices of each data: for the first of these columns that varies, and for several conditions."""
+    if data.supplement.confusion is None or data.design:
+        return
+    data_names = data.table[DATA] if DATA in data.table else pd.Series("", data.table.index)
+    names = list(data_names.unique())
     for name in names:
         suffix = f"_{name}" if len(names) > 1 else ""
-        here, main = (table[data[table.index] == name] for table in (own, sheet.main))
-        column = next((key for key in told if here[key].nunique(dropna=False) > 1), None)
-        found = [("confusion", here, column)] if column else []
+        own, main = (table[data_names[table.index] == name] for table in (selected, data.main))
+        column = next((key for key in shown if own[key].nunique(dropna=False) > 1), None)
+        figures = [("confusion", own, column)] if column else []
         if not column or main[CONDITION].nunique() > 1:
-            found.append(("confusion_conditions" if column else "confusion", main, CONDITION))
-        for title, table, key in found:
-            kept, where = _held(sheet, table, [key])
-            yield _saying(confusions(title + suffix, kept, key, sheet.beside), where)
+            figures.append(("confusion_conditions" if column else "confusion", main, CONDITION))
+        for title, table, key in figures:
+            part, note = _fix_others(data, table, [key])
+            yield _with_note(confusions(title + suffix, part, key, data.supplement), note)
 
 
-def _saying(drawing: SweepFigure | None, more: str) -> SweepFigure | None:
-    return drawing and dataclasses.replace(drawing, caption=drawing.caption + more)
+def _with_note(figure: SweepFigure | None, note: str) -> SweepFigure | None:
+    return figure and dataclasses.replace(figure, caption=figure.caption + note)
 
 
-def _held(sheet: PlotData, table: pd.DataFrame, free: Sequence[str | None]) -> tuple[pd.DataFrame, str]:
-    """The rows at the base, or where all settings but these are off, or at their first value; in words, too."""
-    if sheet.each:
-        return sheet.each.at_base(table), " All at the base."
-    told = []
-    for key in [key for key in sheet.keys if key not in free]:
+def _fix_others(data: PlotData, table: pd.DataFrame, free: Sequence[str | None]) -> tuple[pd.DataFrame, str]:
+    """Return the rows with all settings but these at one value, and a note for the caption that names the values.
+
+    The value is that of the base, else the one that means off, else the first.
+    """
+    if data.design:
+        return data.design.at_base(table), " All at the base."
+    fixed = []
+    for key in [key for key in data.keys if key not in free]:
         values = rows.levels(list(table[key]))
         if len(values) > 1:
-            kept = next((value for value in values if value in OFF), values[0])
-            table = table[[value == kept for value in table[key]]]
-            told.append(f"{labels.title(key)} {labels.text(kept)}")
-    return table, f" All at {', '.join(told)}." if told else ""
+            chosen = next((value for value in values if value in OFF), values[0])
+            table = table[[value == chosen for value in table[key]]]
+            fixed.append(f"{labels.title(key)} {labels.text(chosen)}")
+    return table, f" All at {', '.join(fixed)}." if fixed else ""
 
 
-def _heat_maps(sheet: PlotData, own: pd.DataFrame) -> Iterator[SweepFigure]:
-    """Of the two numbers with most values, where most pairs of them were computed."""
-    numbers = [key for key in sheet.keys if rows.numeric(list(own[key])) and own[key].nunique(dropna=False) > 1]
-    numbers.sort(key=lambda key: -own[key].nunique(dropna=False))
+def _heat_maps(data: PlotData, selected: pd.DataFrame) -> Iterator[SweepFigure]:
+    """Plot a heat map over the two numbers with the most values, where most pairs of these were computed."""
+    n_values = {key: selected[key].nunique(dropna=False) for key in data.keys if rows.numeric(list(selected[key]))}
+    numbers = sorted((key for key, n in n_values.items() if n > 1), key=lambda key: -n_values[key])
     if len(numbers) < 2:
         return
     x, y = numbers[:2]
-    cells, n = len(set(zip(own[x], own[y], strict=True))), [own[key].nunique(dropna=False) for key in (x, y)]
-    if n[0] <= LARGEST and cells >= FULL * n[0] * n[1]:
-        others = [key for key in sheet.keys if key not in (x, y)]
-        yield heat_map("heat_map", own, (x, y), sheet.metric, others)
+    n_cells = len(set(zip(selected[x], selected[y], strict=True)))
+    if n_values[x] <= LARGEST and n_cells >= MIN_FILLED * n_values[x] * n_values[y]:
+        others = [key for key in data.keys if key not in (x, y)]
+        yield heat_map("heat_map", selected, (x, y), data.metric, others)

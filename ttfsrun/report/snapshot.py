@@ -1,4 +1,4 @@
-"""What is known of a sweep when its report is written: the states of its points, its table, what readers warned of."""
+"""A sweep at the moment its report is written: the states of its points, its table, and warnings."""
 
 from __future__ import annotations
 
@@ -12,58 +12,65 @@ from ttfsrun.errors import UserError
 from ttfsrun.results import table
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
 from ttfsrun.results.table import Table
+from ttfsrun.results.views import RecordSummary
 from ttfsrun.sweep.monitor.scheduler import Scheduler
-from ttfsrun.sweep.monitor.status import RecordSummary, SweepStatus, point_state, sweep_status
+from ttfsrun.sweep.monitor.status import SweepStatus, point_state, sweep_status
 from ttfsrun.sweep.monitor.submissions import UnitStates
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The states of all points, and the table with every setting."""
+    """The states of all points, the table with every setting, and warnings about both."""
 
     states: SweepStatus
     table: Table
-    warnings: list[str]  # of those who read the folder, and what could not be found out
+    warnings: list[str]  # from reading the folder, and about states that are unknown
 
 
 def take_snapshot(folder: SweepFolder, scheduler: Scheduler | None = None) -> Snapshot:
-    """Read a sweep. Where its submissions cannot be followed, what stands in its results has to do."""
-    with _warnings_of(table.log) as warnings:
-        read = table.read_table(folder, every_setting=True)
+    """Read a sweep. Where the state of its submissions is unavailable, the states follow from the results alone.
+
+    Raises UserError where the folder is no sweep, or a record cannot be read.
+    """
+    with _collect_warnings(table.log) as messages:
+        full_table = table.read_table(folder, every_setting=True)
     try:
-        found = sweep_status(folder, scheduler)
+        states = sweep_status(folder, scheduler)
     except (UserError, OSError, subprocess.SubprocessError) as error:
-        found = status_from_results(folder, f"what was submitted cannot be followed: {' '.join(str(error).split())}")
-    prefix, notes = f"{folder.path}: ", "; ".join(found.notes)
-    unknown = sorted({found.points[point].message or "" for point in found.of("unknown")})
-    open_questions = [*found.notes, *(message for message in unknown if message not in notes)]
-    told = [*(text.removeprefix(prefix) for text in warnings), *(f"not found out: {each}" for each in open_questions)]
-    return Snapshot(found, read, list(dict.fromkeys(told)))
+        states = status_from_results(folder, f"cannot read the state of submissions: {' '.join(str(error).split())}")
+    prefix, notes = f"{folder.path}: ", "; ".join(states.notes)
+    reasons = sorted({states.points[point].message or "" for point in states.of("unknown")})
+    unknown = [*states.notes, *(reason for reason in reasons if reason not in notes)]
+    warnings = [message.removeprefix(prefix) for message in messages]
+    warnings += [f"state unknown: {reason}" for reason in unknown]
+    return Snapshot(states, full_table, list(dict.fromkeys(warnings)))
 
 
 def status_from_results(folder: SweepFolder, *notes: str) -> SweepStatus:
-    """The states as far as results tell them: done, failed, or missing."""
+    """Return the states that follow from the results alone: done, failed, or missing."""
     records = latest(folder.records_as(RecordSummary))
-    told = {point: point_state(records.get(point)) for point in folder.points_as(PointId)}
-    return SweepStatus(folder, told, records, [], UnitStates({}, notes))
+    states = {point: point_state(records.get(point)) for point in folder.points_as(PointId)}
+    return SweepStatus(folder, states, records, [], UnitStates({}, notes))
 
 
-class _Ear(logging.Handler):
-    def __init__(self, heard: list[str]) -> None:
+class _MessageCollector(logging.Handler):
+    """A handler that appends warnings to a list."""
+
+    def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
-        self.heard = heard
+        self.messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 @contextmanager
-def _warnings_of(logger: logging.Logger) -> Iterator[list[str]]:
-    """The warnings that a logger gets within the block; they go on their usual way too."""
-    heard: list[str] = []
-    ear = _Ear(heard)
-    logger.addHandler(ear)
+def _collect_warnings(logger: logging.Logger) -> Iterator[list[str]]:
+    """Yield a list of the warnings that are logged within the block; the logger's other handlers get them also."""
+    messages: list[str] = []
+    handler = _MessageCollector(messages)
+    logger.addHandler(handler)
     try:
-        yield heard
+        yield messages
     finally:
-        logger.removeHandler(ear)
+        logger.removeHandler(handler)

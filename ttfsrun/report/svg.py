@@ -1,4 +1,4 @@
-"""Matplotlib's figures as SVG within a page: small, in the page's colours, each marker known by its number."""
+"""Figures of Matplotlib as compact SVG within a page: with the page's colours, and a number for each marker."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ttfsrun.figures import style
 log = logging.getLogger(__name__)
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-# Glyphs as paths: the picture is the same whatever fonts the reader has.
-LOOK = {"svg.fonttype": "path", "svg.hashsalt": "ttfsrun", "svg.image_inline": True}
+# Glyphs as paths: the figure does not depend on the reader's fonts
+SVG_STYLE = {"svg.fonttype": "path", "svg.hashsalt": "ttfsrun", "svg.image_inline": True}
 NO_METADATA = dict.fromkeys(["Creator", "Date", "Format", "Type"])
-WIDE = 1.2 * style.COLUMN  # inches
+WIDE = 1.2 * style.COLUMN  # inches, above which a figure takes the width of the page
 DECIMALS = 2  # of positions, in points of 1/72 inch
-INKS = {  # colours that are others in the dark, and their names in report.css
+THEME_COLOURS = {  # colours that change in dark mode, and their names in report.css
     style.INK: "ink",
     "#000000": "ink",
     style.GREY: "grey",
@@ -38,16 +38,16 @@ INKS = {  # colours that are others in the dark, and their names in report.css
     style.GREEN: "green",
     style.VERMILLION: "vermillion",
 }
-DARK = "#14181d"  # --paper of report.css in the dark
-CONTRAST = 2.0  # with it, that a colour needs to be seen
-_NAMES = {colour.lower(): name for colour, name in INKS.items()}
+DARK = "#14181d"  # --paper of report.css in dark mode
+MIN_CONTRAST = 2.0  # with DARK, below which a colour is hard to see
+_THEME_NAMES = {colour.lower(): name for colour, name in THEME_COLOURS.items()}
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b", re.IGNORECASE)
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 
 
 class Plotted(Protocol):
-    """A figure, its name and caption, the numbers behind it, and what each marker says, by the gid of its artist."""
+    """A figure, its name and caption, the numbers behind it, and the texts of its markers by the gid of their artist."""
 
     @property
     def name(self) -> str: ...
@@ -63,99 +63,105 @@ class Plotted(Protocol):
 
 @dataclass(frozen=True)
 class SvgFigure:
-    """A figure as it stands in the page."""
+    """A figure in the page."""
 
-    key: str  # what the ids within it begin with
+    key: str  # the beginning of the ids within it
     name: str
     caption: str
     svg: str
     csv: str  # the numbers behind it
-    hover: dict[str, list[str]]  # by the id of a group in the SVG, what each of its markers says
-    is_wide: bool  # made for more than one column of a page
-    is_paper: bool  # it stays on white in the dark
+    hover: dict[str, list[str]]  # by id of a group in the SVG: the text of each of its markers
+    is_wide: bool  # takes the width of the page
+    is_paper: bool  # stays on white in dark mode
 
 
-def svg_figure(drawn: Plotted, number: int) -> SvgFigure:
-    """One figure; number: of its kind in the page, so that no id is there twice."""
+def svg_figure(plotted: Plotted, number: int) -> SvgFigure:
+    """Return a figure as SVG. number: different for each figure of a page, so that ids are unique.
+
+    Warns where the texts of an artist's markers do not match the markers, and leaves them out.
+    """
     key = f"figure{number}"
-    root = ElementTree.fromstring(_svg(drawn.figure))
+    root = ElementTree.fromstring(_svg(plotted.figure))
     _strip(root)
-    hover = _checked(drawn, root)
-    is_paper = _has_cells(drawn.figure) or _is_lost_in_the_dark(root)
+    hover = _number_markers(plotted, root)
+    is_paper = _has_cells(plotted.figure) or _needs_white(root)
     _rewrite(root, key, recolour=not is_paper)
-    root.set("aria-label", drawn.caption)
+    root.set("aria-label", plotted.caption)
     root.set("role", "group" if hover else "img")
     ElementTree.register_namespace("", SVG)
     text = ElementTree.tostring(root, encoding="unicode")
-    csv = drawn.numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    named = {f"{key}-{gid}": texts for gid, texts in hover.items()}
-    is_wide = drawn.figure.get_figwidth() > WIDE
-    return SvgFigure(key, drawn.name, drawn.caption, text, csv, named, is_wide, is_paper)
+    csv = plotted.numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    hover_by_id = {f"{key}-{gid}": texts for gid, texts in hover.items()}
+    is_wide = plotted.figure.get_figwidth() > WIDE
+    return SvgFigure(key, plotted.name, plotted.caption, text, csv, hover_by_id, is_wide, is_paper)
 
 
 def _has_cells(figure: Figure) -> bool:
-    """Whether it has cells of a colour each, with words on them: neither may change without the other."""
+    """Tell whether a figure has coloured cells: the colour of the text on them must not change alone."""
     return any(
-        axes.images or any(isinstance(each, QuadMesh | Rectangle) for each in (*axes.collections, *axes.patches))
+        axes.images or any(isinstance(artist, QuadMesh | Rectangle) for artist in (*axes.collections, *axes.patches))
         for axes in figure.axes
     )
 
 
-def _is_lost_in_the_dark(root: ElementTree.Element) -> bool:
-    """Whether a colour that has no other one for the dark is hardly seen on it."""
+def _needs_white(root: ElementTree.Element) -> bool:
+    """Tell whether a colour that stays the same in dark mode is hard to see there."""
     colours = {colour.lower() for colour in _COLOUR.findall(ElementTree.tostring(root, encoding="unicode"))}
-    return any((_luminance(colour) + 0.05) / (_luminance(DARK) + 0.05) < CONTRAST for colour in colours - {*_NAMES})
+    return any(
+        (_luminance(colour) + 0.05) / (_luminance(DARK) + 0.05) < MIN_CONTRAST for colour in colours - {*_THEME_NAMES}
+    )
 
 
 def _luminance(colour: str) -> float:
-    """Relative luminance, as WCAG 2 has it: 0 black, 1 white."""
+    """Return the relative luminance of WCAG 2: 0 black, 1 white."""
     parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
 def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    with style.figure_style(), matplotlib.rc_context(LOOK):  # type: ignore[arg-type]
+    with style.figure_style(), matplotlib.rc_context(SVG_STYLE):  # type: ignore[arg-type]
         figure.savefig(buffer, format="svg", metadata=NO_METADATA)
     return buffer.getvalue()
 
 
 def _strip(root: ElementTree.Element) -> None:
-    """Take off rules of style that would reach beyond the picture, metadata, and the white sheet."""
+    """Remove style rules, which would apply to the rest of the page, metadata, and the white background."""
     for parent in list(root.iter()):
         for child in list(parent):
-            sheet = parent.get("id", "").startswith("figure_") and child.get("id") == "patch_1"
-            if sheet or child.tag in (f"{{{SVG}}}style", f"{{{SVG}}}metadata"):
+            is_background = parent.get("id", "").startswith("figure_") and child.get("id") == "patch_1"
+            if is_background or child.tag in (f"{{{SVG}}}style", f"{{{SVG}}}metadata"):
                 parent.remove(child)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
 
 
-def _checked(drawn: Plotted, root: ElementTree.Element) -> dict[str, list[str]]:
-    """What the markers say, of those artists where there is one text for each marker: none is better than a wrong one.
+def _number_markers(plotted: Plotted, root: ElementTree.Element) -> dict[str, list[str]]:
+    """Number the markers in their attribute `data-mark`; return their texts by the gid of their artist.
 
-    Each marker gets its number as the attribute `data-mark`.
+    An artist with another number of markers than of texts is left out: no text is better than a wrong one.
     """
     groups = {element.get("id"): element for element in root.iter()}
-    found = {}
-    for gid, texts in drawn.hover.items():
+    hover = {}
+    for gid, texts in plotted.hover.items():
         marks = list(_marks(groups[gid])) if gid in groups else []
         if len(marks) != len(texts):
-            log.warning("figure %s: %s has %d markers and %d texts for them", drawn.name, gid, len(marks), len(texts))
+            log.warning("figure %s: %s has %d markers and %d texts for them", plotted.name, gid, len(marks), len(texts))
             continue
         for number, mark in enumerate(marks):
             mark.set("data-mark", str(number))
-        found[gid] = [str(text) for text in texts]
-    return found
+        hover[gid] = [str(text) for text in texts]
+    return hover
 
 
 def _marks(group: ElementTree.Element) -> list[ElementTree.Element]:
-    """The markers of an artist; one that is drawn once, or the cells of a mesh, are paths."""
+    """Return the markers of an artist: references to a shape, else paths (a single marker, the cells of a mesh)."""
     shapes = list(_shapes(group))
     return [shape for shape in shapes if shape.tag == f"{{{SVG}}}use"] or shapes
 
 
 def _shapes(group: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """Yield the references and paths within a group, without those of definitions."""
     for child in group:
         if child.tag in (f"{{{SVG}}}use", f"{{{SVG}}}path"):
             yield child
@@ -164,7 +170,7 @@ def _shapes(group: ElementTree.Element) -> Iterator[ElementTree.Element]:
 
 
 def _rewrite(root: ElementTree.Element, key: str, recolour: bool) -> None:
-    """Ids of this page, short numbers, links without a namespace, colours by name."""
+    """Make ids unique in the page, numbers short, links free of a namespace, and colours those of the page."""
     for element in root.iter():
         link: Any = element.attrib.pop(f"{{{XLINK}}}href", None)
         if link is not None:
@@ -175,17 +181,17 @@ def _rewrite(root: ElementTree.Element, key: str, recolour: bool) -> None:
             elif name in ("d", "x", "y"):
                 element.set(name, " ".join(_NUMBER.sub(_rounded, value).split()))
             elif name in ("style", "clip-path", "fill"):
-                own = _REFERENCE.sub(rf"url(#{key}-\1)", value)
-                element.set(name, _COLOUR.sub(_named, own) if recolour else own)
-        for text in ("text", "tail"):
-            if not (getattr(element, text) or "").strip():
-                setattr(element, text, None)
+                text = _REFERENCE.sub(rf"url(#{key}-\1)", value)
+                element.set(name, _COLOUR.sub(_theme_colour, text) if recolour else text)
+        for attribute in ("text", "tail"):
+            if not (getattr(element, attribute) or "").strip():
+                setattr(element, attribute, None)
 
 
 def _rounded(number: re.Match[str]) -> str:
     return f"{round(float(number[0]), DECIMALS):g}" if abs(float(number[0])) < 1e4 else number[0]
 
 
-def _named(colour: re.Match[str]) -> str:
-    name = _NAMES.get(colour[0].lower())
+def _theme_colour(colour: re.Match[str]) -> str:
+    name = _THEME_NAMES.get(colour[0].lower())
     return f"var(--figure-{name})" if name else colour[0]

@@ -1,19 +1,19 @@
-// The table of points: a model of columns, the rows that pass, and the page of them that is in the document.
+// The table of points: its columns, the rows that pass the filter, and their cells in the document.
 
 const SIZES = [25, 50, 100, 500]; // rows on a page
-const LONG = 40; // characters of a cell that is broken into lines
+const LONG = 40; // characters of a cell above which it is broken into lines
 
-// Columns with a function from the number of a row to its cell.
+// Return the columns, each with a function from the number of a row to its cell.
 function decoded(columns) {
   return columns.map(({ name, group, shown, same, values, kinds, codes }) => {
     const cell = values ? (row) => values[row] : codes ? (row) => kinds[codes[row]] : () => same ?? null;
-    const known = values ?? kinds ?? [same ?? null];
-    const isNumeric = known.some((value) => typeof value === "number") && known.every((value) => value === null || !Number.isNaN(asNumber(value)) || value === "nan");
+    const cells = values ?? kinds ?? [same ?? null];
+    const isNumeric = cells.some((value) => typeof value === "number") && cells.every((value) => value === null || !Number.isNaN(asNumber(value)) || value === "nan");
     return { name, group, shown, cell, isNumeric };
   });
 }
 
-// Numbers by their size, then words, then nothing; nothing is last in both directions.
+// Compare cells: numbers, then text, then empty cells, which are last in both directions.
 function compareCells(one, other, sign) {
   const rank = (cell) => (cell === null ? 2 : Number.isNaN(asNumber(cell)) ? 1 : 0);
   const [first, second] = [rank(one), rank(other)];
@@ -24,7 +24,7 @@ function compareCells(one, other, sign) {
   return low === high ? 0 : sign * (low - high);
 }
 
-// The numbers of the rows that pass, in order.
+// Return the numbers of the rows that pass the filter, sorted.
 function chosenRows(state, columns, count) {
   const shown = columns.filter((column) => state.columns.has(column.name));
   const passes = filterOf(state.filter, columns, shown);
@@ -38,19 +38,20 @@ function chosenRows(state, columns, count) {
   return rows;
 }
 
+// Return a new element of the document; attributes that are undefined are left out.
 function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
 }
 
-// A name that may be broken after its dots and underscores.
+// Return a name, as nodes, that may be broken after its dots and underscores.
 function breakable(name) {
-  return name.split(/(?<=[._])/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
+  return name.split(/(?<=[._])/).flatMap((part, position) => (position ? [element("wbr"), part] : [part]));
 }
 
-// Whether nothing at all is a value too, as it is for settings.
+// Whether a column is a setting, for which null is a value.
 function isSetting(column) {
   return column.group.endsWith("settings") || column.group.startsWith("settings");
 }
@@ -75,22 +76,22 @@ function headOf(columns, state) {
 }
 
 function rowOf(columns, row) {
-  const made = element("tr");
+  const line = element("tr");
   for (const column of columns) {
     const cell = column.cell(row);
     if (column.name === "point") {
-      const button = element("button", { type: "button", class: "link", "data-row": row, title: "all about this point" }, String(cell));
-      made.append(element("th", { scope: "row" }, button));
+      const button = element("button", { type: "button", class: "link", "data-row": row, title: "show all columns of this point" }, String(cell));
+      line.append(element("th", { scope: "row" }, button));
     } else if (column.name === "status") {
-      made.append(element("td", { class: "state" }, element("i", { class: `dot ${cell}`, "aria-hidden": "true" }), String(cell)));
+      line.append(element("td", { class: "state" }, element("i", { class: `dot ${cell}`, "aria-hidden": "true" }), String(cell)));
     } else {
       const text = shownCell(column, cell);
       const kind = column.isNumeric ? "number" : text.length > LONG ? "long" : undefined;
-      const whole = cell !== null && text !== String(cell) ? String(cell) : undefined;
-      made.append(element("td", { class: kind, title: whole }, text));
+      const full = cell !== null && text !== String(cell) ? String(cell) : undefined;
+      line.append(element("td", { class: kind, title: full }, text));
     }
   }
-  return made;
+  return line;
 }
 
 function csvOf(columns, rows) {

@@ -1,4 +1,4 @@
-"""The verb `report`: what is known of a sweep becomes one file."""
+"""The verb `report`: write the page of a sweep."""
 
 from __future__ import annotations
 
@@ -18,99 +18,105 @@ from ttfsrun.report.failures import failure_groups
 from ttfsrun.report.snapshot import Snapshot, take_snapshot
 from ttfsrun.report.svg import SvgFigure
 from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.results.wording import count, states
 
 NAME = "report.html"
 
 
 def write_report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]:
-    """Write the page; returns what to say of it and the exit code, which is that of `gather`."""
-    now = take_snapshot(folder)
-    drawn, note = svg_figures(folder, now.table)
+    """Write the page; return the lines to print, and the exit code, which is that of `gather`.
+
+    out: the file; None: `report.html` in the sweep's folder. Raises UserError where the folder is no sweep or a record
+    cannot be read, and CannotWrite.
+    """
+    snapshot = take_snapshot(folder)
+    figures, note = svg_figures(folder, snapshot.table)
     path = out or folder.path / NAME
-    content = render(folder, now, drawn, note).encode(errors="replace")
+    content = render(folder, snapshot, figures, note).encode(errors="replace")
     write_atomic(path, content, remedy="name another file with --out")
-    counts = now.states.counts()
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    figures = f"{len(drawn)} figures" if drawn else note
+    counts = snapshot.states.counts()
     return [
-        f"{path}: {len(content) / 1e6:.1f} MB, {figures}",
-        f"{len(now.states.points)} points: {told}",
-    ], now.states.exit_code
+        f"{path}: {len(content) / 1e6:.1f} MB, {count(len(figures), 'figure') if figures else note}",
+        f"{count(len(snapshot.states.points), 'point')}: {states(counts, counts)}",
+    ], snapshot.states.exit_code
 
 
-def render(folder: SweepFolder, now: Snapshot, drawn: list[SvgFigure], note: str) -> str:
-    """The page. note: why there are no figures."""
-    data, same = columns(now.table, now.states.points)
-    failed, varying = failure_groups(now.states), _values(now)
+def render(folder: SweepFolder, snapshot: Snapshot, figures: list[SvgFigure], note: str) -> str:
+    """Return the page. note: why there are no figures."""
+    page_columns, same = columns(snapshot.table, snapshot.states.points)
+    varying = _values(snapshot)
     parts = {
-        "varying": page.varying_table(varying, descriptions(varying)),
-        "figures": page.figures_section(drawn, note),
-        "failures": page.failures_section(failed),
+        "settings": page.varying_table(varying, descriptions(varying)),
+        "figures": page.figures_section(figures, note),
+        "failures": page.failures_section(failure_groups(snapshot.states)),
     }
-    present = {"varies": "varying", "figures": "figures", "failures": "failures"}
-    titles = {"varies": "Settings", "figures": "Figures", "points": "Points", "failures": "Failures"}
-    titles |= {"again": "Commands", "about": "Provenance"}
+    names = ("settings", "figures", "points", "failures", "commands", "provenance")
+    links = {name: name.capitalize() for name in names if name not in parts or parts[name]}
     title = str(folder.about.get("name") or folder.path.resolve().name)
     request = {"command": folder.about.get("command"), "grid": folder.about.get("grid")}
-    asked = yaml.safe_dump(request, sort_keys=False, allow_unicode=True)
-    example = next((f"{key}={page.word(values[0])}" for key, values in varying.items() if values), "status=done")
+    request_text = yaml.safe_dump(request, sort_keys=False, allow_unicode=True)
+    example = next((f"{key}={page.value_text(values[0])}" for key, values in varying.items() if values), "status=done")
     return page.fill_page(
         parts
         | {
             "version": escape(__version__),
             "title": escape(title),
-            "lead": escape(_lead(now, varying)),
-            "navigation": page.navigation({k: t for k, t in titles.items() if k not in present or parts[present[k]]}),
-            "status": page.status_bar(now.states.counts()),
-            "warnings": page.warnings_box(now.warnings),
+            "lead": escape(_lead(snapshot, varying)),
+            "navigation": page.navigation(links),
+            "status": page.status_bar(snapshot.states.counts()),
+            "warnings": page.warnings_box(snapshot.warnings),
             "example": escape(f"{example} test_accuracy>0.9"),
             "example_condition": escape("test_accuracy>0.9"),
-            "about": page.about_section(
-                provenance.facts(folder, now.states), provenance.commands(folder), asked, list(same.items())
+            "commands": page.commands_section(provenance.commands(folder)),
+            "provenance": page.provenance_section(
+                provenance.facts(folder, snapshot.states), request_text, list(same.items())
             ),
             "data": embedded(
                 {
                     "name": title,
                     "folder": str(folder.path),
-                    "rows": len(now.table.rows),
-                    "columns": data,
-                    "figures": {each.key: {"name": each.name, "csv": each.csv, "hover": each.hover} for each in drawn},
+                    "rows": len(snapshot.table.rows),
+                    "columns": page_columns,
+                    "figures": {
+                        figure.key: {"name": figure.name, "csv": figure.csv, "hover": figure.hover}
+                        for figure in figures
+                    },
                 }
             ),
         }
     )
 
 
-def _values(now: Snapshot) -> dict[str, list[Any]]:
-    """The values of each setting that varies, in order."""
-    table = now.table
-    found = {}
+def _values(snapshot: Snapshot) -> dict[str, list[Any]]:
+    """Return the sorted values of each setting that varies."""
+    table = snapshot.table
+    values_by_key = {}
     for key in table.varying:
-        place = table.columns.index(key)
-        unlike = {(type(row[place]), row[place]): json_value(row[place]) for row in table.rows}
-        found[key] = sorted(unlike.values(), key=_order)
-    return found
+        column = table.columns.index(key)
+        different = {(type(row[column]), row[column]): json_value(row[column]) for row in table.rows}
+        values_by_key[key] = sorted(different.values(), key=_sort_key)
+    return values_by_key
 
 
-def _order(value: Any) -> tuple[int, float, str]:
-    """Numbers, then words, then nothing."""
+def _sort_key(value: Any) -> tuple[int, float, str]:
+    """Return a key that sorts numbers first, then text, then null."""
     if isinstance(value, bool | int | float):
         return 0, float(value), ""
     return (2, 0.0, "") if value is None else (1, 0.0, str(value))
 
 
-def _lead(now: Snapshot, varying: dict[str, list[Any]]) -> str:
-    """One sentence on what it is."""
-    points, rows = len(now.states.points), len(now.table.rows)
+def _lead(snapshot: Snapshot, varying: dict[str, list[Any]]) -> str:
+    """Return the first lines of the page: the size of the sweep, and how many points have a result."""
+    points, rows = len(snapshot.states.points), len(snapshot.table.rows)
     parts = [f"{points:,} point{'s' * (points != 1)}"]
     if varying:
         parts.append("over " + ", ".join(f"{len(values):,} of {key}" for key, values in varying.items()))
     if rows > points:
         parts.append(f"in {rows:,} rows, one for each condition of a point")
-    return " ".join(parts) + ". " + _so_far(now.states.counts()["done"], points)
+    return " ".join(parts) + ". " + _progress(snapshot.states.counts()["done"], points)
 
 
-def _so_far(done: int, points: int) -> str:
+def _progress(done: int, points: int) -> str:
     if done in (0, points):
         return "None has a result." if not done else "It has a result." if points == 1 else "All have a result."
     return f"{done:,} have a result." if done > 1 else "One has a result."

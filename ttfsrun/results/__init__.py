@@ -1,4 +1,4 @@
-"""What runs leave behind: folders, tables, provenance. Nothing here imports torch."""
+"""The results of sweeps: records, folders, tables, provenance. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 
 def load(folder: str | PathLike[str], *, every_setting: bool = False, bare: bool = False) -> pd.DataFrame:
-    """The results of a sweep, finished or not: one row per point and condition, as `ttfsrun gather` writes them.
+    """Return the results of a sweep, finished or not: one row per point and condition, as `ttfsrun gather` writes them.
 
-    every_setting: of the configuration, not only those that vary.
-    bare: without the sweep's name, and what tells of the execution.
+    every_setting: include every setting of the configuration, not only those that vary.
+    bare: leave out the sweep's name and the columns of the execution.
+    Raises UserError where the folder is not that of a sweep, or is damaged.
     """
     from pathlib import Path
 

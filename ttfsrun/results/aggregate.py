@@ -11,14 +11,15 @@ from ttfsrun.results.columns import SPLITS
 from ttfsrun.results.table import CONDITION, Table
 
 QUANTILES = {"q25": 0.25, "q50": 0.5, "q75": 0.75}
-COUNTS = [f"{split}_trials" for split in SPLITS]
-CHIP = "seed.chip"  # its column tells further chips too
+TRIALS = [f"{split}_trials" for split in SPLITS]
+CHIP = "seed.chip"  # further chips have a column of their own
 
 
 def aggregate(table: Table, over: Sequence[str]) -> pd.DataFrame:
-    """One row per metric, condition and combination of the other varying settings, with statistics over `over`.
+    """Return one row per metric, condition and combination of the other varying settings, with statistics over `over`.
 
-    over: varying settings, or groups of them (`seed`). Points without a result do not count; n says how many did.
+    over: varying settings, or groups of them (`seed`). Points without a result do not count; n is the number that do.
+    Raises UserError where a setting in `over` does not vary.
     """
     over_chips = any(_is_below(CHIP, key) for key in over)
     groups = [key for key in table.varying if not any(_is_below(key, group) for group in over)]
@@ -29,7 +30,7 @@ def aggregate(table: Table, over: Sequence[str]) -> pd.DataFrame:
     by = [*groups, *(name for name in table.columns if name == CONDITION or name.startswith(f"{CONDITION}."))]
     by += [] if over_chips else ["chip"]
     frame = table.frame()
-    return _statistics(frame[frame["status"] == "done"], by, [name for name in table.metrics if name not in COUNTS])
+    return _statistics(frame[frame["status"] == "done"], by, [name for name in table.metrics if name not in TRIALS])
 
 
 def _is_below(key: str, group: str) -> bool:
@@ -37,7 +38,7 @@ def _is_below(key: str, group: str) -> bool:
 
 
 def _statistics(done: pd.DataFrame, by: list[str], metrics: list[str]) -> pd.DataFrame:
-    """Those of each metric, in a long table: the groups in their order, metrics without a value left out."""
+    """Return the statistics of each metric as a long table, in the order of the groups, without empty metrics."""
     columns = [*by, "metric", "n", "mean", "std", *QUANTILES]
     if done.empty:
         return pd.DataFrame(columns=columns)

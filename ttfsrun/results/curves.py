@@ -12,34 +12,31 @@ import msgspec
 from ttfsrun.files import atomic_writer
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table
+from ttfsrun.results.views import RawCurves
 
 
 def write_curves(folder: SweepFolder, table: Table, path: Path) -> int:
-    """Those of all points that are done, in the order of the table; returns the number of rows."""
-    known = {curves.point: curves.curves for curves in folder.learning_curves_as(StoredCurves)}
-    place = {name: number for number, name in enumerate(table.columns)}
-    head = [name for name in ("sweep", "point", *table.varying) if name in place]
-    done = {row[place["point"]]: row for row in table.rows if row[place["status"]] == "done"}
-    rows = 0
+    """Write the learning curves of all points that are done, in the order of the table; return the number of rows.
+
+    Raises CannotWrite where the file cannot be written.
+    """
+    curves = {stored.point: stored.curves for stored in folder.learning_curves_as(RawCurves)}
+    column = {name: number for number, name in enumerate(table.columns)}
+    head = [name for name in ("sweep", "point", *table.varying) if name in column]
+    done = {row[column["point"]]: row for row in table.rows if row[column["status"]] == "done"}
+    n_rows = 0
     with atomic_writer(path) as stream:
-        stream.write(_lines([[*head, "split", "metric", "epoch", "value"]]))
+        stream.write(_csv_lines([[*head, "split", "metric", "epoch", "value"]]))
         for point, row in done.items():
-            if point in known:
-                told = list(curve_rows([row[place[name]] for name in head], known[point]))
-                stream.write(_lines(told))
-                rows += len(told)
-    return rows
-
-
-class StoredCurves(msgspec.Struct, frozen=True):
-    """See `record.Curves`; decoded when they are written."""
-
-    point: str
-    curves: msgspec.Raw
+            if point in curves:
+                lines = list(curve_rows([row[column[name]] for name in head], curves[point]))
+                stream.write(_csv_lines(lines))
+                n_rows += len(lines)
+    return n_rows
 
 
 def curve_rows(head: list[object], stored: msgspec.Raw) -> Iterator[list[object]]:
-    """A row for each value of a point's curves: its head, `split`, `metric`, `epoch`, `value`."""
+    """Yield a row for each value of a point's curves: its head, `split`, `metric`, `epoch`, `value`."""
     curves: dict[str, dict[str, list[float | None]]] = msgspec.json.decode(stored)
     for split, metrics in curves.items():
         for metric, values in metrics.items():
@@ -47,7 +44,10 @@ def curve_rows(head: list[object], stored: msgspec.Raw) -> Iterator[list[object]
                 yield [*head, split, metric, epoch, value]
 
 
-def _lines(rows: list[list[object]]) -> bytes:
+def _csv_lines(rows: list[list[object]]) -> bytes:
     stream = io.StringIO(newline="")
     csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue().encode()
+
+
+StoredCurves = RawCurves

@@ -1,7 +1,7 @@
-"""Files of lines that are only ever appended to: each line is on disk before the next thing happens.
+"""Append-only files of JSON lines: each line is on disk before anything else happens.
 
-A process can die in the middle of a line. Readers skip what is no whole line, and a writer that finds one
-begins a new line after it.
+A process can die in the middle of a line. Readers skip a torn line, and a writer that finds one begins a new line
+after it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 def append_line(path: Path, entry: Any) -> None:
     """Add one entry (a struct or plain values) as a line of JSON, and wait until it is on disk.
 
-    An OSError (a full disk, a folder that may not be written) leaves the file without the entry.
+    Raises OSError where the disk is full or the folder may not be written; then the file lacks the entry.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     line = encode_line(entry)
@@ -34,19 +34,19 @@ def append_line(path: Path, entry: Any) -> None:
 
 
 def encode_line(entry: Any) -> bytes:
-    """An entry as a line."""
+    """Return an entry as a line of JSON."""
     return msgspec.json.encode(entry) + b"\n"
 
 
 def _write(handle: int, content: bytes) -> None:
-    """In one piece where the system takes it so: then lines of two writers cannot mix."""
+    """Write the content, in one call where the system allows it: then lines of two writers cannot mix."""
     written = 0
     while written < len(content):
         written += os.write(handle, content[written:])
 
 
 def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """The whole lines of a file as structs; none where there is no file. Torn and foreign lines are skipped."""
+    """Yield the whole lines of a file as structs; none where there is no file. Torn and foreign lines are skipped."""
     decoder = msgspec.json.Decoder(kind)
     try:
         content = path.read_bytes()

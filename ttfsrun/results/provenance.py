@@ -1,4 +1,4 @@
-"""What made a result: versions, source, machine."""
+"""Provenance of a result: versions, source, machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("numpy", "torch", "numba", "llvmlite", "hydra-core")
 
 
 def provenance() -> dict[str, Any]:
-    """Versions of what computes, the processor, and the git commit where the package is a checkout."""
+    """Return the versions of what computes, the processor, and the git commit where the package is a checkout."""
     return {
         "ttfsrun": __version__,
         "python": platform.python_version(),
@@ -26,7 +26,7 @@ def provenance() -> dict[str, Any]:
 
 
 def _git(folder: Path) -> dict[str, Any]:
-    """The commit of the checkout that holds `folder`, and whether files differ from it; None elsewhere."""
+    """Return the commit of the checkout that holds `folder`, and whether files differ from it; None elsewhere."""
     top = _output("git", "-C", str(folder), "rev-parse", "--show-toplevel")
     if top is None or Path(top) != folder.parent.parent:
         return {"git_sha": None, "git_dirty": None}
@@ -42,7 +42,7 @@ def _output(*command: str) -> str | None:
 
 
 def processor() -> str:
-    """The processor's name: results are the same bits on the same kind."""
+    """Return the processor's name: results are the same bits on the same kind."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def processor() -> str:
 
 
 def package_checksum() -> str:
-    """Of all source files of the package: what computes, whether it is under version control or not."""
+    """Return the checksum of all source files of the package, whether they are under version control or not."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""What a sweep keeps of a point: one line of JSON, written by the process that ran it."""
+"""The record of a point: one line of JSON, written by the task that computed it. `views` has partial readers."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from ttfsrun.errors import Reason
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """How a point was computed. Nothing here can change a number, so none of it is part of a result."""
+    """How a point was computed. Nothing here can change a number, so it is not part of the result."""
 
-    seconds: float  # the point's share of the time that its population took
-    memory_mb: float  # the most that its process ever held
+    seconds: float  # the point's share of its population's time
+    memory_mb: float  # peak of its process
     population: int  # networks that were trained with it
     threads: int
     host: str
-    submission: str  # token of the one that it was part of
+    submission: str  # its token
     job: str | None  # of the scheduler, with the array task: 1234_5
     package: str  # checksum of the package's files
     made_by: dict[str, Any]  # see `results.provenance`
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a record that says which attempt at a point counts."""
+    """The fields of a record that decide which attempt at a point counts."""
 
     point: str
     status: Literal["done", "failed"]
-    time: float  # at which it was written, in seconds since 1970
+    time: float  # of writing, in seconds since 1970
 
 
 class Record(Attempt, frozen=True, kw_only=True):
@@ -40,7 +40,7 @@ class Record(Attempt, frozen=True, kw_only=True):
 
     training: str
     result: dict[str, Any] | None = None
-    reason: Reason | None = None  # of a failure, with its message and a short traceback
+    reason: Reason | None = None  # of a failure, like its message and its short traceback
     message: str | None = None
     traceback: str | None = None
     execution: Execution

@@ -1,9 +1,9 @@
-"""The folder of a sweep: every path in it, and what stands in its files.
+"""The folder of a sweep: every path in it, and the content of its files.
 
 sweep.yaml    the request, and what made it        points.jsonl  the frozen configurations
 jobs.jsonl    what was submitted, append-only      shards/       results, one writer each, append-only
 checkpoints/  unfinished trainings                 slurm/        scripts and logs
-table.csv, curves.csv                              what `gather` makes of the shards
+table.csv, curves.csv                              written by `gather` from the shards
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ DEFAULT = Path("results/sweeps")
 
 
 class PointId(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a point that all its readers want; others of its fields cost nothing to leave unread."""
+    """The field of a point that all readers need. Views with more fields derive from it; the rest is not decoded."""
 
     point: str  # a hash of all settings that can change the numbers
 
 
 class SweepPoint(PointId, frozen=True, kw_only=True):
-    """One point as it was frozen when the sweep was made."""
+    """A point, frozen when the sweep was made."""
 
     training: str  # id of what its weights depend on; points that share it are trained once
     shape: str  # points of one shape can be trained as one population
-    settings: dict[str, Any]  # those that vary within the sweep, by dotted key
-    config: dict[str, Any]  # all of them as plain values, without `cluster`
+    settings: dict[str, Any]  # that vary within the sweep, by dotted key
+    config: dict[str, Any]  # all settings as plain values, without `cluster`
     files: dict[str, str] = {}  # checksum of each chip file
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="what"):
-    """A line of jobs.jsonl: of one submission, known by its token."""
+    """A line of jobs.jsonl, about one submission."""
 
-    submission: str
+    submission: str  # its token
     time: float  # seconds since 1970
 
 
 class Intent(Entry, frozen=True, kw_only=True, tag="intent"):
-    """What a process is about to submit: written before the scheduler hears of it."""
+    """What a process is about to submit, written before the scheduler is asked."""
 
     cluster: dict[str, Any]  # the settings of `conf/cluster`
     tasks: list[list[list[str]]]  # tasks, of populations, of point ids
-    arrays: list[int]  # tasks in each array job, in their order; one of all tasks where there is no scheduler
+    arrays: list[int]  # tasks in each array job, in order; a single entry without a scheduler
     job_name: str  # the arrays are job_name.0, job_name.1, ...
     host: str  # of the process, with its id and its start (in clock ticks since the machine's)
     pid: int
@@ -67,21 +67,21 @@ class Intent(Entry, frozen=True, kw_only=True, tag="intent"):
 
 
 class Submitted(Entry, frozen=True, kw_only=True, tag="submitted"):
-    """The scheduler's answer: an array has become a job."""
+    """The scheduler's answer: an array is a job."""
 
     array: int
     job: str
 
 
 class Refusal(Entry, frozen=True, kw_only=True, tag="refused"):
-    """The scheduler's answer: an array was not taken. Or the submission gave way to another one."""
+    """The scheduler's answer: an array was refused. Also a submission that gave way to another one."""
 
     array: int
     message: str
 
 
 class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
-    """A submission that runs no more: done, or cancelled by its user."""
+    """The end of a submission."""
 
     why: Literal["done", "interrupted", "cancelled"]
 
@@ -128,14 +128,14 @@ class SweepFolder:
         return self.path / "curves.csv"
 
     def create(self, about: Mapping[str, Any], points: Iterable[SweepPoint]) -> None:
-        """Write what never changes; sweep.yaml comes last, and is what makes the folder a sweep."""
+        """Write the files that never change. sweep.yaml is last: it makes the folder a sweep. Raises CannotWrite."""
         encoder = msgspec.json.Encoder()
         write_atomic(self.points_file, b"".join(encoder.encode(point) + b"\n" for point in points))
         write_atomic(self.sweep, yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True).encode())
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """The content of sweep.yaml."""
+        """Content of sweep.yaml. Raises UserError where it is missing or damaged."""
         try:
             about = yaml.load(self.sweep.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except FileNotFoundError:
@@ -152,27 +152,30 @@ class SweepFolder:
         return self.points_as(SweepPoint)
 
     def points_as(self, kind: type[P]) -> dict[str, P]:
-        """All points by id, in their order, with no more of their fields than `kind` has."""
-        found = {point.point: point for point in lines.read_lines(self.points_file, kind)}
-        if len(found) != self.about["points"]:
-            raise UserError(f"{self.points_file} holds {len(found)} points of {self.about['points']}: it is damaged")
-        return found
+        """Return all points by id, in their order, with the fields of `kind`.
+
+        Raises UserError where the file is damaged.
+        """
+        points = {point.point: point for point in lines.read_lines(self.points_file, kind)}
+        if len(points) != self.about["points"]:
+            raise UserError(f"{self.points_file} holds {len(points)} points of {self.about['points']}: it is damaged")
+        return points
 
     def jobs(self) -> list[JobEntry]:
-        """All that was submitted so far, in order."""
+        """Return all entries of jobs.jsonl, in order."""
         return list(lines.read_lines(self.jobs_file, JobEntry))  # type: ignore[arg-type]
 
     def note(self, entry: Entry) -> None:
-        """Add a line to jobs.jsonl."""
+        """Append an entry to jobs.jsonl. Raises CannotWrite."""
         with writing(self.jobs_file):
             lines.append_line(self.jobs_file, entry)
 
     def records(self) -> Iterator[Record]:
-        """Every attempt at every point that left a whole line, shard by shard."""
+        """Yield every record, shard by shard."""
         return self.records_as(Record)
 
     def records_as(self, kind: type[A]) -> Iterator[A]:
-        """The same, with no more of their fields than `kind` has."""
+        """Yield every record with the fields of `kind`, shard by shard."""
         for shard in sorted(self.shards.glob("*.results.jsonl")):
             yield from lines.read_lines(shard, kind)
 
@@ -180,31 +183,31 @@ class SweepFolder:
         return self.learning_curves_as(Curves)
 
     def learning_curves_as(self, kind: type[T]) -> Iterator[T]:
-        """The same, read as another kind of struct."""
+        """Yield the learning curves of every record as structs of `kind`."""
         for shard in sorted(self.shards.glob("*.curves.jsonl")):
             yield from lines.read_lines(shard, kind)
 
     def latest(self) -> dict[str, Record]:
-        """What counts of each point, by id: that it is done, else its last failure. Points without either lack."""
+        """Return the record that counts for each point, by id; points without a record are absent."""
         return latest(self.records())
 
 
 def latest(attempts: Iterable[A]) -> dict[str, A]:
-    """What counts of each point, by id: its first success, else its last failure."""
-    found: dict[str, A] = {}
+    """Return the attempt that counts for each point, by id: its first success, else its last failure."""
+    counting: dict[str, A] = {}
     for attempt in attempts:
-        known = found.get(attempt.point)
-        if known is None or _rank(attempt) > _rank(known):
-            found[attempt.point] = attempt
-    return found
+        best = counting.get(attempt.point)
+        if best is None or _rank(attempt) > _rank(best):
+            counting[attempt.point] = attempt
+    return counting
 
 
 def _rank(record: Attempt) -> tuple[bool, float]:
-    """The first success counts, else the last failure."""
+    """Order attempts: the first success counts, else the last failure."""
     done = record.status == "done"
     return done, -record.time if done else record.time
 
 
 def point_config(point: SweepPoint) -> Config:
-    """A point's configuration, checked again; where it runs is no matter of the point."""
+    """Return a point's configuration, checked again. A point has no cluster, so a neutral one takes its place."""
     return msgspec.convert(point.config | {"cluster": {"name": "debug", "threads": None}}, Config)

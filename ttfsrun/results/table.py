@@ -1,7 +1,7 @@
-"""The table of a sweep: one row per point and condition, made from what stands in its folder.
+"""The table of a sweep: one row per point and condition, made from the records in its folder.
 
-Which columns there are follows from the frozen points alone: a table that is half finished has the same ones.
-A point that failed, or was not run yet, has a row without numbers.
+The columns follow from the frozen points alone, so the table of an unfinished sweep has the same ones. A point that
+failed or has not run yet has a row without numbers.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ import msgspec
 
 from ttfsrun.config.dotted_keys import ABSENT, leaves, lookup
 from ttfsrun.errors import UserError
-from ttfsrun.results.columns import EXECUTION, SPLITS, Evaluated, Outcome, Result, Row, metric_names
-from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
+from ttfsrun.results.columns import EXECUTION, SPLITS, Row, condition_metrics, execution_row, metric_names
+from ttfsrun.results.sweep_folder import SweepFolder, latest
+from ttfsrun.results.views import ConditionView, ConfigView, DataSource, DataView, PointView, ResultView, TableRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
 
-DATA = "data.name"  # a column even where all points have the same: what chance is depends on it
-CONDITION = "condition"  # the column, and what the columns of a condition's own settings begin with
-SHOWN = 5  # points that a warning names
+DATA = "data.name"  # a column even where all points share the data: the level of chance depends on it
+CONDITION = "condition"  # the column, and the prefix of the columns of a condition's own settings
+MAX_NAMED = 5  # points that a warning names
 FIRST = ("sweep", "point", "status")
 TYPES: dict[str, Any] = {  # of the columns that are neither settings nor metrics
     **dict.fromkeys([*FIRST, CONDITION, "reason", "message", "host", "job", "git_sha", "package"], object),
@@ -38,52 +39,25 @@ TYPES: dict[str, Any] = {  # of the columns that are neither settings nor metric
 }
 
 
-_RESULT = msgspec.json.Decoder(Result)
-
-
-class NetworkView(msgspec.Struct, frozen=True):
-    hidden: list[int]
-
-
-class EvaluationView(msgspec.Struct, frozen=True):
-    conditions: msgspec.Raw
-
-
-class DataView(msgspec.Struct, frozen=True):
-    name: str
-
-
-class ConfigView(msgspec.Struct, frozen=True):
-    """The settings that columns depend on."""
-
-    data: msgspec.Raw
-    network: NetworkView
-    evaluation: EvaluationView
-
-
-class PointView(PointId, frozen=True, kw_only=True):
-    """A point whose configuration is decoded as far as it is wanted."""
-
-    settings: dict[str, Any]
-    config: msgspec.Raw
+_RESULT = msgspec.json.Decoder(ResultView)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by name, rows in the order of the points and of their conditions."""
+    """Columns by name, and rows in the order of the points and of their conditions."""
 
     columns: list[str]
     varying: list[str]  # the settings that vary
-    metrics: list[str]  # the columns of numbers that were measured
+    metrics: list[str]  # the columns of metrics
     types: dict[str, Any]  # of the columns of settings
     rows: list[Row]
 
     def csv(self) -> bytes:
-        """The same table, the same bytes: floats to the last digit, nothing where there is no value."""
+        """Return the table as CSV: floats to the last digit, empty where there is no value."""
         return csv_bytes(self.columns, self.rows)
 
     def frame(self) -> pd.DataFrame:
-        """Whole numbers stay whole where some are missing, and a column's type does not depend on which."""
+        """Return the table as a data frame; integers stay integers where some are missing, whichever these are."""
         import pandas as pd
 
         cells = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
@@ -92,7 +66,7 @@ class Table:
         )
 
     def counts(self) -> Counter[str]:
-        """Points by status."""
+        """Return the number of points with each status."""
         status, point = self.columns.index("status"), self.columns.index("point")
         return Counter({row[point]: row[status] for row in self.rows}.values())
 
@@ -109,12 +83,12 @@ class Table:
 
 
 def setting_columns(columns: Sequence[str]) -> list[str]:
-    """Of the columns of a table those of settings: they stand between `status` and `condition`."""
+    """Return the columns of settings among those of a table: the ones between `status` and `condition`."""
     return list(columns[columns.index(FIRST[-1]) + 1 : columns.index(CONDITION)])
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A table in CSV."""
+    """Return a table as CSV."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(columns)
@@ -123,36 +97,40 @@ def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def read_table(folder: SweepFolder, *, every_setting: bool = False, bare: bool = False) -> Table:
-    """What the shards hold by now; warns where two of them contradict each other, or come from other code."""
+    """Read the table of a sweep, finished or not.
+
+    Warns where two records contradict each other, or come from other code or data. Raises UserError where the folder
+    is no sweep, or a record cannot be read.
+    """
     points = folder.points_as(PointView)
-    outcomes = _outcomes(folder)
-    _warn_of_other_code(folder, outcomes.values())
+    records = _read_records(folder)
+    _warn_of_other_code(folder, records.values())
     shapes = _shapes(points.values())
-    _warn_of_mixed_data(folder, dict(zip(points, shapes, strict=True)), outcomes)
+    _warn_of_mixed_data(folder, dict(zip(points, shapes, strict=True)), records)
     varying = list(dict.fromkeys(key for point in points.values() for key in point.settings))
     names = {data: msgspec.json.decode(data, type=DataView).name for data in {bytes(shape.data) for shape in shapes}}
-    told = [
+    values = [
         _settings(point, varying, every_setting) | {DATA: names[bytes(shape.data)]}
         for point, shape in zip(points.values(), shapes, strict=True)
     ]
-    settings = list(dict.fromkeys([*varying, *(key for own in told for key in own)]))
+    settings = list(dict.fromkeys([*varying, *(key for of_point in values for key in of_point)]))
     grid = _grid(shapes)
-    types = {key: column_type([own.get(key) for own in told]) for key in settings}
-    types |= {f"{CONDITION}.{key}": column_type(values, whole=False) for key, values in grid.items()}
+    types = {key: column_type([of_point.get(key) for of_point in values]) for key in settings}
+    types |= {f"{CONDITION}.{key}": column_type(listed, whole=False) for key, listed in grid.items()}
     layout = Layout(list(grid), max((len(shape.network.hidden) for shape in shapes), default=0) + 1, bare)
     name = [] if bare else [folder.about.get("name", folder.path.resolve().name)]
     rows = []
-    for point, own in zip(points, told, strict=True):
-        outcome = outcomes.get(point)
-        head = [*name, point, outcome.status if outcome else "missing", *(own.get(key) for key in settings)]
-        rows += [head + row for row in layout.rows(outcome)]
+    for point, of_point in zip(points, values, strict=True):
+        record = records.get(point)
+        head = [*name, point, record.status if record else "missing", *(of_point.get(key) for key in settings)]
+        rows += [head + row for row in layout.rows(record)]
     first = FIRST[1:] if bare else FIRST
     return Table([*first, *settings, *layout.columns()], varying, layout.metrics(), types, rows)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns behind the settings, and what of a point stands in them."""
+    """The columns after those of the settings, and the values of a point in them."""
 
     grid: list[str]  # the settings by which conditions of one name differ
     n_layers: int  # of the deepest network
@@ -165,57 +143,59 @@ class Layout:
         condition = [CONDITION, *(f"{CONDITION}.{key}" for key in self.grid), "perturbed", "chip", "epoch"]
         return [*condition, *self.metrics(), "reason", "message", *([] if self.bare else EXECUTION)]
 
-    def rows(self, outcome: Outcome | None) -> Iterator[Row]:
-        """One for each condition of a point that is done, its own first; else one without numbers."""
+    def rows(self, record: TableRecord | None) -> Iterator[Row]:
+        """Yield a row for each condition of a point that is done, its own first; else one row without numbers."""
         width = len(self.columns())
-        if outcome is None:
+        if record is None:
             yield [None] * width
             return
-        tail = [outcome.reason, _one_line(outcome.message), *([] if self.bare else outcome.execution.row())]
-        if outcome.status == "failed":
+        tail = [record.reason, _one_line(record.message), *([] if self.bare else execution_row(record.execution))]
+        if record.status == "failed":
             yield [None] * (width - len(tail)) + tail
             return
-        for row in self._measured(outcome):
+        for row in self._metrics(record):
             yield row + tail
 
-    def _measured(self, outcome: Outcome) -> Iterator[Row]:
+    def _metrics(self, record: TableRecord) -> Iterator[Row]:
         try:
-            result = _RESULT.decode(outcome.result)
+            result = _RESULT.decode(record.result)
         except msgspec.MsgspecError as error:
-            raise UserError(f"point {outcome.point}: its record is none that this version reads: {error}") from None
-        own: Evaluated = result
-        for each in (own, *result.conditions):
-            cells = _cells(each.settings.items()) if each.settings else {}
-            about = [each.condition, *(cells.get(key) for key in self.grid), each.perturbed, each.chip, result.epoch]
-            yield about + each.row(self.n_layers)
+            raise UserError(f"point {record.point}: this version cannot read its record: {error}") from None
+        own: ConditionView = result
+        for condition in (own, *result.conditions):
+            cells = _cells(condition.settings.items()) if condition.settings else {}
+            name = [condition.condition, *(cells.get(key) for key in self.grid)]
+            place = [condition.perturbed, condition.chip, result.epoch]
+            yield [*name, *place, *condition_metrics(condition, self.n_layers)]
 
 
-def _outcomes(folder: SweepFolder) -> dict[str, Outcome]:
-    """What counts of each point; a warning where it was done twice with different numbers."""
-    attempts = list(folder.records_as(Outcome))
+def _read_records(folder: SweepFolder) -> dict[str, TableRecord]:
+    """Return the record that counts for each point. Warns where one was computed twice with different numbers."""
+    attempts = list(folder.records_as(TableRecord))
     chosen = latest(attempts)
-    again = [each for each in attempts if each.status == "done" and each is not chosen[each.point]]
-    contradicted = dict.fromkeys(each.point for each in again if not _same(each.result, chosen[each.point].result))
+    repeated = [record for record in attempts if record.status == "done" and record is not chosen[record.point]]
+    contradicted = dict.fromkeys(r.point for r in repeated if not _same_numbers(r.result, chosen[r.point].result))
     if contradicted:
-        names = ", ".join(list(contradicted)[:SHOWN]) + (", ..." if len(contradicted) > SHOWN else "")
+        names = ", ".join(list(contradicted)[:MAX_NAMED]) + (", ..." if len(contradicted) > MAX_NAMED else "")
         log.warning(
-            "%s: %d points were done twice, with DIFFERENT numbers, which must not be: %s. The first result counts",
+            "%s: %d points were computed twice, with DIFFERENT numbers, which must not happen: %s. "
+            "The first result counts",
             *(folder.path, len(contradicted), names),
         )
     return chosen
 
 
-def _same(one: msgspec.Raw, other: msgspec.Raw) -> bool:
-    """Whether two results are of the same numbers; where the data lay does not count."""
+def _same_numbers(one: msgspec.Raw, other: msgspec.Raw) -> bool:
+    """Tell whether two results have the same numbers; the source of the data does not count."""
     if bytes(one) == bytes(other):
         return True
     first, second = (msgspec.json.decode(result) for result in (one, other))
     return bool({**first, "data": None} == {**second, "data": None})
 
 
-def _warn_of_other_code(folder: SweepFolder, outcomes: Iterable[Outcome]) -> None:
+def _warn_of_other_code(folder: SweepFolder, records: Iterable[TableRecord]) -> None:
     submitted = folder.about.get("package")
-    others = Counter(each.execution.package for each in outcomes if each.execution.package != submitted)
+    others = Counter(record.execution.package for record in records if record.execution.package != submitted)
     if submitted is not None and others:
         log.warning(
             "%s: %d points were computed by other code (%s) than the sweep was made with (%s)",
@@ -226,22 +206,18 @@ def _warn_of_other_code(folder: SweepFolder, outcomes: Iterable[Outcome]) -> Non
         )
 
 
-class _Sourced(msgspec.Struct, frozen=True):
-    data: dict[str, str]
-
-
-def _warn_of_mixed_data(folder: SweepFolder, shapes: Mapping[str, ConfigView], outcomes: Mapping[str, Outcome]) -> None:
-    """The settings of the data do not know what lies in their folder; results do."""
-    decoder = msgspec.json.Decoder(_Sourced)
+def _warn_of_mixed_data(
+    folder: SweepFolder, shapes: Mapping[str, ConfigView], records: Mapping[str, TableRecord]
+) -> None:
+    """Warn where points with the same data settings were computed on different data: only results know the source."""
+    decoder = msgspec.json.Decoder(DataSource)
     sources: dict[bytes, set[frozenset[tuple[str, str]]]] = {}
-    for point, outcome in outcomes.items():
-        if outcome.status == "done" and point in shapes:
-            source = decoder.decode(outcome.result).data
+    for point, record in records.items():
+        if record.status == "done" and point in shapes:
+            source = decoder.decode(record.result).data
             sources.setdefault(bytes(shapes[point].data), set()).add(frozenset(source.items()))
-    if any(len(own) > 1 for own in sources.values()):
-        log.warning(
-            "%s: its points were NOT computed on the same data: result.data in shards/ tells which", folder.path
-        )
+    if any(len(different) > 1 for different in sources.values()):
+        log.warning("%s: its points were NOT computed on the same data: see result.data in shards/", folder.path)
 
 
 def _shapes(points: Iterable[PointView]) -> list[ConfigView]:
@@ -250,32 +226,32 @@ def _shapes(points: Iterable[PointView]) -> list[ConfigView]:
 
 
 def _settings(point: PointView, varying: Sequence[str], every: bool) -> dict[str, Any]:
-    """The settings of a point that have columns: as it was asked for, or as its configuration has them."""
-    own = _cells(point.settings.items())
-    if not every and len(own) == len(varying):
-        return own
+    """Return the settings of a point that have columns: as they were requested, else as its configuration has them."""
+    settings = _cells(point.settings.items())
+    if not every and len(settings) == len(varying):
+        return settings
     config = msgspec.json.decode(point.config)
-    found = ((key, lookup(config, key)) for key in varying if key not in own)
-    own |= _cells((key, value) for key, value in found if value is not ABSENT)
-    return _cells(leaves(config)) | own if every else own
+    others = ((key, lookup(config, key)) for key in varying if key not in settings)
+    settings |= _cells((key, value) for key, value in others if value is not ABSENT)
+    return _cells(leaves(config)) | settings if every else settings
 
 
 def _cells(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Lists and groups as text, as one could write them on the command line."""
+    """Return settings as cells: lists and groups as text, the way the command line takes them."""
     return {
         key: msgspec.json.encode(value).decode() if isinstance(value, list | dict) else value for key, value in settings
     }
 
 
 def _grid(shapes: Iterable[ConfigView]) -> dict[str, list[Any]]:
-    """The settings by which the conditions of one name differ, with their values; chips have a column anyway."""
-    found: dict[str, list[Any]] = {}
+    """Return the settings by which conditions of one name differ, with their values; chips have a column anyway."""
+    grid: dict[str, list[Any]] = {}
     for conditions in dict.fromkeys(bytes(shape.evaluation.conditions) for shape in shapes):
         for changes in msgspec.json.decode(conditions).values():
             for key, values in leaves(changes):
                 if isinstance(values, list) and key != "seed.chip":
-                    found.setdefault(key, []).extend(values)
-    return found
+                    grid.setdefault(key, []).extend(values)
+    return grid
 
 
 def _one_line(text: str | None) -> str | None:
@@ -283,7 +259,7 @@ def _one_line(text: str | None) -> str | None:
 
 
 def column_type(values: Sequence[Any], whole: bool = True) -> Any:
-    """The type of a column with these values: text where they are of several. whole: no row is without a value."""
+    """Return the type of a column with these values: text where they are of several. whole: no row lacks a value."""
     kinds = {type(value) for value in values if value is not None}
     whole = whole and None not in values
     if kinds == {bool}:

@@ -1,4 +1,4 @@
-"""The folder of a chip: the file that a training can use, what is in it as a table and as a picture."""
+"""The folder of a chip: the file that a training can use, and its content as a table and as a figure."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from ttfsrun.substrate.chip import Chip
 
 @dataclass(frozen=True)
 class ChipFolder:
-    """All paths of one chip, and how its files are written."""
+    """The paths of one chip's files, which it writes."""
 
     path: Path
 
     @property
     def chip(self) -> Path:
+        """The chip itself, as a training reads it."""
         return self.path / "chip.safetensors"
 
     @property
     def summary(self) -> Path:
+        """The table of what was drawn for the chip."""
         return self.path / "summary.csv"
 
     @property
     def figure(self) -> Path:
-        """The picture; its numbers lie beside it."""
+        """The figure; its table is beside it."""
         return self.path / "chip.png"
 
     def check(self, overwrite: bool) -> None:
-        """Refuse a folder with something in it, unless this is a chip to overwrite."""
+        """Raise UserError where the folder is not empty, unless it holds a chip to overwrite."""
         if not is_occupied(self.path):
             return
         if not overwrite:
@@ -45,7 +47,10 @@ class ChipFolder:
             raise UserError(f"{self.path} is not the folder of a chip: it has no {self.chip.name}")
 
     def write(self, chip: Chip, units: Mapping[str, str]) -> None:
-        """All files of a chip; where nothing was drawn there is no picture. units: see `figures.chip`."""
+        """Write all files of a chip, the figure only where random numbers were drawn for it.
+
+        units: see `figures.chip`. Raises CannotWrite where a file cannot be written.
+        """
         make_folder(self.path)
         for path in (self.figure, self.figure.with_suffix(".csv")):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The verb `evaluate`: stored networks, under other settings and conditions."""
+"""The verb `evaluate`: stored networks under other settings and conditions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ttfsrun.run.stored import read_weights, use_configured_threads
 def evaluate_run(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Evaluate the networks stored in a folder, one after the other, under each combination of the overrides.
 
-    Yields the metrics of each, as `metrics.json` has them. Raises UserError where the folder is no run, or a setting
-    does not fit the stored network.
+    Yields the metrics of each, with the keys of `metrics.json`. Raises UserError where the folder is not one of a
+    run, or a setting does not fit the stored network.
     """
     folder = PopulationFolder(run)
     for name in folder.names():

@@ -1,4 +1,4 @@
-"""The folder of a run: one network's configuration, numbers, weights and pictures; or several such folders in one."""
+"""The folder of a run: one network's configuration, metrics, weights and figures; or several such folders in one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.files import write_atomic, writing
 
 DEFAULT = Path("results/runs")
-FIGURES = (  # a run's pictures, and their tables
+FIGURES = (  # stems of the names of a run's figures and their tables
     "chip",
     "conditions",
     "confusion",
@@ -36,35 +36,41 @@ PLAIN_NAME = re.compile(r"[\w.=,+-]{1,100}")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """All paths of one network's run, and how its files are written and read."""
+    """The paths of one network's run, whose files it writes and reads."""
 
     path: Path
 
     @property
     def config(self) -> Path:
+        """The configuration."""
         return self.path / "config.yaml"
 
     @property
     def metrics(self) -> Path:
+        """Metrics and provenance."""
         return self.path / "metrics.json"
 
     @property
     def curves(self) -> Path:
+        """The learning curves."""
         return self.path / "curves.csv"
 
     @property
     def network(self) -> Path:
+        """The trained weights."""
         return self.path / "network.safetensors"
 
     @property
     def figures(self) -> Path:
+        """The folder of the figures."""
         return self.path / "figures"
 
     def write_config(self, config: Config) -> None:
+        """Write the configuration. Raises CannotWrite where that fails."""
         write_atomic(self.config, yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False).encode())
 
     def read_settings(self) -> dict[str, Any]:
-        """The configuration as plain values."""
+        """Return the configuration as plain values. Raises UserError where it is missing or damaged."""
         try:
             settings = yaml.safe_load(self.config.read_text())
         except FileNotFoundError:
@@ -76,10 +82,11 @@ class RunFolder:
         return settings
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Write the metrics. Raises CannotWrite where that fails."""
         write_atomic(self.metrics, (json.dumps(metrics, indent=2) + "\n").encode())
 
     def read_metrics(self) -> dict[str, Any]:
-        """What `write_metrics` wrote; a UserError where that is not there, or no metrics."""
+        """Return what `write_metrics` wrote. Raises UserError where it is missing or damaged."""
         try:
             metrics = json.loads(self.metrics.read_text())
         except FileNotFoundError:
@@ -91,11 +98,11 @@ class RunFolder:
         return metrics
 
     def write_curves(self, curves: pd.DataFrame) -> None:
-        """curves: epoch, split, metric, value."""
+        """Write learning curves: epoch, split, metric, value. Raises CannotWrite where that fails."""
         write_atomic(self.curves, curves.to_csv(index=False, lineterminator="\n").encode())
 
     def read_curves(self) -> pd.DataFrame:
-        """What `write_curves` wrote; a UserError where that is not there, or no learning curves."""
+        """Return what `write_curves` wrote. Raises UserError where it is missing or damaged."""
         try:
             curves = pd.read_csv(self.curves, dtype={"value": str})  # not every pandas reads numbers to the last digit
             return curves[list(CURVES)].astype(CURVES)
@@ -106,15 +113,16 @@ class RunFolder:
             raise UserError(
                 f"{self.curves} has the columns {columns}; learning curves have {', '.join(CURVES)}"
             ) from None
-        except (OSError, ValueError) as error:  # what pandas cannot parse is a ValueError, too
+        except (OSError, ValueError) as error:  # pandas raises ValueError for what it cannot parse
             raise UserError(f"{self.curves} cannot be read: {' '.join(str(error).split())}") from None
 
     @property
     def conditions(self) -> Path:
-        """One row per condition, where there is more than the network's own."""
+        """One row per condition, where there are others than the network's own."""
         return self.path / "conditions.csv"
 
     def write_conditions(self, table: pd.DataFrame) -> None:
+        """Write the table of the conditions. Raises CannotWrite where that fails."""
         write_atomic(self.conditions, table.to_csv(index=False, lineterminator="\n").encode())
 
 
@@ -126,7 +134,7 @@ class PopulationFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """State of an unfinished training."""
+        """The state of an unfinished training."""
         return self.path / "checkpoint.safetensors"
 
     @property
@@ -135,17 +143,17 @@ class PopulationFolder:
         return self.path / "table.csv"
 
     def run(self, name: str) -> RunFolder:
-        """The folder of the network called `name`; "" for the only one."""
+        """Return the folder of the network called `name`; "" for the only one."""
         return RunFolder(self.path / name)
 
     def names(self) -> list[str]:
-        """Of the runs that lie here, in natural order."""
+        """Return the names of the runs in this folder, in natural order. Raises UserError where there are none."""
         if (self.path / "config.yaml").exists():
             return [""]
-        found = [path.parent.name for path in self.path.glob("*/config.yaml")]
-        if not found:
+        names = [path.parent.name for path in self.path.glob("*/config.yaml")]
+        if not names:
             raise UserError(f"{self.path} is not the folder of a run: it has no config.yaml")
-        return sorted(found, key=_natural)
+        return sorted(names, key=_natural_order)
 
     @property
     def conditions(self) -> Path:
@@ -153,24 +161,29 @@ class PopulationFolder:
         return self.path / "conditions.csv"
 
     def write_conditions(self, table: pd.DataFrame) -> None:
+        """Write the table of the conditions. Raises CannotWrite where that fails."""
         write_atomic(self.conditions, table.to_csv(index=False, lineterminator="\n").encode())
 
     def write_table(self, table: pd.DataFrame) -> None:
+        """Write the table of the networks. Raises CannotWrite where that fails."""
         write_atomic(self.table, table.to_csv(index=False, lineterminator="\n").encode())
 
     def check(self, overwrite: bool) -> None:
-        """Refuse a folder that cannot take new runs: one with something in it, unless these are runs to overwrite."""
+        """Raise UserError where the folder is not empty, unless it holds runs to overwrite."""
         if not is_occupied(self.path):
             return
         if not overwrite:
             raise UserError(
-                f"{self.path} is not empty: choose another folder with --out, go on with an interrupted run "
-                "with --resume, or replace it with --overwrite"
+                f"{self.path} is not empty: choose another folder with --out, resume an interrupted run with "
+                "--resume, or replace it with --overwrite"
             )
-        self.names()  # refuses a folder that never held a run
+        self.names()  # raises where the folder never held a run
 
     def prepare(self) -> None:
-        """Make the folder, without the files of earlier runs."""
+        """Make the folder and remove the files of earlier runs.
+
+        Raises CannotWrite where the folder cannot be made, UserError where it holds something else than runs.
+        """
         make_folder(self.path)
         if any(self.path.iterdir()):
             self._remove_runs()
@@ -178,7 +191,7 @@ class PopulationFolder:
     def _remove_runs(self) -> None:
         """Remove the files of earlier runs, and nothing else."""
         runs = [self.run(name) for name in self.names()]
-        for run in runs:  # all of them before the first file goes
+        for run in runs:  # check all of them before removing the first file
             if not run.read_settings().keys() >= {"data", "network", "training"}:
                 raise UserError(f"{run.config} is not of a run: nothing is replaced; choose another folder with --out")
         for run in runs:
@@ -193,11 +206,11 @@ class PopulationFolder:
 
 
 def _unfinished(path: Path) -> UserError:
-    return UserError(f"{path} is not there: the run is not finished; resume it with train --resume")
+    return UserError(f"{path} is missing: the run is not finished; resume it with train --resume")
 
 
 def is_occupied(folder: Path) -> bool:
-    """Whether there is anything in a folder for results, which need not be there; a UserError where it is a file."""
+    """Whether a folder for results exists and is not empty. Raises UserError where it is a file."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --out")
     return folder.exists() and any(folder.iterdir())
@@ -210,16 +223,16 @@ def make_folder(folder: Path) -> None:
 
 
 def default_folder(configs: Sequence[Config]) -> Path:
-    """results/runs/<date and time>-<data>-<id of the first point>: a new one each time."""
+    """Return a new folder: results/runs/<date and time>-<data>-<id of the first point>."""
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     return DEFAULT / f"{now}-{configs[0].data.__struct_config__.tag}-{point_id(configs[0])}"
 
 
 def folder_names(labels: Sequence[str]) -> list[str]:
-    """A folder for each point: its label where that makes a plain file name, else its number."""
+    """Return the name of each point's folder: its label where that is a plain file name, else its number."""
     return [label if PLAIN_NAME.fullmatch(label) or label == "" else f"{i:04d}" for i, label in enumerate(labels)]
 
 
-def _natural(name: str) -> list[Any]:
-    """Sorts seed.init=2 before seed.init=10."""
+def _natural_order(name: str) -> list[Any]:
+    """Return a key that sorts seed.init=2 before seed.init=10."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name)]

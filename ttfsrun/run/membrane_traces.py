@@ -1,4 +1,4 @@
-"""Membranes worth a picture: which neurons, and what each of them sees in some samples, as plain arrays."""
+"""The membranes in a figure: which neurons, and the course of each in some samples, as plain arrays."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ttfsrun.neuron import Neuron, first_spike
 from ttfsrun.neuron.membrane import voltage
 from ttfsrun.substrate.emulation import Operation
 
-POINTS = 240  # of a drawn line
-BEYOND = 0.15  # how far a picture goes on after the last spike in it, as a fraction of the time until then
-HIGHEST = 16.0  # times the threshold: no higher peak is told from another
-STEPS = 24  # of the search for a peak's height: to a millionth of the threshold
+LINE_POINTS = 240  # of a plotted line
+MARGIN = 0.15  # plotted after the last spike, as a fraction of the time until then
+MAX_PEAK = 16.0  # times the threshold: higher peaks are not distinguished
+BISECTIONS = 24  # of the search for a peak's height: to a millionth of the threshold
 
 
 @dataclass(frozen=True)
@@ -44,38 +44,42 @@ class LayerActivity:
     def all(
         cls, network: Network, times: Tensor, layers: Sequence[Tensor], operation: Operation
     ) -> list[LayerActivity]:
-        """times: [S, N] of the inputs; layers [1, S, M]: what calling the network with them gave."""
-        found = []
+        """Return the activity of each layer.
+
+        times: [S, N] of the inputs; layers: [1, S, M], the spikes that the network returned for them.
+        """
+        activities = []
         for number, arriving in enumerate(network.arrivals(times[None], layers, operation)):
             weight = operation.weight(number, network.weights[number])[0]
             neuron = operation.neuron(number, network.neuron, (len(times), weight.shape[-1]))
             t_max = math.inf if network.t_max is None else network.t_max
-            found.append(cls(arriving[0], weight, neuron, layers[number][0], t_max))
-        return found
+            activities.append(cls(arriving[0], weight, neuron, layers[number][0], t_max))
+        return activities
 
     @cached_property
     def crossing(self) -> NDArray[Any]:
-        """When each membrane crosses its threshold [S, M], as the solver says; inf where it does not."""
+        """Times [S, M] at which the membranes cross their thresholds, by the solver; inf where they do not."""
         return self._crossings(self.neuron).numpy()
 
     @cached_property
     def peaks(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """How high the membranes get, as a multiple of their thresholds, and when; [S, M] each.
+        """Heights of the membranes' peaks, as multiples of their thresholds, and their times; [S, M] each.
 
-        It is the largest factor on the threshold at which a neuron still spikes, which the solver tells without a grid.
+        A height is the largest factor on the threshold at which the neuron still spikes: the solver finds it by
+        bisection, without a grid of times.
         """
-        low, high = torch.zeros_like(self.spikes), torch.full_like(self.spikes, HIGHEST)
+        low, high = torch.zeros_like(self.spikes), torch.full_like(self.spikes, MAX_PEAK)
         when = torch.zeros_like(self.spikes)
         theta = self.neuron.v_th - self.neuron.v_leak
-        for _ in range(STEPS):
+        for _ in range(BISECTIONS):
             factor = (low + high) / 2
             times = self._crossings(replace(self.neuron, v_th=self.neuron.v_leak + factor * theta))
             spikes = times < math.inf
             low, high, when = factor.where(spikes, low), high.where(spikes, factor), times.where(spikes, when)
         return low.numpy(), when.numpy()
 
-    def seen(self, sample: int, neuron: int, time: NDArray[Any]) -> dict[str, Any]:
-        """What a picture shows of one neuron in one sample; time [G]: where its line is wanted."""
+    def trace_values(self, sample: int, neuron: int, time: NDArray[Any]) -> dict[str, Any]:
+        """Return what the figure shows of one neuron in one sample; time [G]: at which its voltage is plotted."""
         crossing = float(self.crossing[sample, neuron])
         time = np.union1d(time, crossing) if math.isfinite(crossing) else time
         arrivals, weight = self.arriving[sample].double().numpy(), self.weight[:, neuron].double().numpy()
@@ -97,7 +101,7 @@ class LayerActivity:
         return float(value.reshape(value.shape[-2:]).expand(self.spikes.shape)[sample, neuron])
 
     def _crossings(self, neuron: Neuron) -> Tensor:
-        """First spikes [S, M] of such neurons; inf for none, or one after the end of the observation."""
+        """Return the first spikes [S, M] of such neurons; inf for none, or one after the end of the observation."""
         times = first_spike(self.arriving[None], self.weight[None], neuron)[0]
         return times.masked_fill(times > self.t_max, math.inf)
 
@@ -105,54 +109,54 @@ class LayerActivity:
 def choose_traces(
     network: Network, times: Tensor, labels: np.ndarray, layers: Sequence[Tensor], operation: Operation
 ) -> list[Trace]:
-    """Of each sample the membranes of up to four neurons, one for each of `ROLES`.
+    """Return the membranes of up to four neurons in each sample, one for each of `ROLES`.
 
-    The label neuron that decides, or where none spikes the one that was nearest to it; of the hidden neurons (without
-    any, of the label neurons) the one that spikes first, of those that cross their threshold the one with the lowest
-    peak, and of those that do not the one with the highest, both relative to the threshold. None is shown twice.
-    network: P = 1; times: [S, N] of the inputs; layers: [1, S, M], what the network made of them in that operation.
+    The first is the label neuron that decides, or where none spikes the one that came nearest to a spike. The others
+    are hidden neurons (label neurons where there are no hidden ones): the one that spikes first, the one with the
+    lowest peak of those that cross their threshold, and the one with the highest peak of those that do not, both
+    relative to the threshold. No neuron is chosen twice.
+    network: P = 1; times: [S, N] of the inputs; layers: [1, S, M], the spikes that it returned in that operation.
     """
-    at_work = LayerActivity.all(network, times, layers, operation)
-    names = layer_names(len(at_work) + 1)[1:]
-    found: list[Trace] = []
+    activities = LayerActivity.all(network, times, layers, operation)
+    names = layer_names(len(activities) + 1)[1:]
+    traces: list[Trace] = []
     for sample, label in enumerate(labels):
-        chosen = _choose(at_work, sample)
-        time = _times(at_work, sample, list(chosen.values()))
-        found += [
-            Trace(sample, int(label), role, names[layer], neuron, **at_work[layer].seen(sample, neuron, time))
-            for role, (layer, neuron) in chosen.items()
-        ]
-    return found
+        chosen = _choose(activities, sample)
+        time = _times(activities, sample, list(chosen.values()))
+        for role, (layer, neuron) in chosen.items():
+            values = activities[layer].trace_values(sample, neuron, time)
+            traces.append(Trace(sample, int(label), role, names[layer], neuron, **values))
+    return traces
 
 
 def _choose(layers: Sequence[LayerActivity], sample: int) -> dict[str, tuple[int, int]]:
-    """By role, the number of a layer and of a neuron in it; see `traces`."""
+    """Return for each role the number of a layer and of a neuron in it; see `choose_traces`."""
     last = len(layers) - 1
     output = layers[last].spikes[sample].numpy()
     nearest = output.argmin() if np.isfinite(output).any() else layers[last].peaks[0][sample].argmax()
     chosen = {ROLES[0]: (last, int(nearest))}
     hidden = range(last) if last else [last]
-    where = [(layer, neuron) for layer in hidden for neuron in range(layers[layer].spikes.shape[1])]
+    positions = [(layer, neuron) for layer in hidden for neuron in range(layers[layer].spikes.shape[1])]
     spikes, crossings, heights = (
-        np.concatenate([np.asarray(of_layer[sample]) for of_layer in each])
-        for each in zip(*((layers[k].spikes, layers[k].crossing, layers[k].peaks[0]) for k in hidden), strict=True)
+        np.concatenate([np.asarray(of_layer[sample]) for of_layer in quantity])
+        for quantity in zip(*((layers[k].spikes, layers[k].crossing, layers[k].peaks[0]) for k in hidden), strict=True)
     )
     crosses = np.isfinite(crossings)
-    missing = ~crosses & (heights > 0)
+    subthreshold = ~crosses & (heights > 0)
     for role, candidates, order in (
         (ROLES[1], np.isfinite(spikes), spikes),
         (ROLES[2], crosses, heights),
-        (ROLES[3], missing, -heights),
+        (ROLES[3], subthreshold, -heights),
     ):
         if candidates.any():
-            found = where[int(np.where(candidates, order, np.inf).argmin())]
-            if found not in chosen.values():
-                chosen[role] = found
+            position = positions[int(np.where(candidates, order, np.inf).argmin())]
+            if position not in chosen.values():
+                chosen[role] = position
     return chosen
 
 
 def _times(layers: Sequence[LayerActivity], sample: int, chosen: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Where lines are drawn [G]: from 0, or the first input if that is earlier, until after the last event of note."""
+    """Return the times [G] of the lines: from 0, or the first input if that is earlier, until after the last event."""
     arriving = [layers[k].arriving[sample].numpy() for k, _ in chosen]
     start = min(0.0, *(float(times.min(initial=0.0)) for times in arriving))
     crossings = [float(layers[k].crossing[sample, n]) for k, n in chosen]
@@ -160,5 +164,5 @@ def _times(layers: Sequence[LayerActivity], sample: int, chosen: Sequence[tuple[
     last = [time for time in crossings if time < math.inf]
     last += [float(layers[k].peaks[1][sample, n]) for k, n in silent]
     latest = max([start, *last])
-    end = latest + BEYOND * (latest - start) if latest > start else start + 1
-    return np.linspace(start, min(end, layers[0].t_max), POINTS)
+    end = latest + MARGIN * (latest - start) if latest > start else start + 1
+    return np.linspace(start, min(end, layers[0].t_max), LINE_POINTS)

@@ -1,4 +1,4 @@
-"""Live progress bars on a terminal, for trainings and for sweeps; nothing is shown elsewhere."""
+"""Live progress bars of trainings and sweeps, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def terminal_progress(*heading: ProgressColumn) -> Progress:
     It is disabled where stderr is not a terminal.
     """
     console = Console(stderr=True)
-    is_terminal = console.is_terminal and console.file.isatty()  # FORCE_COLOR makes rich take any file for one
+    is_terminal = console.is_terminal and console.file.isatty()  # with FORCE_COLOR rich takes any file for a terminal
     return Progress(
         *heading,
         BarColumn(bar_width=20),
@@ -56,7 +56,7 @@ def training_display(trainer: Trainer) -> Iterator[OnProgress]:
 
 
 def _numbers(state: TrainingState) -> str:
-    """Loss, validation accuracy and silent fractions after the last epoch."""
+    """Return loss, validation accuracy and silent fractions after the last epoch as a text."""
     from ttfsrun.training.state import curve_metrics
 
     train, valid = state.curves[state.epoch - 1].mean(dim=0)

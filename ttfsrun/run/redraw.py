@@ -1,4 +1,4 @@
-"""All figures of a run once more, from what its folder holds: nothing is trained."""
+"""The figures of a run, plotted again from the files in its folder: nothing is trained."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ from ttfsrun.run.stored import read_config, read_weights, use_configured_threads
 
 
 def redraw(run: Path, out: Path | None = None) -> list[Path]:
-    """Draw the figures of a run, or of each network of a population, as PNG and PDF with their numbers as tables.
+    """Plot the figures of a run, or of each network of a population, as PNG and PDF, and write their tables.
 
-    They replace those in the folder of the run, or go to `out`; of a population to a folder in it for each network.
-    What the network decided comes from its metrics.json, what else it does is computed again. Returns the files.
-    Raises UserError where the run is not finished, or its files are damaged; then nothing is drawn.
+    They replace those in the folder of the run, or go to `out`, where each network of a population gets a folder.
+    The confusion matrices come from metrics.json; the rest is computed again. Returns the files.
+    Raises UserError where the run is not finished or a file is damaged; then nothing is plotted. Raises CannotWrite
+    where a file cannot be written.
     """
     folder = PopulationFolder(run)
-    portraits: list[tuple[RunFigureData, Path]] = []
+    plots: list[tuple[RunFigureData, Path]] = []
     data: YinYang | Mnist | None = None
     for name in folder.names():
         member = folder.run(name)
         config = read_config(member)
         use_configured_threads(config)
-        subject = _subject(member, config)
+        network = _trained_network(member, config)
         records, curves = _records(member, config), member.read_curves()
-        if config.data != data:  # the networks of one training share it
+        if config.data != data:  # the networks of a population share it
             data, samples = config.data, load_samples(config.data)[0]["test"]
         figures = member.figures if out is None else out / name
-        portraits.append((figure_data(subject, samples, records, curves), figures))
-    for _, figures in portraits:
+        plots.append((figure_data(network, samples, records, curves), figures))
+    for _, figures in plots:
         make_folder(figures)
-    return plot_runs(portraits, get_threads(), vector=True)
+    return plot_runs(plots, get_threads(), vector=True)
 
 
-def _subject(run: RunFolder, config: Config) -> TrainedNetwork:
+def _trained_network(run: RunFolder, config: Config) -> TrainedNetwork:
     weights = read_weights(run, config)
     chip_checksums(conditions_of(config))
     return TrainedNetwork(config, weights)
 
 
 def _records(run: RunFolder, config: Config) -> list[dict[str, Any]]:
-    """The records in the metrics of a run; a UserError where they lack what a figure shows."""
+    """Return the records in the metrics of a run. Raises UserError where they lack what a figure shows."""
     metrics = run.read_metrics()
     try:
         records = stored_records(metrics, conditions_of(config)[0])
@@ -61,6 +62,6 @@ def _records(run: RunFolder, config: Config) -> list[dict[str, Any]]:
     if not complete or any(shape != [classes + 1] * classes for shape in shapes):
         raise UserError(
             f"{run.metrics} lacks the confusion matrix of the test samples, {classes} x {classes + 1}, of a condition: "
-            "it is damaged, or of another version; train again"
+            "it is damaged or was written by another version; train again"
         )
     return records

@@ -1,4 +1,4 @@
-"""What the folder of a run holds, as the code needs it: its checked configuration and its weights."""
+"""The checked configuration and the weights that are stored in the folder of a run."""
 
 from __future__ import annotations
 

@@ -6,11 +6,12 @@ import logging
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from shlex import quote
 
 from ttfsrun.config.cluster import Slurm
-from ttfsrun.config.compose import Point
+from ttfsrun.config.compose import Point, expand
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.ids import PER_NETWORK, point_id, shared_settings
 from ttfsrun.config.schema import Config
@@ -45,6 +46,16 @@ class RunPopulation:
         return [self.folder.run(name) for name in self.names]
 
 
+def train(overrides: Sequence[str], out: str | PathLike[str] | None = None, overwrite: bool = False) -> Path:
+    """Train the networks that overrides describe, like `ttfsrun train`, and return the folder of the results.
+
+    out: by default a new folder below `results/runs`. overwrite: replace existing results. Raises ConfigError for
+    overrides that the schema does not allow, and what `train_points` raises.
+    """
+    folder, _ = train_points(expand(overrides), out=None if out is None else Path(out), overwrite=overwrite)
+    return folder
+
+
 def train_points(
     points: Sequence[Point], *, out: Path | None = None, overwrite: bool = False, resume: Path | None = None
 ) -> tuple[Path, list[str]]:
@@ -62,8 +73,8 @@ def train_points(
     use_configured_threads(population.configs[0])
     samples, source = load_samples(population.configs[0].data)
     conditions = [conditions_of(config) for config in population.configs]
-    chips = chip_checksums([condition for own in conditions for condition in own])
-    origin = {"data": source, "made_by": provenance()}  # now: the source may change while the training runs
+    chips = chip_checksums([condition for network in conditions for condition in network])
+    origin = {"data": source, "made_by": provenance()}  # before training: the source may change meanwhile
     if chips:
         origin["chips"] = chips
     if resume is None:
@@ -83,14 +94,15 @@ def train_points(
         folder = quote(str(population.folder.path))
         log.warning("stopped after epoch %d; resume with: ttfsrun train --resume %s", trainer.state.epoch, folder)
         raise
-    population.folder.checkpoint.unlink(missing_ok=True)  # last: from here on the run is finished
+    population.folder.checkpoint.unlink(missing_ok=True)  # last: a run without a checkpoint is finished
     return population.folder.path, lines
 
 
 def _new(points: Sequence[Point], out: Path | None) -> RunPopulation:
+    """Return the population of the points. Raises UserError where they cannot be trained together."""
     configs = [point.config for point in points]
     if isinstance(configs[0].cluster, Slurm):
-        raise UserError("cluster=slurm: train runs here and now; ttfsrun sweep submits jobs, of a single point as well")
+        raise UserError("cluster=slurm: train runs here and now; ttfsrun sweep submits jobs, also of a single point")
     common = [shared_settings(config) for config in configs]
     for point, settings in zip(points, common, strict=True):
         for key, value in settings.items():
@@ -100,13 +112,16 @@ def _new(points: Sequence[Point], out: Path | None) -> RunPopulation:
                     f"{', '.join(PER_NETWORK)}; train the others with a command of their own"
                 )
     if len({point.label for point in points}) < len(points):
-        raise UserError(f"{len(points)} points, but some are the same: each has a folder of its own, so name it once")
+        raise UserError(f"{len(points)} points, but some are the same: name each only once")
     folder = PopulationFolder(out or default_folder(configs))
     return RunPopulation(configs, folder_names([point.label for point in points]), folder)
 
 
 def _interrupted(path: Path) -> tuple[RunPopulation, TrainingState | None]:
-    """Return an interrupted training and its state; None where it was stopped before the first checkpoint."""
+    """Return an interrupted training and its state; None where it was stopped before the first checkpoint.
+
+    Raises UserError where there is nothing to resume, or the training has been changed since.
+    """
     folder = PopulationFolder(path)
     names = folder.names()
     if not folder.checkpoint.exists() and all(folder.run(name).metrics.exists() for name in names):
@@ -119,12 +134,12 @@ def _interrupted(path: Path) -> tuple[RunPopulation, TrainingState | None]:
         if _training_identity(config) != identity:
             raise UserError(
                 f"{run.config}, or the chip that it names, has been changed since {folder.checkpoint} was written: "
-                "undo that, or train anew"
+                "undo that, or train again"
             )
     return RunPopulation(configs, list(members), folder), state
 
 
 def _training_identity(config: Config) -> str:
-    """Identify what a resumed training must still be: the same point, on the same chip."""
+    """Return what must not change before a training is resumed: its point, and the content of its chip's file."""
     file = config.substrate.chip.file
     return point_id(config) if file is None else f"{point_id(config)} on {sha256(Path(file))}"

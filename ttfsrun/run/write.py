@@ -1,4 +1,4 @@
-"""What a finished training leaves behind: the folder of each network, tables of all of them, and what to say."""
+"""The results of a finished training: the folder of each network, tables of all of them, and a summary."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_results(
 ) -> list[str]:
     """Evaluate each network of a finished training and write all files; return the lines that summarise them.
 
-    conditions: of each network, its own first. origin: what else goes into the metrics of each run (data, provenance).
+    conditions: of each network, its own first. origin: further entries of each metrics.json (data, provenance).
     Raises CannotWrite where a file cannot be written.
     """
     keep, state = trainer.settings.keep, trainer.state
@@ -68,7 +68,7 @@ def write_results(
 
 
 def curve_table(state: TrainingState, p: int) -> pd.DataFrame:
-    """Tidy learning curves of one network: epoch, split, metric, value."""
+    """Return the learning curves of one network as a tidy table: epoch, split, metric, value."""
     index = pd.MultiIndex.from_product(
         [range(1, len(state.curves) + 1), SPLITS, curve_metrics(len(state.weights))], names=["epoch", "split", "metric"]
     )
@@ -76,16 +76,15 @@ def curve_table(state: TrainingState, p: int) -> pd.DataFrame:
 
 
 def condition_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per record; a chip is its seed, or the file that holds it."""
-    table = pd.DataFrame(
-        [condition_row(record) for record in records], dtype=object
-    )  # whole numbers stay what they are
+    """Return a table with one row per record; a chip is its seed, or its file."""
+    rows = [condition_row(record) for record in records]
+    table = pd.DataFrame(rows, dtype=object)  # whole numbers stay whole
     measured = [key for key in table if str(key).startswith(CONDITION_SPLITS)]
     return table.astype(dict.fromkeys(measured, float))
 
 
 def condition_row(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as one row of a table: what it was evaluated under, accuracies, losses."""
+    """Return a record as one row of a table: its condition, accuracies, losses."""
     row = {"condition": record["condition"], **record["settings"]}
     row |= {key: record[key] for key in ("perturbed", "chip")}
     for split in CONDITION_SPLITS:
@@ -99,31 +98,34 @@ def _row(name: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _summary(folder: PopulationFolder, networks: pd.DataFrame, conditions: pd.DataFrame, alike: bool) -> list[str]:
-    """Each network's accuracies, and of those that are alike but for seeds the mean; of several, tables are written."""
+    """Return the lines of the accuracies and of their means, and write the tables of several networks.
+
+    alike: whether the networks differ only in seeds; means are of those.
+    """
     lines = [
         f"{row.run}  test {row.test_accuracy:.2%}  valid {row.valid_accuracy:.2%}".strip()
         for row in networks.itertuples()
     ]
-    several, more = len(networks) > 1, len(conditions) > len(networks)
-    if several:
+    several_networks, several_conditions = len(networks) > 1, len(conditions) > len(networks)
+    if several_networks:
         folder.write_table(networks)
-    if several and more:
+    if several_networks and several_conditions:
         folder.write_conditions(conditions[["run", *(key for key in conditions if key != "run")]])
     if not alike:
         return lines
-    if several and not more:
+    if several_networks and not several_conditions:
         accuracy = 100 * networks["test_accuracy"]
         lines.append(f"test {accuracy.mean():.2f} +- {accuracy.std():.2f} % (mean, std of {len(networks)} networks)")
-    return lines + (by_condition(conditions) if more else [])
+    return lines + (by_condition(conditions) if several_conditions else [])
 
 
 def by_condition(conditions: pd.DataFrame) -> list[str]:
-    """The mean test accuracy of each condition, and its standard deviation, over networks and chips."""
+    """Return a line for each condition: mean and standard deviation of the test accuracy, over networks and chips."""
     varied = [key for key in map(str, conditions) if "." in key]
     lines = []
     for values, group in conditions.groupby(["condition", *varied], dropna=False, sort=False):
-        name, *own = values
-        settings = [f"{key}={value}" for key, value in zip(varied, own, strict=True) if value == value]
+        name, *varied_values = values
+        settings = [f"{key}={value}" for key, value in zip(varied, varied_values, strict=True) if value == value]
         accuracy = 100 * group["test_accuracy"]
         spread = f" +- {accuracy.std():.2f} % (mean, std of {len(group)})" if len(group) > 1 else " %"
         lines.append(" ".join([str(name), *settings]) + f": test {accuracy.mean():.2f}{spread}")

@@ -1,12 +1,15 @@
-"""What an analog chip does to a network: perturbations, each a choice of where it acts, when it is drawn, what it does.
+"""The substrate: an emulated analog chip, and what its imperfections do to a network.
 
-    imperfections/   the perturbations that there are, one file for each group of settings below `substrate`
-    changes.py       the kinds of change that they are made of
-    perturbation.py  where, when, what
+An imperfection is a physical fault of a chip: one group of settings below `substrate`. It consists of perturbations,
+each of which says where it acts, when it is drawn, and what it does.
+
+    imperfections/   the imperfections, one file per group of settings
+    perturbation.py  `Perturbation`: where, when, what
+    kinds.py         the kinds of perturbation that imperfections are made of
     schema.py        the settings of a substrate, collected from the imperfections
-    chip.py          the fixed pattern of one chip: drawn, saved, loaded, shown
-    emulation.py     a population's substrates at work
-    backward.py      what the backward pass sees of them
+    chip.py          the fixed pattern of one chip: draw, save, load, summarise
+    emulation.py     the substrates of a population at work
+    backward.py      what the backward pass uses of a layer on a substrate
 
-Only the last two import torch.
+Only `emulation` and `backward` import torch.
 """

@@ -1,10 +1,10 @@
-"""What the backward pass sees of a layer on a substrate.
+"""What the backward pass uses of a layer on a substrate.
 
-Each rule takes what the layer does there (`emulated`), what nominal neurons would do (`nominal`), the times that
-arrive there and what the backward pass knows of them (`seen`). It returns the spike times that come out, and the same
-as the backward pass knows them: a tensor whose derivatives are followed.
+Each rule takes the layer on its substrate (`emulated`), the nominal layer (`nominal`), the times that arrive there,
+and the same times as the backward pass uses them (`seen`). It returns the layer's spike times, and the same as the
+backward pass uses them: a tensor through which derivatives flow.
 
-The error always is that of the spikes that came out. The rules differ in the derivatives that carry it back.
+The loss is always that of the spikes that the substrate emitted. The rules differ in the derivatives.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 
 
 class Nominal(Protocol):
-    """A layer of nominal weights and neurons, at given input times."""
+    """A layer with nominal weights and neurons, as a function of its input times."""
 
     def __call__(self, times: Tensor, observed: Tensor | None = None) -> Tensor:
-        """Its first spikes, or observed ones with the derivatives that it has there."""
+        """Return the layer's first spikes, or the observed ones with the nominal derivatives at those times."""
 
 
 Emulated = Callable[[Tensor], Tensor]
@@ -28,7 +28,7 @@ Rule = Callable[[Emulated, Nominal, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def observed(emulated: Emulated, nominal: Nominal, arriving: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """The recorded spikes with the nominal parameters: training in the loop with a chip that nobody knows exactly."""
+    """Use the recorded spikes with nominal parameters: training in the loop with a chip that is not known exactly."""
     with torch.no_grad():
         spikes = emulated(arriving)
     recorded = nominal(seen, spikes)
@@ -36,14 +36,14 @@ def observed(emulated: Emulated, nominal: Nominal, arriving: Tensor, seen: Tenso
 
 
 def ideal(emulated: Emulated, nominal: Nominal, arriving: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """The spikes that the nominal network would have had: training beside a chip, with derivatives of a simulation."""
+    """Use the spikes of the nominal network: training with the chip's loss and the derivatives of a simulation."""
     with torch.no_grad():
         spikes = emulated(arriving)
     return spikes, nominal(seen)
 
 
 def same_draw(emulated: Emulated, nominal: Nominal, arriving: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """The exact derivatives of the perturbed network, as a simulation knows them."""
+    """Use the exact derivatives of the perturbed network: a simulation that knows all that was drawn."""
     spikes = emulated(arriving)
     return spikes, spikes
 
@@ -52,7 +52,7 @@ RULES: dict[str, Rule] = {"observed": observed, "ideal": ideal, "same_draw": sam
 
 
 class Carried(torch.autograd.Function):
-    """A value whose gradient goes to another tensor of its shape, as it is."""
+    """Identity of `value` in the forward pass; the backward pass sends the gradient to `carrier` instead."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, carrier: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class Carried(torch.autograd.Function):
 
 
 def carried(value: Tensor, carrier: Tensor) -> Tensor:
-    """The value itself; where it differs from its carrier, derivatives are those of the carrier."""
+    """Return `value` with the derivatives of `carrier`, a tensor of the same shape."""
     if value is carrier or not torch.is_grad_enabled():
         return value
     result: Tensor = Carried.apply(value, carrier)  # type: ignore[no-untyped-call]

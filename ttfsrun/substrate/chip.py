@@ -1,8 +1,8 @@
-"""The fixed pattern of one chip: an object that a seed makes, and that can be saved, loaded and looked at.
+"""The fixed pattern of one chip: drawn from a seed, saved, loaded and summarised.
 
-A chip depends on the substrate's settings, its seed and the shape of the network, on nothing else. In its file,
-`<quantity>.layer_<number>` is an array: [M] for what neurons have, [N, M] for synapses, in the units of the
-strengths; so a chip that was measured can be written down as well.
+A chip depends only on the substrate's settings, its seed and the shape of the network. In its file, the array
+`<quantity>.layer_<number>` has the shape [M] for neurons, [N] for input lines and [N, M] for synapses, in the units
+of the strengths. The values measured on a real chip can be saved in the same format.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from safetensors.numpy import load_file, save
 from ttfsrun.errors import UserError
 from ttfsrun.files import write_atomic
 from ttfsrun.random import stream
-from ttfsrun.substrate.changes import scaled
+from ttfsrun.substrate.kinds import scaled
 from ttfsrun.substrate.perturbation import Perturbation, Shape, Where
 from ttfsrun.substrate.schema import ChipSpec, NetworkSize, Substrate, all_perturbations
 
 Array = NDArray[Any]
 Layers = tuple[Array, ...]
 
-UNITS: dict[Where, str] = {  # of what is drawn to be added
+UNITS: dict[Where, str] = {  # of drawn numbers that are added to a quantity
     "input_time": "tau_syn",
     "weight": "of the largest weight",
     "v_th": "of v_th - v_leak",
@@ -41,15 +41,18 @@ UNITS: dict[Where, str] = {  # of what is drawn to be added
 
 @dataclass(frozen=True)
 class Chip:
-    """What is fixed on one chip: of each quantity, an array for each layer ([1, M] or [N, M])."""
+    """The fixed pattern of one chip.
+
+    drawn: by the name of the perturbation, one array per layer: [1, M], [1, N] or [N, M].
+    """
 
     drawn: Mapping[str, Layers]
 
     @classmethod
     def of(cls, spec: ChipSpec) -> Chip:
-        """Return the chip that a file holds, completed by what the seed draws.
+        """Return the chip of the file that the settings name, if any; draw whatever it lacks from the seed.
 
-        Raises UserError where the file cannot be read or does not fit the network.
+        Raises UserError if the file cannot be read or does not fit the network.
         """
         file = spec.substrate.chip.file
         drawn: dict[str, Layers] = dict(cls.load(Path(file), spec).drawn) if file is not None else {}
@@ -61,18 +64,19 @@ class Chip:
                 )
         return cls(drawn)
 
-    def older(self, spec: ChipSpec, epoch: int) -> Chip:
-        """Return the chip one epoch later; `epoch` is its age by then."""
+    def aged(self, spec: ChipSpec, epoch: int) -> Chip:
+        """Return the chip one epoch later, at an age of `epoch` epochs."""
         drawn = dict(self.drawn)
         for perturbation in all_perturbations(spec.substrate):
             if perturbation.age is not None and perturbation.name in drawn:
                 drawn[perturbation.name] = tuple(
-                    perturbation.age(stream(spec.seed, perturbation.name, layer=layer, step=epoch), before)
-                    for layer, before in enumerate(drawn[perturbation.name])
+                    perturbation.age(stream(spec.seed, perturbation.name, layer=layer, step=epoch), array)
+                    for layer, array in enumerate(drawn[perturbation.name])
                 )
         return Chip(drawn)
 
     def save(self, path: Path) -> None:
+        """Write the chip to a safetensors file."""
         arrays = {
             f"{name}.layer_{layer}": np.ascontiguousarray(array[0] if len(array) == 1 else array)
             for name, layers in self.drawn.items()
@@ -82,31 +86,34 @@ class Chip:
 
     @classmethod
     def load(cls, path: Path, spec: ChipSpec) -> Chip:
-        """Return a saved chip for a network. Raises UserError where the file does not fit it."""
+        """Return the chip that a file holds; it may lack quantities.
+
+        Raises UserError if the file cannot be read or does not fit the network.
+        """
         arrays = _read(path)
-        known = {p.name: p for p in all_perturbations(spec.substrate) if p.when == "chip"}
-        wanted = {
+        fixed = {p.name: p for p in all_perturbations(spec.substrate) if p.when == "chip"}
+        shapes = {
             f"{name}.layer_{layer}": (name, shape)
-            for name in known
-            for layer, shape in enumerate(_shapes(known[name].where, spec.size), 1)
+            for name in fixed
+            for layer, shape in enumerate(_shapes(fixed[name].where, spec.size), 1)
         }
-        unknown = sorted(arrays.keys() - wanted.keys())
+        unknown = sorted(arrays.keys() - shapes.keys())
         if unknown:
             raise UserError(
-                f"substrate.chip.file={path}: holds {unknown[0]}; this network's chips have {', '.join(sorted(wanted))}"
+                f"substrate.chip.file={path}: holds {unknown[0]}; this network's chips have {', '.join(sorted(shapes))}"
             )
         drawn: dict[str, list[Array]] = {}
-        for key, (name, shape) in wanted.items():
-            if not any(held.startswith(f"{name}.layer_") for held in arrays):
+        for key, (name, shape) in shapes.items():
+            if not any(stored.startswith(f"{name}.layer_") for stored in arrays):
                 continue
             if key not in arrays:
                 raise UserError(f"substrate.chip.file={path}: lacks {key}; it has {', '.join(sorted(arrays))}")
             subject = f"substrate.chip.file={path}: {key}"
-            drawn.setdefault(name, []).append(_fitting(arrays[key], shape, known[name], subject))
+            drawn.setdefault(name, []).append(_checked(arrays[key], shape, fixed[name], subject))
         return cls({name: tuple(layers) for name, layers in drawn.items()})
 
     def summary(self) -> pd.DataFrame:
-        """One row per quantity and layer: how many were drawn, mean, standard deviation, extremes."""
+        """Return a table with one row per quantity and layer: number of values, mean, standard deviation, extremes."""
         rows = [
             {"quantity": name, "layer": layer, **_statistics(array)}
             for name, layers in self.drawn.items()
@@ -116,13 +123,13 @@ class Chip:
 
 
 def units(substrate: Substrate) -> dict[str, str]:
-    """Return the unit, in words, of each quantity that may be fixed on a chip."""
-    fixed = [perturbation for perturbation in all_perturbations(substrate) if perturbation.when == "chip"]
-    return {each.name: "relative" if each.change is scaled else UNITS[each.where] for each in fixed}
+    """Return the unit of each quantity of a chip, as text."""
+    fixed = [p for p in all_perturbations(substrate) if p.when == "chip"]
+    return {p.name: "relative" if p.apply is scaled else UNITS[p.where] for p in fixed}
 
 
 def _shapes(where: Where, size: NetworkSize) -> list[Shape]:
-    """Shape of a fixed pattern in each layer: [N, M] of synapses, [1, M] of neurons, [1, N] of input lines."""
+    """Return the shape of a fixed pattern in each layer: [N, M] for synapses, [1, M] neurons, [1, N] input lines."""
     if where == "weight":
         return list(zip(size.inputs, size.neurons, strict=True))
     return [(1, count) for count in (size.inputs if where == "input_time" else size.neurons)]
@@ -140,29 +147,29 @@ def _read(path: Path) -> dict[str, Array]:
     try:
         return load_file(path)
     except FileNotFoundError:
-        raise UserError(f"{subject}: is not there; `ttfsrun chip` makes such a file") from None
+        raise UserError(f"{subject}: does not exist; `ttfsrun chip` creates such a file") from None
     except (OSError, SafetensorError) as error:
         raise UserError(f"{subject}: cannot be read: {error}") from None
-    except (AttributeError, KeyError, TypeError):  # which of them depends on the type and the release
-        raise UserError(f"{subject}: holds numbers of a type that numpy lacks; save float32 or float64") from None
+    except (AttributeError, KeyError, TypeError):  # depends on the type and the release of safetensors
+        raise UserError(f"{subject}: the numbers are of a type that numpy lacks; save float32 or float64") from None
 
 
-def _fitting(array: Array, shape: Sequence[int], perturbation: Perturbation, subject: str) -> Array:
-    """What a file holds for one layer; a UserError where it could not have been drawn."""
-    wanted = list(shape if shape[0] > 1 else shape[1:])
-    if list(array.shape) not in (wanted, list(shape)):
-        raise UserError(f"{subject} has the shape {list(array.shape)}, the network needs {wanted}")
+def _checked(array: Array, shape: Sequence[int], perturbation: Perturbation, subject: str) -> Array:
+    """Return the array of one layer as `Chip` stores it. Raises UserError for values that cannot be drawn."""
+    expected = list(shape if shape[0] > 1 else shape[1:])
+    if list(array.shape) not in (expected, list(shape)):
+        raise UserError(f"{subject} has the shape {list(array.shape)}, the network needs {expected}")
     array = array.reshape(shape)
     if _draw(perturbation, 0, 0, (0, 0)).dtype == bool:
         if array.dtype != bool:
-            raise UserError(f"{subject} is of {array.dtype}, not of true and false (bool)")
+            raise UserError(f"{subject} is {array.dtype}; it must be true or false (bool)")
         return array
     if not np.issubdtype(array.dtype, np.floating) or np.isinf(array).any():
-        raise UserError(f"{subject} is not made of finite numbers (float32 or float64)")
-    if np.isnan(array).any() and perturbation.stage != "held":  # NaN: a synapse that is not
-        raise UserError(f"{subject} has a NaN; each value is a finite number")
+        raise UserError(f"{subject} must consist of finite numbers (float32 or float64)")
+    if np.isnan(array).any() and perturbation.stage != "stuck":  # there, NaN means not stuck
+        raise UserError(f"{subject} has a NaN; each value must be a finite number")
     if perturbation.where in ("tau_mem", "tau_syn") and (array <= -1).any():
-        raise UserError(f"{subject} has a {array.min():g}; a time constant's relative deviation is above -1")
+        raise UserError(f"{subject} has a {array.min():g}; a time constant's relative deviation must be above -1")
     return array.astype(np.float64)
 
 

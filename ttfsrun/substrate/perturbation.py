@@ -1,8 +1,8 @@
-"""A perturbation: one change of one quantity. Where it acts, when it is drawn anew, what it does.
+"""A perturbation: one modification of one quantity. It says where it acts, when it is drawn, and what it does.
 
 Shapes are those of one network: weights [N, M]; times [B, N] or [B, M]; v_th and v_leak [1, M], or [B, M] where
-they are drawn for each sample; time constants [1, M]. Values are torch tensors, but nothing here needs torch:
-their operators and methods do.
+they are drawn for each sample; time constants [1, M]. Values are torch tensors, but this module does not import
+torch: it only uses their operators and methods.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
 
 Where = Literal["input_time", "weight", "v_th", "v_leak", "tau_mem", "tau_syn", "spike_time"]
 When = Literal["always", "chip", "write", "batch", "sample"]
-Stage = Literal["always", "chip", "write", "held", "batch", "sample", "clock"]
+Stage = Literal["always", "chip", "write", "stuck", "batch", "sample", "clock"]
 
-STAGES: tuple[Stage, ...] = ("always", "chip", "write", "held", "batch", "sample", "clock")
+STAGES: tuple[Stage, ...] = ("always", "chip", "write", "stuck", "batch", "sample", "clock")
 Shape = tuple[int, ...]
-Change = Callable[[Any, Any, Any], Any]  # (value, drawn, unit) -> value
+Apply = Callable[[Any, Any, Any], Any]  # (value, drawn, unit) -> value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbation:
-    """One imperfection of one quantity.
+    """One step of an imperfection: where it acts, when it is drawn, and what it does.
 
-    name: of what is drawn, for its random stream and in a saved chip.
-    where: the quantity that is changed. Times are in tau_syn, voltages and weights in the network's own units.
-    when: `always` (the same for all chips, nothing drawn) or drawn anew for each `chip` (its fixed pattern),
-        `write` (of weights to the chip: each training step, or once for an evaluation), `batch` or `sample`.
-    change: (value, drawn, unit) -> value; unit is that of strengths: v_th - v_leak for both of them, the largest
-        weight for weights, 1 elsewhere.
-    draw: (random, shape) -> numpy array; without it, `drawn` is None.
-    off: strengths are such that nothing is changed.
-    stage: changes of one quantity are made in the order of `STAGES`; by default that of `when`. A synapse that is
-        `held` takes nothing that is written; the `clock` comes after all noise.
-    stream: perturbations of one stream draw the same numbers; by default the name.
-    age: (random, drawn) -> drawn one epoch later, for a chip that changes.
-    straight_through: the derivative is taken to be one (of steps, which have none that is of use).
-    projects: training keeps the weights where this change would bring them.
-    silences: what is drawn tells which spikes are taken away.
+    name: key of its random stream, and of its arrays in a saved chip.
+    where: the perturbed quantity. Times are in tau_syn, voltages and weights in the network's own units.
+    when: `always` (the same for all chips, nothing is drawn), or drawn once per `chip` (the fixed pattern), `write`
+        (of weights to the chip: after each training step, once per evaluation), `batch` or `sample`.
+    apply: (value, drawn, unit) -> value. `unit` is the unit of strengths: v_th - v_leak for v_th and v_leak, the
+        largest weight for weights, 1 for all others.
+    draw: (random, shape) -> numpy array; None if nothing is drawn (`drawn` is then None).
+    off: whether its strengths are zero, so that it does nothing.
+    stage: its position in `STAGES`, the order in which the perturbations of one quantity are applied; by default that
+        of `when`. `stuck` comes after all that is written to a synapse, `clock` after all noise.
+    stream: perturbations with the same stream draw the same numbers; by default `name`.
+    age: (random, drawn) -> drawn one epoch later, for a chip that drifts.
+    straight_through: whether the backward pass takes its derivative to be one (for steps, whose derivative is 0).
+    projects: whether training also applies it to the stored weights after each step.
+    silences: whether it removes spikes: `drawn` is true for each spike that is lost.
     """
 
     name: str
     where: Where
     when: When
-    change: Change
+    apply: Apply
     draw: Callable[[np.random.Generator, Shape], NDArray[Any]] | None = None
     off: bool = False
     stage: Stage | None = None
@@ -60,5 +60,5 @@ class Perturbation:
 
     @property
     def order(self) -> int:
-        """Of its turn among the changes of a quantity."""
+        """Position among the perturbations of a quantity."""
         return STAGES.index(self.stage or self.when)

@@ -1,4 +1,4 @@
-"""The settings of a substrate: one group for each file in `imperfections`, and what fits on the chip."""
+"""The settings of a substrate: one group per file in `imperfections`, and the size of the chip."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ IMPERFECTIONS = {
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Input lines into each layer (bias and repeated lines included), and its neurons."""
+    """Number of input lines (bias and repeated lines included) and of neurons, by layer."""
 
     inputs: tuple[int, ...]
     neurons: tuple[int, ...]
 
 
 class ChipSettings(Settings):
-    """What is known of the chip apart from its imperfections."""
+    """The chip apart from its imperfections: its file and its size."""
 
-    file: Annotated[str | None, Meta(description="a saved chip, in place of one drawn from seed.chip; null: none")]
+    file: Annotated[str | None, Meta(description="a saved chip, used instead of one drawn from seed.chip; null: none")]
     inputs_per_neuron: Annotated[Count | None, Meta(description="synapses that a neuron has; null: any number")]
     neurons: Annotated[Count | None, Meta(description="neurons of the chip; null: any number")]
 
     def excess(self, size: NetworkSize) -> str | None:
-        """By how much a network is too large, in words; None if it fits."""
-        largest, neurons, complaints = max(size.inputs), sum(size.neurons), []
+        """Return a message that says by how much a network is too large; None if it fits."""
+        largest, neurons, messages = max(size.inputs), sum(size.neurons), []
         if self.inputs_per_neuron is not None and largest > self.inputs_per_neuron:
             layer = size.inputs.index(largest) + 1
-            complaints.append(
+            messages.append(
                 f"layer {layer} needs {largest} inputs per neuron (bias and repeated lines included), "
                 f"{largest - self.inputs_per_neuron} more than the chip's {self.inputs_per_neuron}"
             )
         if self.neurons is not None and neurons > self.neurons:
-            complaints.append(f"it has {neurons} neurons, {neurons - self.neurons} more than the chip's {self.neurons}")
-        return " and ".join(complaints) or None
+            messages.append(f"it has {neurons} neurons, {neurons - self.neurons} more than the chip's {self.neurons}")
+        return " and ".join(messages) or None
 
 
 if TYPE_CHECKING:
@@ -69,7 +69,10 @@ else:
 
 @dataclass(frozen=True)
 class ChipSpec:
-    """All that the fixed pattern of a chip depends on. seed: `seed.chip`."""
+    """All that the fixed pattern of a chip depends on.
+
+    seed: `seed.chip`.
+    """
 
     substrate: Substrate
     seed: int
@@ -77,11 +80,11 @@ class ChipSpec:
 
 
 def all_perturbations(substrate: Substrate) -> list[Perturbation]:
-    """All that a substrate may do, in the order in which it is done to each quantity; those that are off as well."""
-    found = [
+    """Return all perturbations of a substrate, also those that are off, in the order in which they are applied."""
+    perturbations = [
         perturbation
         for name, module in IMPERFECTIONS.items()
         if getattr(substrate, name) is not None
         for perturbation in module.perturbations(getattr(substrate, name))
     ]
-    return sorted(found, key=lambda perturbation: perturbation.order)
+    return sorted(perturbations, key=lambda perturbation: perturbation.order)

@@ -1,4 +1,4 @@
-"""What it costs to train populations of one shape, as it was measured."""
+"""Measured cost of training populations of one shape."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class Cost:
 
     @property
     def worthwhile(self) -> int:
-        """Networks from which on a larger population is hardly faster, as far as a short measurement can tell."""
+        """Number of networks beyond which a larger population is hardly faster, judged by a short measurement."""
         return min(MAX_NETWORKS, max(MIN_NETWORKS, math.ceil(self.epoch / (OVERHEAD * self.network))))

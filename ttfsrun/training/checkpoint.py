@@ -1,4 +1,4 @@
-"""Weights and the state of a training as safetensors files: plain arrays, no code. Each appears by rename."""
+"""Files of trained weights and of the state of a training: safetensors, so plain arrays and no code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from ttfsrun.training.state import Bumping, TrainingState
 
 
 def save_state(path: Path, state: TrainingState, members: Mapping[str, str]) -> None:
-    """Everything that continues a training; members: the name of each run folder, in order, and its point's id."""
+    """Write everything that a resumed training needs. Raises CannotWrite where that fails.
+
+    members: for each run folder its name, in order, and what identifies its training.
+    """
     layers = {
         "weight": state.weights,
         "best": state.best_weights,
@@ -40,7 +43,10 @@ def save_state(path: Path, state: TrainingState, members: Mapping[str, str]) -> 
 
 
 def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
-    """The state of a training, and the names of its run folders with the ids of their points."""
+    """Return the state of a training, and its members as they were saved.
+
+    Raises UserError where the file is missing, damaged or of another version.
+    """
     tensors, metadata = _read(path)
 
     def layers(kind: str) -> list[Tensor]:
@@ -64,7 +70,10 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
 
 
 def save_network(path: Path, networks: dict[str, Sequence[Tensor]]) -> None:
-    """One network's weights [N, M] per layer, in several versions (best, last)."""
+    """Write one network's weights [N, M] per layer, in several versions (best, last).
+
+    Raises CannotWrite where that fails.
+    """
     tensors = {
         f"{version}.layer_{layer}": weight.contiguous()
         for version, weights in networks.items()
@@ -74,7 +83,10 @@ def save_network(path: Path, networks: dict[str, Sequence[Tensor]]) -> None:
 
 
 def load_network(path: Path, version: str) -> list[Tensor]:
-    """The weights [N, M] per layer of one version."""
+    """Return the weights [N, M] per layer of one version.
+
+    Raises UserError where the file is missing or damaged, or does not hold that version.
+    """
     tensors, _ = _read(path)
     n_layers = sum(key.startswith(f"{version}.layer_") for key in tensors)
     keys = [f"{version}.layer_{layer}" for layer in range(1, n_layers + 1)]
@@ -82,7 +94,7 @@ def load_network(path: Path, version: str) -> list[Tensor]:
         raise UserError(f"{path} holds no network called {version!r}; it has {sorted(tensors)}")
     for key in keys:
         if tensors[key].dtype != torch.float32 or not bool(tensors[key].isfinite().all()):
-            raise UserError(f"{path}: {key} is not made of finite float32 numbers: it is no trained network")
+            raise UserError(f"{path}: {key} is not made of finite float32 numbers: it is not a trained network")
     return [tensors[key] for key in keys]
 
 
@@ -91,6 +103,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key).clone() for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
-        raise UserError(f"{path} is not there: the run is not finished; resume it with train --resume") from None
+        raise UserError(f"{path} is missing: the run is not finished; resume it with train --resume") from None
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None

@@ -1,4 +1,4 @@
-"""A training from its current state to its end, with checkpoints on the way: whatever stops it, little is lost."""
+"""Training from the current state to the last epoch, with checkpoints: whatever stops it, little is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OnProgress = Callable[[Progress], None]
 
 
 def fit(trainer: Trainer, path: Path, members: Mapping[str, str], on_progress: OnProgress) -> None:
-    """Train to the end. Whatever stops it, the state after the last whole epoch is in the trainer, and on disk.
+    """Train to the last epoch. Whatever stops it, the trainer and the checkpoint hold the state after a whole epoch.
 
     path: of the checkpoint; members: see `checkpoint.save_state`. on_progress is called after each batch and after
     each epoch. Raises Diverged where a loss or a gradient is no longer finite.
@@ -57,7 +57,7 @@ def _progress(trainer: Trainer, batch: int = 0) -> Progress:
 
 
 def _save(path: Path, state: TrainingState, members: Mapping[str, str]) -> None:
-    """Save a checkpoint. A full disk costs the checkpoint, not the training: there may be room for its result later."""
+    """Save a checkpoint. Where that fails (a full disk) the training continues: its results may find room later."""
     try:
         checkpoint.save_state(path, state, members)
     except CannotWrite as error:

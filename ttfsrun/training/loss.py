@@ -1,7 +1,7 @@
 """Losses on the spike times of the label neurons, each with its exact derivative.
 
-A loss is a compiled function of one sample. So the value and gradient of a sample cannot depend on how many
-other samples or networks are computed with it, to the last bit.
+A loss is a compiled function of one sample. So its value and gradient are the same, to the last bit,
+however many other samples or networks are computed with it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Array = NDArray[Any]
 
 @compiled
 def cross_entropy(times: Array, label: int, parameters: tuple[float, float, float], gradient: Array) -> float:
-    """log sum_n exp(-t_n / xi) + t_* / xi + alpha exp(t_* / beta) (Goeltz et al. 2021, eq. 8 and 9).
+    """Return log sum_n exp(-t_n / xi) + t_* / xi + alpha exp(t_* / beta) (Goeltz et al. 2021, eq. 8 and 9).
 
-    times [C] of the label neurons, inf if silent; gradient [C] is written. Returns the loss.
+    times: [C] of the label neurons, inf if silent; gradient: [C], overwritten with the derivative by the times.
     """
     xi, alpha, beta = parameters
     first = times[label]
@@ -44,9 +44,9 @@ def cross_entropy(times: Array, label: int, parameters: tuple[float, float, floa
 
 @compiled
 def squared_error(times: Array, label: int, parameters: tuple[float], gradient: Array) -> float:
-    """1/2 sum_n ((t_n - t_*) - delta (n != *))^2, over the neurons that spiked.
+    """Return 1/2 sum_n ((t_n - t_*) - delta (n != *))^2, over the neurons that spiked.
 
-    Shapes as in `cross_entropy`. Shifting all times by one amount changes nothing.
+    Arguments as in `cross_entropy`. It does not change where all times shift by one amount.
     """
     (delta,) = parameters
     loss = 0.0
@@ -61,17 +61,17 @@ def squared_error(times: Array, label: int, parameters: tuple[float], gradient: 
 
 
 @compiled
-def _of_samples(
+def _fill_in(
     loss: Any, times: Array, labels: Array, parameters: tuple[float, ...], losses: Array, gradient: Array
 ) -> None:
     """Fill in losses [P, B] and gradients [P, B, C] of the samples whose label neuron spiked."""
     for p in range(labels.shape[0]):
         for b in range(labels.shape[1]):
-            if times[p, b, labels[p, b]] != np.inf:  # NaN is no silence: it has to show in the loss
+            if times[p, b, labels[p, b]] != np.inf:  # NaN does not mean silent: it must show in the loss
                 losses[p, b] = loss(times[p, b], labels[p, b], parameters, gradient[p, b])
 
 
-#: The compiled loss of one sample, and which of its settings it takes.
+#: The compiled loss of one sample, and the names of the settings that it takes.
 LOSSES: dict[type, tuple[Callable[..., Any], tuple[str, ...]]] = {
     TimeCrossEntropy: (cross_entropy, ("xi", "alpha", "beta")),
     SquaredError: (squared_error, ("delta",)),
@@ -79,16 +79,16 @@ LOSSES: dict[type, tuple[Callable[..., Any], tuple[str, ...]]] = {
 
 
 def sample_losses(settings: Loss, times: Tensor, labels: Tensor) -> tuple[NDArray[np.float64], Tensor]:
-    """Loss of each sample, and its derivative by the spike times.
+    """Return the loss of each sample [P, B] and its derivative by the spike times [P, B, C].
 
     times: [P, B, C] first spikes of the label neurons, inf if silent. labels: [P, B].
-    Returns the losses [P, B] and the gradient of each by its own times [P, B, C]. A sample whose label neuron is
-    silent costs `settings.silent` and has no gradient; a silent other neuron neither costs nor learns.
+    Where the neuron of the right label is silent, the loss is `settings.silent` and the gradient 0. Other silent
+    neurons add nothing to the loss and have no gradient.
     """
     function, names = LOSSES[type(settings)]
     parameters = tuple(getattr(settings, name) for name in names)
     spikes = times.detach().numpy()
     gradient = np.zeros_like(spikes)
     losses = np.full(spikes.shape[:2], settings.silent)
-    _of_samples(function, spikes, labels.numpy(), parameters, losses, gradient)
+    _fill_in(function, spikes, labels.numpy(), parameters, losses, gradient)
     return losses, torch.from_numpy(gradient)

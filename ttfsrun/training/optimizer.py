@@ -1,4 +1,4 @@
-"""Adam and the learning rate's schedules, for a population: each network steps, or pauses, on its own."""
+"""Adam and the schedules of the learning rate, for a population whose networks step or pause independently."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 @dataclass
 class Moments:
-    """Adam's running means of the gradient and of its square, per layer as the weights, and steps taken [P]."""
+    """Adam's running means of the gradient and of its square, shaped like the weights, and the steps taken [P]."""
 
     first: list[Tensor]
     second: list[Tensor]
@@ -28,7 +28,7 @@ class Moments:
 
     @classmethod
     def zero(cls, weights: Sequence[Tensor]) -> Moments:
-        """Before the first step."""
+        """Return the moments before the first step."""
         first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
         return cls(first, second, torch.zeros(len(weights[0]), dtype=torch.int64))
 
@@ -37,7 +37,7 @@ class Moments:
 def _step(
     weight: Array, gradient: Array, first: Array, second: Array, pace: Array, settings: tuple[float, float, float]
 ) -> None:
-    """One layer, all arrays [P, N M], in place; pace [P, 2]: bias-corrected rate (0: leave as it is), scale of v."""
+    """Update one layer in place, all arrays [P, N M]. pace [P, 2]: bias-corrected rate (0: no step), scale of v."""
     beta1, beta2, epsilon = settings
     for p in range(len(weight)):
         rate, scale = pace[p]
@@ -53,10 +53,10 @@ def _step(
 def adam_step(
     weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, rates: Tensor, settings: Adam
 ) -> None:
-    """Kingma and Ba 2015, algorithm 1, in place.
+    """Update weights and moments in place by one step of Adam (Kingma and Ba 2015, algorithm 1).
 
-    weights, gradients: per layer [P, N, M], contiguous. rates: learning rate per network [P]; where it is 0 the
-    network and its moments stay untouched, as if this step had not been.
+    weights, gradients: per layer [P, N, M], contiguous. rates: learning rate per network [P]; where it is 0, the
+    network and its moments do not change.
     """
     moments.steps += rates > 0
     steps = moments.steps.numpy().astype(np.float64)
@@ -71,12 +71,12 @@ def adam_step(
 
 
 def step_decay(settings: StepDecay, epoch: int, epochs: int) -> float:
-    """Factor on the learning rate in `epoch` (from 0) of `epochs`."""
+    """Return the factor on the learning rate in `epoch` (from 0) of `epochs`."""
     return float(settings.factor ** (epoch // settings.epochs))
 
 
 def cosine_decay(settings: CosineDecay, epoch: int, epochs: int) -> float:
-    """Factor on the learning rate in `epoch` (from 0) of `epochs` (Loshchilov and Hutter 2017, one period)."""
+    """Return the factor in `epoch` (from 0) of `epochs`: Loshchilov and Hutter 2017, one period."""
     return settings.final + (1 - settings.final) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
@@ -84,5 +84,5 @@ SCHEDULES: dict[type, Callable[[Any, int, int], float]] = {StepDecay: step_decay
 
 
 def schedule(settings: StepDecay | CosineDecay, epoch: int, epochs: int) -> float:
-    """Factor on the learning rate in `epoch` (from 0) of `epochs`."""
+    """Return the factor on the learning rate in `epoch` (from 0) of `epochs`."""
     return SCHEDULES[type(settings)](settings, epoch, epochs)

@@ -1,4 +1,4 @@
-"""How far the training of a population is: the one event that displays, workers and logs receive."""
+"""Progress of the training of a population: the one event that displays, workers and logs receive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
-    """Epochs that are complete, and batches done of the running one."""
+    """Complete epochs, and batches done of the running one."""
 
     epoch: int
     epochs: int  # in all

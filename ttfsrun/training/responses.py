@@ -1,4 +1,4 @@
-"""What networks do with samples: decisions, their times, spikes and losses."""
+"""Responses of networks to samples: decisions, their times, spikes and losses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Responses:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of the samples whose decision is right; no output spike is a wrong answer."""
+        """Fraction of the samples whose decision is right; no output spike is a wrong decision."""
         return float((self.decision == self.labels).mean())
 
     @property
@@ -79,7 +79,7 @@ def collect_responses(
 ) -> list[Responses]:
     """Run all P networks on the same samples; return the responses of each.
 
-    batch_size: samples per batch of the substrates' noise; None where nothing is noisy. Then it changes no number.
+    batch_size: samples per batch of the substrates' noise; None where nothing is noisy and it makes no difference.
     """
     times, labels = samples.times, samples.labels
     size, n_classes = network.size, network.weights[-1].shape[-1]

@@ -1,4 +1,4 @@
-"""All that changes in the course of a training."""
+"""The state of a training: everything that changes while it runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPLITS = ("train", "valid")  # of the learning curves
 
 
 def curve_metrics(n_layers: int) -> list[str]:
-    """Return the names of the metrics that are recorded of each split after every epoch."""
+    """Return the names of the metrics that are recorded for each split after every epoch."""
     return ["loss", "accuracy", *(f"silent_fraction_{layer}" for layer in range(1, n_layers + 1))]
 
 
@@ -60,11 +60,11 @@ class TrainingState:
         )
 
     def copy(self) -> TrainingState:
-        """Return a snapshot that further training does not touch."""
+        """Return a copy that further training does not change."""
         return deepcopy(self)
 
     def select(self, networks: Sequence[int]) -> TrainingState:
-        """Return the state of some of the networks, which continue as if the others had never existed."""
+        """Return the state of some of the networks, whose training continues as if the others had never existed."""
         chosen = torch.tensor(networks, dtype=torch.int64)
 
         def part(layers: list[Tensor]) -> list[Tensor]:

@@ -1,7 +1,7 @@
-"""Training a population: each network by its own data, noise and seeds, all of them in one step.
+"""Training of a population: each network with its own data, noise and seeds, all of them in one step.
 
-The paper's remedies are here (Goeltz et al. 2021, methods): weight bumping against silent neurons, the limit
-on weight gradients (in `first_spike`), noise on the input times.
+The remedies of Goeltz et al. 2021 (methods) are here: weight bumping against silent neurons, the limit on weight
+gradients (in `first_spike`), noise on the input times.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ttfsrun.training.state import TrainingState, curve_metrics
 
 
 class Diverged(RunFailed):
-    """A loss or a gradient of one network of the population is no longer a number."""
+    """A loss, a gradient or a weight of one network of the population is no longer finite."""
 
     def __init__(self, text: str, network: int) -> None:
         super().__init__(text)
@@ -36,7 +36,7 @@ class Diverged(RunFailed):
 
 
 class Trainer:
-    """Trains networks whose configurations differ only in numbers that each of a population may have its own of."""
+    """Training of networks whose configurations differ only in settings that each network may have of its own."""
 
     def __init__(
         self, configs: Sequence[Config], train: Samples, valid: Samples, state: TrainingState | None = None
@@ -54,9 +54,10 @@ class Trainer:
         self.n_batches = -(-len(train.labels) // self.settings.batch_size)
 
     def run_epoch(self, after_batch: Callable[[int], None] = lambda batch: None) -> None:
-        """Train for one epoch and validate. If it is left by an exception, only a copy of the state made before helps.
+        """Train for one epoch and validate.
 
-        after_batch is called with the number of batches done.
+        after_batch is called with the number of batches done. Raises Diverged where a loss, a gradient or a weight is
+        no longer finite. After any exception the state is undefined: continue from a copy made before the epoch.
         """
         epoch, n_samples = self.state.epoch, len(self.train.labels)
         factors = [schedule(config.training.schedule, epoch, self.settings.epochs) for config in self.configs]
@@ -72,19 +73,19 @@ class Trainer:
         for p, result in enumerate(results):
             values = [result.loss, result.accuracy, *result.silent_fraction]
             self.state.curves[epoch, p, 1] = torch.tensor(values, dtype=torch.float64)
-            self._keep_best(p, result)
+            self._update_best(p, result)
         self.state.epoch += 1
 
     def best(self) -> Network:
-        """The networks of the best validation accuracy."""
+        """Return the networks as of their best validation accuracy."""
         return self.network.with_weights(self.state.best_weights)
 
     def last(self) -> Network:
-        """The networks after the last epoch."""
+        """Return the networks after the last epoch."""
         return self.network.with_weights(self.state.weights)
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Input times [P, B, N] and labels [P, B], shuffled and noisy from each network's own streams."""
+        """Yield input times [P, B, N] and labels [P, B], shuffled and noisy from each network's own streams."""
         n_samples, size = len(self.train.labels), self.settings.batch_size
         sources = [(config.seed.data, config.training.input_noise) for config in self.configs]
         distinct = sorted(set(sources))
@@ -104,7 +105,7 @@ class Trainer:
             )
 
     def _step(self, times: Tensor, labels: Tensor, rates: Tensor, batch: int) -> NDArray[np.float64]:
-        """One batch. Returns [P, 2 + layers]: loss, accuracy, silent fraction of each layer."""
+        """Train on one batch. Returns [P, 2 + layers]: loss, accuracy, silent fraction of each layer."""
         weights = [weight.requires_grad_() for weight in self.state.weights]
         network, limit = self.network.with_weights(weights), self.settings.gradient_limit or math.inf
         step = self.state.epoch * self.n_batches + batch - 1
@@ -116,7 +117,7 @@ class Trainer:
         layers[-1].backward(gradient / labels.shape[1])
         gradients = [_take_gradient(weight) for weight in weights]
         silent = [layer.detach() == math.inf for layer in layers]
-        fractions = _shares(silent)
+        fractions = _fractions(silent)
         bumped = self._bump([operation.silent_by_itself(layer, mask) for layer, mask in enumerate(silent)])
         for number, by_weight in enumerate(gradients, 1):
             self._require_finite(by_weight.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)
@@ -125,17 +126,17 @@ class Trainer:
         for number, weight in enumerate(weights, 1):
             self._require_finite(weight.abs().amax((1, 2)).numpy(), f"weight of layer {number}", batch)
         earliest, winner = layers[-1].detach().min(dim=-1)
-        right = (winner == labels) & (earliest < math.inf)
-        accuracy = right.sum(dim=1).numpy() / labels.shape[1]
+        correct = (winner == labels) & (earliest < math.inf)
+        accuracy = correct.sum(dim=1).numpy() / labels.shape[1]
         return np.column_stack((losses.mean(axis=1), accuracy, fractions))
 
     def _bump(self, silent: list[Tensor]) -> Tensor:
-        """Raise the weights of silent neurons in the first layer that has too many; which networks did so [P].
+        """Raise the weights of silent neurons in the first layer that has too many; return the bumped networks [P].
 
-        silent [P, B, M]: by themselves; no weight brings back what is lost.
+        silent: masks [P, B, M] per layer; a spike that the substrate lost does not count: no weight brings it back.
         """
         settings, state = self.settings.bumping, self.state.bumping
-        too_many = torch.from_numpy(_shares(silent)) > torch.tensor(settings.silent_fraction, dtype=torch.float64)
+        too_many = torch.from_numpy(_fractions(silent)) > torch.tensor(settings.silent_fraction, dtype=torch.float64)
         bumped = too_many.any(dim=1)
         state.layer[~bumped] = -1
         for p in bumped.nonzero()[:, 0].tolist():
@@ -148,18 +149,18 @@ class Trainer:
         return bumped
 
     def _require_finite(self, values: NDArray[Any], what: str, batch: int) -> None:
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if len(wrong):
-            network = int(wrong[0])
+        not_finite = np.flatnonzero(~np.isfinite(values))
+        if len(not_finite):
+            network = int(not_finite[0])
             seed = self.configs[network].seed.init
             raise Diverged(
-                f"the {what} is {values[wrong[0]]} in epoch {self.state.epoch + 1}, batch {batch} "
+                f"the {what} is {values[network]} in epoch {self.state.epoch + 1}, batch {batch} "
                 f"(network with seed.init={seed}): lower training.optimizer.learning_rate or "
-                "training.gradient_limit, or training.bumping.value if neurons stay silent whatever is added",
+                "training.gradient_limit, or training.bumping.value if neurons stay silent in spite of bumping",
                 network,
             )
 
-    def _keep_best(self, p: int, result: Responses) -> None:
+    def _update_best(self, p: int, result: Responses) -> None:
         score = (result.accuracy, -result.loss)
         if score > tuple(self.state.best_score[p].tolist()):
             self.state.best_score[p] = torch.tensor(score, dtype=torch.float64)
@@ -169,19 +170,19 @@ class Trainer:
 
 
 def _noisy(times: NDArray[np.float32], std: float, noise: np.random.Generator) -> NDArray[np.float32]:
-    """Times with normal noise; a negative time is reflected."""
+    """Return times with normal noise; negative times are reflected."""
     if std == 0:
         return times
     return np.abs(times + np.float32(std) * noise.standard_normal(times.shape, np.float32))
 
 
-def _shares(masks: Sequence[Tensor]) -> NDArray[np.float64]:
-    """How much of each mask [P, B, M] is true, [P, layers]."""
+def _fractions(masks: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Return the fraction [P, layers] of each mask [P, B, M] that is true."""
     return np.stack([np.count_nonzero(mask.flatten(1).numpy(), axis=1) / mask[0].numel() for mask in masks], axis=1)
 
 
 def _take_gradient(weight: Tensor) -> Tensor:
-    """The gradient of a weight, which is an ordinary tensor again."""
+    """Return the gradient of a weight, and make the weight an ordinary tensor again."""
     gradient = weight.grad
     assert gradient is not None
     weight.requires_grad_(False).grad = None

@@ -45,5 +45,5 @@ def test_a_metric_is_named_with_its_unit(column: str, label: str) -> None:
 
 
 def test_a_long_label_has_its_unit_on_a_line_of_its_own_and_whole_formulas() -> None:
-    told = labels.wrapped(labels.label("substrate.v_th.chip_std"), 25)
-    assert told == "threshold mismatch\n" + r"(std, of $v_\mathrm{th} - v_\mathrm{leak}$)"
+    wrapped = labels.wrapped(labels.label("substrate.v_th.chip_std"), 25)
+    assert wrapped == "threshold mismatch\n" + r"(std, of $v_\mathrm{th} - v_\mathrm{leak}$)"

@@ -1,4 +1,4 @@
-"""That every picture can be read, whatever is in the table."""
+"""Legibility of every figure of a sweep, whatever the table holds."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ NASTY = {
 
 @pytest.mark.parametrize("name", NASTY)
 def test_whatever_the_table_every_picture_is_legible(name: str, assert_legible: Callable[[Figure], None]) -> None:
-    found = drawn(NASTY[name], Supplement(classes=3))
-    assert found
-    for drawing in found.values():
-        assert drawing.caption.endswith(".")
-        assert "$" not in drawing.caption
-        assert len(drawing.numbers)
-        assert_legible(drawing.figure)
+    figures = drawn(NASTY[name], Supplement(classes=3))
+    assert figures
+    for plotted in figures.values():
+        assert plotted.caption.endswith(".")
+        assert "$" not in plotted.caption
+        assert len(plotted.numbers)
+        assert_legible(plotted.figure)

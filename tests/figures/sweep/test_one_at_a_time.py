@@ -20,34 +20,34 @@ CHANGES = [{"substrate.a": 1.0}, {"substrate.a": 2.0}, {"substrate.b": 4.0}]
 
 
 def test_settings_that_leave_the_base_alone_are_found() -> None:
-    each = of(away(BASE, CHANGES))
-    assert each
-    assert each.bases == {(): BASE}
-    assert each.away(BASE) == []
-    assert each.away({**BASE, **CHANGES[1]}) == ["substrate.a"]
-    assert each.away({**BASE, **CHANGES[2]}) == ["substrate.b"]
+    design = of(away(BASE, CHANGES))
+    assert design
+    assert design.bases == {(): BASE}
+    assert design.away(BASE) == []
+    assert design.away({**BASE, **CHANGES[1]}) == ["substrate.a"]
+    assert design.away({**BASE, **CHANGES[2]}) == ["substrate.b"]
 
 
 def test_the_base_need_not_be_a_point_itself() -> None:
-    each = of([{**BASE, "substrate.a": 1.0}, {**BASE, "substrate.b": 4.0}])
-    assert each
-    assert each.bases == {(): BASE}
+    design = of([{**BASE, "substrate.a": 1.0}, {**BASE, "substrate.b": 4.0}])
+    assert design
+    assert design.bases == {(): BASE}
 
 
 def test_a_setting_in_every_combination_beside_them_is_no_part_of_it() -> None:
     points = [*away(BASE, CHANGES, protocol="x"), *away(BASE, CHANGES, protocol="y")]
-    each = of(points)
-    assert each
-    assert (each.keys, each.crossed, each.apart) == (["substrate.a", "substrate.b"], ["protocol"], [])
+    design = of(points)
+    assert design
+    assert (design.keys, design.crossed, design.apart) == (["substrate.a", "substrate.b"], ["protocol"], [])
 
 
 def test_a_preset_may_have_a_base_of_its_own() -> None:
     other = {"substrate.a": 2.0, "substrate.b": 4.0}
     changes = [{"substrate.a": 0.0}, {"substrate.b": None}]
-    each = of([*away(BASE, CHANGES[1:], preset="x"), *away(other, changes, preset="y")])
-    assert each
-    assert each.bases == {("x",): BASE, ("y",): other}
-    assert each.apart == ["preset"]
+    design = of([*away(BASE, CHANGES[1:], preset="x"), *away(other, changes, preset="y")])
+    assert design
+    assert design.bases == {("x",): BASE, ("y",): other}
+    assert design.apart == ["preset"]
 
 
 def test_a_grid_is_not_one_at_a_time() -> None:

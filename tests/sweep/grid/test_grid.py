@@ -1,4 +1,4 @@
-"""A command line and a yaml file become points, in an order that one can foresee."""
+"""A command line and a yaml file become points, in a predictable order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Ask = Callable[..., SweepRequest]
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Ask:
-    """What a yaml file with these keys and a command line ask for."""
+    """Return the request of a yaml file with these keys and a command line."""
 
     def ask(*words: str, **spec: Any) -> SweepRequest:
         file = tmp_path / "mine.yaml"
@@ -38,7 +38,7 @@ def ask(tmp_path: Path) -> Ask:
 
 
 def values(request: SweepRequest, *keys: str) -> list[tuple[Any, ...]]:
-    """What the points have at these keys."""
+    """Return the values of the points at these keys."""
     return [tuple(point_values(words)[key] for key in keys) for words in request.points]
 
 
@@ -304,7 +304,7 @@ def test_an_entry_may_match_nothing_where_the_command_line_changes_the_grid(ask:
 
 
 def test_a_grid_without_points_is_a_mistake(ask: Ask) -> None:
-    with pytest.raises(ConfigError, match=r"sweep\.exclude: leaves out all 2 points"):
+    with pytest.raises(ConfigError, match=r"sweep\.exclude: excludes all 2 points"):
         ask(grid={BITS: [2, 3]}, exclude=[{BITS: [2, 3]}])
 
 

@@ -1,4 +1,4 @@
-"""Draws follow their distribution, keep their rows when more are drawn, and mistakes are told in a line."""
+"""Values follow their distribution, more rows keep the first ones, and a mistake is reported in one line."""
 
 from __future__ import annotations
 
@@ -94,21 +94,21 @@ def test_sobol_fills_the_plane_more_evenly_than_random_draws() -> None:
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"unifrm": [0, 1]}, "key: unifrm: the distribution has to be one of uniform, loguniform"),
+        ({"unifrm": [0, 1]}, "key: unifrm: the distribution must be one of uniform, loguniform"),
         ({"unifrm": [0, 1]}, "did you mean uniform?"),
-        ({}, "key={}: has to be one distribution, for example {uniform: [0, 1]}"),
-        ({"uniform": [0, 1], "normal": [0, 1]}, "has to be one distribution"),
-        ({"uniform": [1, 0]}, "key: uniform=[1, 0]: has to be [low, high] with low < high"),
-        ({"uniform": [1]}, "has to be [low, high] with low < high"),
-        ({"uniform": ["a", "b"]}, "has to be [low, high] with low < high"),
-        ({"uniform": 3}, "key: uniform=3: has to be [low, high] with low < high"),
-        ({"loguniform": [0, 1]}, "has to be [low, high] with 0 < low < high"),
-        ({"normal": {"mean": 0, "sd": 1}}, "has to be [mean, std] with 0 < std"),
-        ({"normal": [0, 0]}, "has to be [mean, std] with 0 < std"),
-        ({"lognormal": [1, 0]}, "has to be [median, sigma] with 0 < median and 0 < sigma <= 10"),
-        ({"integer": [0.5, 2]}, "has to be [low, high], integers with low < high"),
-        ({"choice": []}, "key: choice=[]: has to be a list of values"),
-        ({"choice": 3}, "has to be a list of values"),
+        ({}, "key={}: must be one distribution, for example {uniform: [0, 1]}"),
+        ({"uniform": [0, 1], "normal": [0, 1]}, "must be one distribution"),
+        ({"uniform": [1, 0]}, "key: uniform=[1, 0]: must be [low, high] with low < high"),
+        ({"uniform": [1]}, "must be [low, high] with low < high"),
+        ({"uniform": ["a", "b"]}, "must be [low, high] with low < high"),
+        ({"uniform": 3}, "key: uniform=3: must be [low, high] with low < high"),
+        ({"loguniform": [0, 1]}, "must be [low, high] with 0 < low < high"),
+        ({"normal": {"mean": 0, "sd": 1}}, "must be [mean, std] with 0 < std"),
+        ({"normal": [0, 0]}, "must be [mean, std] with 0 < std"),
+        ({"lognormal": [1, 0]}, "must be [median, sigma] with 0 < median and 0 < sigma <= 10"),
+        ({"integer": [0.5, 2]}, "must be [low, high], integers with low < high"),
+        ({"choice": []}, "key: choice=[]: must be a list of values"),
+        ({"choice": 3}, "must be a list of values"),
     ],
 )
 def test_a_mistake_says_what_is_allowed(given: dict[str, Any], complaint: str) -> None:

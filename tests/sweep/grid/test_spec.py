@@ -1,4 +1,4 @@
-"""Every mistake in a sweep is a line with its file, its key and the way out, and all of them are told at once."""
+"""Every mistake in a sweep is a line with its file, key and remedy, and all are reported together."""
 
 from __future__ import annotations
 
@@ -32,39 +32,42 @@ MISTAKES: list[tuple[str, str]] = [
     ("grid: {a b: [1]}", "sweep.grid: a b=0: cannot be read as key=value"),
     ("zip: {seed.intit: [1]}", "sweep.zip: seed.intit: unknown key; did you mean seed.init?"),
     ("exclude: [{seed.intit: 1}]", "sweep.exclude[0]: seed.intit=1: unknown key; did you mean seed.init?"),
-    ("exclude: [{}]", "sweep.exclude[0]: {}: has to name at least one key"),
+    ("exclude: [{}]", "sweep.exclude[0]: {}: must name at least one key"),
     # values
-    ("grid: 3", "sweep.grid=3: has to be settings by key: {key: value, ...}, each a list or text"),
-    ("grid: {training.epochs: 3}", "sweep.grid.training.epochs=3: has to be a list or text; write"),
+    ("grid: 3", "sweep.grid=3: must be settings by key: {key: value, ...}, each a list or text"),
+    ("grid: {training.epochs: 3}", "sweep.grid.training.epochs=3: must be a list or text; write"),
     ("grid: {training.epochs: []}", "sweep.grid: training.epochs=[]: sweeps over no value at all"),
-    ("grid: {training.keep: best}", "training.keep=best: has to be a list of values, or text such as range(0,10)"),
+    ("grid: {training.keep: best}", "training.keep=best: must be a list of values, or text such as range(0,10)"),
     ("grid: {seed.init: 'range(0,'}", "sweep.grid: seed.init=range(0,: cannot be read as key=value"),
     ("grid: {training.loss: [{a b: 1}]}", "sweep.grid: a b: the name of a setting has letters, digits"),
-    ("seeds: 0", "sweep.seeds=0: has to be an integer >= 1 and <= 1000000 or a list"),
-    ("seeds: [1, -1]", "sweep.seeds[1]=-1: has to be an integer >= 0"),
-    ("base: experiment=yin_yang", "sweep.base=experiment=yin_yang: has to be a list, each entry text; write"),
+    ("seeds: 0", "sweep.seeds=0: must be an integer >= 1 and <= 1000000 or a list"),
+    ("seeds: [1, -1]", "sweep.seeds[1]=-1: must be an integer >= 0"),
+    ("base: experiment=yin_yang", "sweep.base=experiment=yin_yang: must be a list, each entry text; write"),
     ("base: ['seed.init=3,']", "sweep.base[0]: seed.init=3,: cannot be read as key=value: the last comma"),
-    ("base: ['seed.init=3,4']", "sweep.base[0]: seed.init=3,4: is common to all points; what varies belongs to"),
+    (
+        "base: ['seed.init=3,4']",
+        "sweep.base[0]: seed.init=3,4: base is common to all points; settings that vary belong in",
+    ),
     ("base: [sweep=bits]", "sweep.base[0]: sweep=bits: describes a grid of points"),
     (
         "zip: {seed.init: [1, 2], seed.chip: [1]}",
-        "sweep.zip: keys that move together have equally many values: seed.init has 2, seed.chip has 1",
+        "sweep.zip: keys that move together must have the same number of values: seed.init has 2, seed.chip has 1",
     ),
-    ("random: {values: {seed.init: {integer: [0, 9]}}}", "sweep.random.count: missing; it has to be an integer >= 1"),
+    ("random: {values: {seed.init: {integer: [0, 9]}}}", "sweep.random.count: missing; it must be an integer >= 1"),
     ("random: {count: 3, values: {seed.init: {integr: [0, 9]}}}", "sweep.random.values: seed.init: integr: the dist"),
-    ("random: {count: 3, values: {seed.init: [0, 9]}}", "sweep.random.values.seed.init=[0, 9]: has to be settings"),
+    ("random: {count: 3, values: {seed.init: [0, 9]}}", "sweep.random.values.seed.init=[0, 9]: must be settings"),
     ("sobol: [{count: 3, values: {sed.init: {integer: [0, 9]}}}]", "sweep.sobol[0].values: sed.init: unknown key"),
     # what cannot vary
     ("grid: {cluster.threads: [1, 2]}", "cluster.threads: cluster says where the points run; it cannot vary"),
     ("grid: {cluster: [local]}", "cluster: cluster says where the points run; it cannot vary"),
-    ("grid: {data.folder: [a, b]}", "data.folder says where the data lie; it cannot vary"),
-    # what stands twice
-    ("{grid: {seed.init: [1]}, seeds: 3}", "sweep: seed.init: stands in several of base, grid, each, zip,"),
+    ("grid: {data.folder: [a, b]}", "data.folder says where the data are; it cannot vary"),
+    # keys given twice
+    ("{grid: {seed.init: [1]}, seeds: 3}", "sweep: seed.init: is in several of base, grid, each, zip,"),
     (
         "{base: [seed.chip=1], grid: {seed.chip: [1, 2]}}",
-        "sweep: seed.chip: stands in several of base, grid, each, zip,",
+        "sweep: seed.chip: is in several of base, grid, each, zip,",
     ),
-    ("zip: [{seed.chip: [1]}, {seed.chip: [2]}]", "sweep: seed.chip: stands in several of"),
+    ("zip: [{seed.chip: [1]}, {seed.chip: [2]}]", "sweep: seed.chip: is in several of"),
 ]
 
 
@@ -74,7 +77,7 @@ def test_a_mistake_in_a_file_names_file_key_and_remedy(tmp_path: Path, text: str
     file.write_text(text)
     (line,) = complaints(f"sweep={file}")
     assert complaint in line
-    assert line.endswith(f" (from {file})") == ("stands in several" not in line)
+    assert line.endswith(f" (from {file})") == ("is in several" not in line)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -103,23 +106,23 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["sweep=weight_resolutoin"], "sweep=weight_resolutoin: unknown choice; it has to be one of accuracy, "),
+        (["sweep=weight_resolutoin"], "sweep=weight_resolutoin: unknown choice; it must be one of accuracy, "),
         (["sweep=weight_resolutoin"], "did you mean weight_resolution?"),
         (["sweep=robustness,spike_jitter"], "sweep=robustness,spike_jitter: unknown choice"),
-        (["sweep=robustness", "sweep=spike_jitter"], "sweep=spike_jitter: there is a sweep already, robustness"),
+        (["sweep=robustness", "sweep=spike_jitter"], "sweep=spike_jitter: extra sweep besides robustness; choose one"),
         (["sweep=no/such.yaml"], "sweep=no/such.yaml: there is no such file"),
         (["weight_resolution"], "weight_resolution: an override has the form key=value; did you mean sweep=weight_"),
         (["sweep.seds=3"], "sweep.seds=3: unknown key; did you mean sweep.seeds?"),
-        (["sweep.seeds=foo"], "sweep.seeds=foo: has to be an integer >= 1 and <= 1000000 or a list"),
+        (["sweep.seeds=foo"], "sweep.seeds=foo: must be an integer >= 1 and <= 1000000 or a list"),
         (["sweep.seeds=interval(0,1)"], "an interval has no countable values"),
-        (["sweep.seeds=3", "seed.init=4"], "seed.init: sweep.seeds is given as well; leave one of them"),
+        (["sweep.seeds=3", "seed.init=4"], "seed.init: sweep.seeds is given as well; give only one of them"),
         (["~sweep.seeds"], "~sweep.seeds: cannot be read; write sweep=NAME, or sweep.seeds=null for none"),
-        (["sweep.zip=[{seed.chip:[1,2]}]", "sweep.zip.seed.chip=[3]"], "there are several groups in a list"),
+        (["sweep.zip=[{seed.chip:[1,2]}]", "sweep.zip.seed.chip=[3]"], "the file has several groups in a list"),
         (["cluster.threads=1,2"], "cluster.threads=1,2: cluster says where the points run; it cannot vary"),
         (["cluster=local,local"], "cluster=local,local: cluster says where the points run"),
-        (["data.folder=a,b"], "data.folder=a,b: data.folder says where the data lie; it cannot vary"),
+        (["data.folder=a,b"], "data.folder=a,b: data.folder says where the data are; it cannot vary"),
         (["seed.init=range(5000)", "seed.chip=range(5000)"], "5000 x 5000 points: a grid has at most 1000000"),
-        (["sweep.random.count=10000000", "sweep.random.values={}"], "has to be an integer >= 1 and <= 1000000"),
+        (["sweep.random.count=10000000", "sweep.random.values={}"], "must be an integer >= 1 and <= 1000000"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,4 +1,4 @@
-"""Cancelling: what lives is told to end, what cannot be reached is told, and again is safe."""
+"""Cancelling: live jobs and processes end, unreachable ones are reported, and repeating it is safe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFUSES = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); p
 
 @pytest.fixture
 def process() -> Iterator[Callable[[str], dict[str, int]]]:
-    """Starts another process; its id and its start."""
+    """Start another process; return its id and its start."""
     running = []
 
     def start(code: str) -> dict[str, int]:
@@ -46,7 +46,7 @@ def test_jobs_are_cancelled_adopted_ones_too_and_once(tmp_path: Path) -> None:
     folder, points = made_up.seeds(tmp_path, 2)
     made_up.submit(folder, made_up.gone([points[:1], points[1:]], arrays=[1, 1]), made_up.submitted("12"))
     fake = Fake({"12_0": RUNNING, "77_0": RUNNING}, {"ttfsrun-bits-s1.1": "77"})
-    assert planned_cancellations(sweep_status(folder, fake)) == ["Slurm job 12, 77: 2 points that run or wait"]
+    assert planned_cancellations(sweep_status(folder, fake)) == ["Slurm job 12, 77: 2 unfinished points"]
     assert list(cancel(folder, fake)) == ["cancelled: Slurm job 12, 77"]
     assert fake.cancelled == ["12", "77"]
     (last,) = folder.jobs()[2:]
@@ -68,11 +68,11 @@ def test_a_process_of_this_machine_is_told_to_end(tmp_path: Path, process: Calla
 def test_a_process_that_takes_its_time_still_runs(
     tmp_path: Path, process: Callable[[str], dict[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ttfsrun.sweep.monitor.cancel.PATIENCE", 0.2)
+    monkeypatch.setattr("ttfsrun.sweep.monitor.cancel.EXIT_SECONDS", 0.2)
     folder, points = made_up.seeds(tmp_path, 1)
     own = process(REFUSES)
     made_up.submit(folder, made_up.intent([points], cluster=made_up.LOCAL, **own))
-    assert list(cancel(folder, Fake())) == [f"process {own['pid']} is told to end"]
+    assert list(cancel(folder, Fake())) == [f"process {own['pid']} was asked to end"]
     assert set(sweep_status(folder, Fake()).counts()) == {"running"}
 
 
@@ -116,7 +116,7 @@ def test_nobody_is_cancelled_without_having_said_yes(
     made_up.submit(folder, made_up.intent([points], cluster=made_up.LOCAL, **own))
     code, _, err = ttfsrun("cancel", tmp_path)
     assert code == 2
-    assert f"process {own['pid']}: 1 points that run or wait: add --yes to cancel" in err
+    assert f"process {own['pid']}: 1 unfinished point: add --yes to cancel" in err
     assert started(own["pid"]) == own["started"]
     assert ttfsrun("cancel", tmp_path, "--yes")[:2] == (0, f"process {own['pid']} has ended\n")
     assert ttfsrun("cancel", tmp_path)[:2] == (0, "nothing runs or waits\n")

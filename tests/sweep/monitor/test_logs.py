@@ -1,4 +1,4 @@
-"""Which log belongs to a point, and what is shown of it."""
+"""Which log belongs to a point, and which part of it is shown."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_points_are_named_by_the_beginning_of_their_ids(ttfsrun, tmp_path: Path)
         ],
     )
     assert ttfsrun("logs", tmp_path, "0000")[0] == 2
-    assert "no point of this sweep begins so" in ttfsrun("logs", tmp_path, "x")[2]
+    assert "no point of this sweep has an id that begins with this" in ttfsrun("logs", tmp_path, "x")[2]
 
 
 def test_where_there_is_nothing_to_show_it_says_so(ttfsrun, tmp_path: Path) -> None:

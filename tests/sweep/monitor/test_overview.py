@@ -1,4 +1,4 @@
-"""What `status` tells: counts, failures with their logs, what is left, and what to do next."""
+"""The report of `status`: counts, failures with their logs, the time left, and the next command."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import made_up
 import pytest
 from made_up import START, Fake
 
-from ttfsrun.sweep.monitor.overview import StatusReport, duration, watch_status
+from ttfsrun.results.wording import duration
+from ttfsrun.sweep.monitor.overview import StatusReport, watch_status
 from ttfsrun.sweep.monitor.scheduler import ScheduledTask
 from ttfsrun.sweep.monitor.status import sweep_status
 
 
 @pytest.fixture
 def half_done(tmp_path: Path) -> StatusReport:
-    """Of twelve points six are done, three failed, two run and one waits on hold; jobs have four cores."""
+    """Twelve points: six are done, three failed, two run, and one is held in the queue; tasks have four cores."""
     folder, points = made_up.seeds(tmp_path, 12)
     made_up.submit(folder, made_up.gone([points[:10], points[10:11], points[11:]]), made_up.submitted("12"))
     entries = [made_up.done(point, seconds=30.0, threads=2, job="12_0") for point in points[:6]]
@@ -43,19 +44,19 @@ def test_it_reads_as_a_page(half_done: StatusReport) -> None:
         "failed: 1 x out of memory: needs 9 GB",
         f"        e.g. point {points[8]}",
         "tasks: 2 running, 1 queued; 8 cores in use",
-        "waits: 1 tasks, pending: JobHeldUser",
+        "waiting: 1 task, pending: JobHeldUser",
         "time left: about 22 s",  # 3 points of 60 core-seconds on 8 cores
-        "not found out: sacct did not answer within 10 s",
+        "warning: sacct did not answer within 10 s",
     ]
 
 
 def test_a_script_gets_the_same_as_one_object(half_done: StatusReport) -> None:
-    told = json.loads(json.dumps(half_done.as_json()))
+    values = json.loads(json.dumps(half_done.as_json()))
     counts = {"points": 12, "done": 6, "failed": 3, "running": 2, "queued": 1, "missing": 0, "unknown": 0}
-    assert {key: told[key] for key in counts} == counts
-    assert (told["units_running"], told["cores"], told["seconds_left"], told["exit_code"]) == (2, 8, 22.5, 4)
-    assert [group["points"] for group in told["failures"]] == [2, 1]
-    assert len(told["not_done"]) == 6
+    assert {key: values[key] for key in counts} == counts
+    assert (values["units_running"], values["cores"], values["seconds_left"], values["exit_code"]) == (2, 8, 22.5, 4)
+    assert [group["points"] for group in values["failures"]] == [2, 1]
+    assert len(values["not_done"]) == 6
 
 
 @pytest.mark.parametrize(("n_done", "verb"), [(2, "gather"), (1, "retry")])
@@ -76,13 +77,13 @@ def test_watching_without_a_terminal_is_a_line_per_change(tmp_path: Path, capsys
     folder, points = made_up.seeds(tmp_path, 2)
     made_up.submit(folder, made_up.gone([points]), made_up.submitted("12"))
 
-    class Going(Fake):
-        def look(self, names, since):
+    class Progressing(Fake):
+        def query(self, names, since):
             if len(self.asked) in (2, 4):
                 made_up.write(folder, [made_up.done(points[len(self.asked) // 2 - 1])])
-            return super().look(names, since)
+            return super().query(names, since)
 
-    assert watch_status(folder, 0.0, Going({"12_0": ScheduledTask("running", "RUNNING")})) == 0
+    assert watch_status(folder, 0.0, Progressing({"12_0": ScheduledTask("running", "RUNNING")})) == 0
     lines = [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "2 running"
     assert lines[-1] == "2 done"

@@ -1,4 +1,4 @@
-"""Slurm's answers, taken apart: lines that real commands printed, commands that hang, fail, or are not there."""
+"""Parsing of Slurm's answers: output of real commands, and commands that hang, fail, or are missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Commands = Callable[..., None]
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """Puts scripts of these names in front of the path."""
+    """Put scripts with the given names first in PATH."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
     def make(**scripts: str) -> None:
@@ -34,8 +34,8 @@ def printing(*lines: str) -> str:
     return "cat <<'EOF'\n" + "".join(f"{line}\n" for line in lines) + "EOF"
 
 
-def seen(*jobs: str, timeout: float = 10.0) -> QueueSnapshot:
-    return SlurmScheduler(timeout).look({job: f"bits.{job}" for job in jobs}, START)
+def query(*jobs: str, timeout: float = 10.0) -> QueueSnapshot:
+    return SlurmScheduler(timeout).query({job: f"bits.{job}" for job in jobs}, START)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_pending_tasks_that_share_a_line_are_told_apart(job: str, tasks: str) ->
 )
 def test_how_a_task_ended_is_a_class_of_failure(row: str, reason: str, message: str, commands: Commands) -> None:
     commands(sacct=printing(f"12_0|bits.12|{row}|node1"), squeue="true")
-    task = seen("12").task("12", 0, alone=False)
+    task = query("12").task("12", 0, alone=False)
     assert (task.phase, task.reason, task.message) == ("ended", reason, message)
 
 
@@ -83,7 +83,7 @@ def test_how_a_task_ended_is_a_class_of_failure(row: str, reason: str, message: 
         ("PENDING|0:0|None assigned", "PENDING|JobHeldUser|", "queued"),
         ("RUNNING|0:0|node1", "RUNNING|None|node1", "running"),
         ("PENDING|0:0|None assigned", "RUNNING|None|node1", "running"),  # the accounting lags behind
-        ("FAILED|1:0|node1", "PENDING|BeginTime|", "queued"),  # queued again
+        ("FAILED|1:0|node1", "PENDING|BeginTime|", "queued"),  # requeued
         ("FAILED|1:0|node1", "COMPLETING|None|node1", "ended"),
         ("RUNNING|0:0|node1", "COMPLETING|None|node1", "running"),
         ("REQUEUED|0:0|node1", "PENDING|BeginTime|", "queued"),
@@ -99,53 +99,55 @@ def test_the_queue_knows_what_lives_and_the_accounting_what_ended(
         sacct=printing(f"12_3|bits.12|{accounting}") if accounting else "true",
         squeue=printing(f"12_3|bits.12|{queue}") if queue else "true",
     )
-    assert seen("12").task("12", 3, alone=False).phase == phase
+    assert query("12").task("12", 3, alone=False).phase == phase
 
 
 def test_a_task_that_its_known_job_has_no_more_was_cancelled_while_it_waited(commands: Commands) -> None:
     commands(sacct=printing("12_[0,2%1]|bits.12|PENDING|0:0|None"), squeue="true")
-    task = seen("12").task("12", 1, alone=False)
+    task = query("12").task("12", 1, alone=False)
     assert (task.phase, task.reason, task.message) == ("ended", "cancelled", "Slurm: CANCELLED (while it waited)")
     commands(squeue="exit 1")
-    assert seen("12").task("12", 1, alone=False).phase == "unknown"
+    assert query("12").task("12", 1, alone=False).phase == "unknown"
 
 
 def test_a_job_that_neither_knows_is_unknown(commands: Commands) -> None:
     commands(sacct="true", squeue="true")
-    task = seen("12").task("12", 0, alone=False)
-    assert (task.phase, task.about) == ("unknown", "neither sacct nor squeue knows job 12")
+    task = query("12").task("12", 0, alone=False)
+    assert (task.phase, task.about) == ("unknown", "neither sacct nor squeue shows job 12")
 
 
 def test_a_job_of_the_same_id_but_another_name_is_not_ours(commands: Commands) -> None:
     commands(sacct=printing("12_0|somebody else's|FAILED|1:0|node1"), squeue="true")
-    assert seen("12").task("12", 0, alone=False).phase == "unknown"
+    assert query("12").task("12", 0, alone=False).phase == "unknown"
 
 
 def test_a_job_without_an_array_is_its_only_task(commands: Commands) -> None:
     commands(sacct=printing("12|bits.12|FAILED|1:0|node1"), squeue="true")
-    assert seen("12").task("12", 0, alone=True).message == "Slurm: FAILED (exit code 1)"
+    assert query("12").task("12", 0, alone=True).message == "Slurm: FAILED (exit code 1)"
 
 
 def test_a_command_that_hangs_costs_its_time_limit_and_is_told(commands: Commands) -> None:
     commands(sacct="sleep 60", squeue=printing("12_0|bits.12|RUNNING|None|node1"))
     start = time.monotonic()
-    look = seen("12", timeout=0.5)
+    snapshot = query("12", timeout=0.5)
     assert time.monotonic() - start < 2
-    assert look.notes == ("sacct did not answer within 0.5 s",)
-    assert look.task("12", 0, alone=False).phase == "running"
-    unknown = look.task("12", 1, alone=False)
+    assert snapshot.notes == ("sacct did not answer within 0.5 s",)
+    assert snapshot.task("12", 0, alone=False).phase == "running"
+    unknown = snapshot.task("12", 1, alone=False)
     assert (unknown.phase, unknown.about) == ("unknown", "sacct did not answer within 0.5 s")
 
 
 def test_what_sacct_takes_for_alive_lives_where_the_queue_cannot_be_asked(commands: Commands) -> None:
     commands(sacct=printing("12_[0-1]|bits.12|PENDING|0:0|None assigned"), squeue="sleep 60")
-    assert seen("12", timeout=0.5).task("12", 1, alone=False).phase == "queued"
+    assert query("12", timeout=0.5).task("12", 1, alone=False).phase == "queued"
 
 
 def test_a_machine_without_slurm_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    look = seen("12")
-    assert look.notes == tuple(f"{name} cannot be run here (No such file or directory)" for name in ("sacct", "squeue"))
+    snapshot = query("12")
+    assert snapshot.notes == tuple(
+        f"{name} cannot be run here (No such file or directory)" for name in ("sacct", "squeue")
+    )
     assert SlurmScheduler().find(["bits.0"], START) is None
 
 
@@ -154,14 +156,14 @@ def test_a_cluster_without_accounting_is_asked_for_its_queue(commands: Commands)
         sacct="echo 'Slurm accounting storage is disabled' >&2; exit 1",
         squeue=printing("12_0|bits.12|PENDING|Resources|"),
     )
-    look = seen("12")
-    assert look.notes == ("sacct: Slurm accounting storage is disabled",)
-    assert look.task("12", 0, alone=False) == ScheduledTask("queued", "PENDING", "Resources")
+    snapshot = query("12")
+    assert snapshot.notes == ("sacct: Slurm accounting storage is disabled",)
+    assert snapshot.task("12", 0, alone=False) == ScheduledTask("queued", "PENDING", "Resources")
 
 
 def test_nothing_is_asked_about_nothing(commands: Commands, tmp_path: Path) -> None:
     commands(sacct=f"touch {tmp_path}/asked", squeue=f"touch {tmp_path}/asked")
-    assert SlurmScheduler().look({}, START) == QueueSnapshot()
+    assert SlurmScheduler().query({}, START) == QueueSnapshot()
     assert not (tmp_path / "asked").exists()
 
 
@@ -171,7 +173,7 @@ def test_the_users_own_formats_and_filters_do_not_reach_the_commands(
     monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
     monkeypatch.setenv("SACCT_FORMAT", "JobID")
     commands(sacct="env | grep -q SACCT_ && exit 1; true", squeue="env | grep -q SQUEUE_ && exit 1; true")
-    assert seen("12").notes == ()
+    assert query("12").notes == ()
 
 
 def test_jobs_are_found_by_their_names_and_the_newest_counts(commands: Commands) -> None:

@@ -1,4 +1,4 @@
-"""The states of points: results before everything, then what lives, and nothing that nobody knows."""
+"""States of points: results come first, then live tasks; what cannot be determined is unknown."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ RUNNING, PENDING = ScheduledTask("running", "RUNNING", "node1"), ScheduledTask("
 FAILED, KILLED = ScheduledTask("ended", "FAILED", "exit code 1"), ScheduledTask("ended", "OUT_OF_MEMORY")
 
 
-def kinds(found: SweepStatus) -> str:
-    return " ".join(state.kind for state in found.points.values())
+def kinds(status: SweepStatus) -> str:
+    return " ".join(state.kind for state in status.points.values())
 
 
 @pytest.fixture
@@ -43,9 +43,9 @@ def test_without_submissions_points_are_done_failed_or_missing_and_nobody_is_ask
     folder, (a, b, _) = made_up.seeds(tmp_path, 3)
     made_up.write(folder, [made_up.done(a), made_up.failed(b, "out of memory", "too large")])
     fake = Fake()
-    found = sweep_status(folder, fake)
-    assert kinds(found) == "done failed missing"
-    assert found.points[b] == PointState("failed", "out of memory", "too large")
+    status = sweep_status(folder, fake)
+    assert kinds(status) == "done failed missing"
+    assert status.points[b] == PointState("failed", "out of memory", "too large")
     assert fake.asked == []
 
 
@@ -53,24 +53,24 @@ def test_a_task_is_what_the_scheduler_says_but_results_come_first(tmp_path: Path
     folder, points = made_up.seeds(tmp_path, 6)
     made_up.submit(folder, made_up.gone([points[:2], points[2:4], points[4:]]), made_up.submitted("12"))
     made_up.write(folder, [made_up.done(points[0], job="12_0"), made_up.failed(points[5], time=START + 9, job="12_2")])
-    found = sweep_status(folder, Fake({"12_0": RUNNING, "12_1": PENDING, "12_2": KILLED}))
-    assert kinds(found) == "done running queued queued failed failed"
-    assert found.points[points[4]] == PointState(
+    status = sweep_status(folder, Fake({"12_0": RUNNING, "12_1": PENDING, "12_2": KILLED}))
+    assert kinds(status) == "done running queued queued failed failed"
+    assert status.points[points[4]] == PointState(
         "failed", "out of memory", "Slurm: OUT_OF_MEMORY, and left no result", "12_2", "s1"
     )
-    assert found.points[points[5]].message == "the loss is nan"
-    assert found.running_jobs() == ["12"]
-    assert [fate.job for _, fate in found.units("running")] == ["12_0"]
+    assert status.points[points[5]].message == "the loss is nan"
+    assert status.running_jobs() == ["12"]
+    assert [unit.job for _, unit in status.units("running")] == ["12_0"]
 
 
 def test_what_neither_results_nor_scheduler_know_is_unknown_and_is_not_submitted_again(tmp_path: Path) -> None:
     folder, points = made_up.seeds(tmp_path, 2)
     made_up.submit(folder, made_up.gone([points]), made_up.submitted("12"))
-    found = sweep_status(folder, Fake(notes=("sacct did not answer within 10 s",)))
-    assert kinds(found) == "unknown unknown"
-    assert found.notes == ["sacct did not answer within 10 s"]
-    assert not any(found.may_run(point, REASONS) for point in points)
-    assert found.exit_code == 4
+    status = sweep_status(folder, Fake(notes=("sacct did not answer within 10 s",)))
+    assert kinds(status) == "unknown unknown"
+    assert status.notes == ["sacct did not answer within 10 s"]
+    assert not any(status.may_run(point, REASONS) for point in points)
+    assert status.exit_code == 4
 
 
 def test_the_scheduler_is_not_asked_about_what_is_done(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_result_that_appears_while_the_scheduler_is_asked_counts(tmp_path: Pat
     made_up.submit(folder, made_up.gone([[point]]), made_up.submitted("12"))
 
     class Slow(Fake):
-        def look(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
+        def query(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
             made_up.write(folder, [made_up.done(point)])
             return QueueSnapshot({"12_0": ScheduledTask("ended", "COMPLETED")})
 
@@ -109,17 +109,17 @@ def test_a_failed_point_that_was_submitted_again_is_what_the_new_task_is(tmp_pat
     made_up.write(folder, [made_up.failed(point, time=START + 5) for point in points])
     again = made_up.gone([[points[0]], [points[1]]], submission="s2", time=START + 10)
     made_up.submit(folder, again, made_up.submitted("13", submission="s2"))
-    found = sweep_status(folder, Fake({"13_0": RUNNING, "13_1": KILLED}))
-    assert kinds(found) == "running failed"
-    assert found.points[points[1]].reason == "out of memory"
+    status = sweep_status(folder, Fake({"13_0": RUNNING, "13_1": KILLED}))
+    assert kinds(status) == "running failed"
+    assert status.points[points[1]].reason == "out of memory"
 
 
 def test_a_later_dead_submission_does_not_hide_an_earlier_one_that_runs(tmp_path: Path) -> None:
     folder, points = made_up.seeds(tmp_path, 1)
     made_up.submit(folder, made_up.gone([points]), made_up.submitted("12"))
     made_up.submit(folder, made_up.gone([points], submission="s2"), made_up.refused("left to s1", submission="s2"))
-    found = sweep_status(folder, Fake({"12_0": RUNNING}))
-    assert (kinds(found), found.points[points[0]].submission) == ("running", "s1")
+    status = sweep_status(folder, Fake({"12_0": RUNNING}))
+    assert (kinds(status), status.points[points[0]].submission) == ("running", "s1")
 
 
 def test_clocks_that_differ_between_hosts_do_not_matter(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_clocks_that_differ_between_hosts_do_not_matter(tmp_path: Path) -> None:
     made_up.submit(folder, made_up.gone([points], submission="s2", time=START + 10))
     made_up.submit(folder, made_up.submitted("13", submission="s2"))
     made_up.write(folder, [made_up.failed(points[1], message="again", time=START - 900, submission="s2")])
-    found = sweep_status(folder, Fake({"13_0": RUNNING}))
-    assert kinds(found) == "running failed"
+    status = sweep_status(folder, Fake({"13_0": RUNNING}))
+    assert kinds(status) == "running failed"
 
 
 def test_refused_points_are_missing_with_what_the_scheduler_said(tmp_path: Path) -> None:
@@ -138,9 +138,9 @@ def test_refused_points_are_missing_with_what_the_scheduler_said(tmp_path: Path)
     made_up.submit(folder, made_up.gone([[point] for point in points], arrays=[1, 1, 1]))
     made_up.submit(folder, made_up.submitted("12"), made_up.refused("Invalid account", array=1))
     fake = Fake({"12_0": PENDING})
-    found = sweep_status(folder, fake)
-    assert kinds(found) == "queued missing missing"
-    assert found.points[points[2]].message == "refused: Invalid account"
+    status = sweep_status(folder, fake)
+    assert kinds(status) == "queued missing missing"
+    assert status.points[points[2]].message == "refused: Invalid account"
     assert fake.asked == [{"12": "ttfsrun-bits-s1.0"}]
 
 
@@ -156,19 +156,19 @@ def test_once_its_process_is_gone_its_jobs_are_found_by_name_or_were_never_submi
     folder, points = made_up.seeds(tmp_path, 2)
     made_up.submit(folder, made_up.gone([points[:1], points[1:]], arrays=[1, 1]))
     fake = Fake({"77_0": RUNNING}, {"ttfsrun-bits-s1.0": "77"})
-    found = sweep_status(folder, fake)
-    assert kinds(found) == "running missing"
-    assert found.points[points[0]].job == "77_0"
-    assert found.points[points[1]].message == "its submission was cut short"
-    assert found.may_run(points[1])
+    status = sweep_status(folder, fake)
+    assert kinds(status) == "running missing"
+    assert status.points[points[0]].job == "77_0"
+    assert status.points[points[1]].message == "its submission was cut short"
+    assert status.may_run(points[1])
 
 
 def test_where_nobody_can_say_whether_it_was_submitted_it_is_unknown(tmp_path: Path) -> None:
     folder, points = made_up.seeds(tmp_path, 1)
     made_up.submit(folder, made_up.gone([points]))
-    found = sweep_status(folder, Fake(names=None))
-    assert kinds(found) == "unknown"
-    assert found.notes != []
+    status = sweep_status(folder, Fake(names=None))
+    assert kinds(status) == "unknown"
+    assert status.notes != []
 
 
 def test_a_submission_on_another_host_is_given_some_time_to_be_answered(tmp_path: Path) -> None:
@@ -189,12 +189,12 @@ def test_on_this_machine_as_many_populations_run_as_there_are_processes(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("own", "whys", "kind"),
+    ("fields", "reasons", "kind"),
     [
         ({}, [], "running"),
         ({}, ["done"], "missing"),
         ({}, ["interrupted"], "missing"),
-        ({}, ["cancelled"], "running"),  # told to end, it still has to
+        ({}, ["cancelled"], "running"),  # it may still save its state
         ({}, ["cancelled", "interrupted"], "missing"),
         ({"started": 1}, [], "missing"),
         ({"host": "elsewhere"}, [], "unknown"),
@@ -202,10 +202,10 @@ def test_on_this_machine_as_many_populations_run_as_there_are_processes(tmp_path
     ],
 )
 def test_a_submission_to_this_machine_lives_as_long_as_its_process(
-    own: dict[str, object], whys: list[str], kind: str, tmp_path: Path
+    fields: dict[str, object], reasons: list[str], kind: str, tmp_path: Path
 ) -> None:
     folder, points = made_up.seeds(tmp_path, 1)
-    made_up.submit(folder, made_up.intent([points], cluster=made_up.LOCAL, **own), *map(made_up.ended, whys))
+    made_up.submit(folder, made_up.intent([points], cluster=made_up.LOCAL, **fields), *map(made_up.ended, reasons))
     assert kinds(sweep_status(folder, Fake())) == kind
 
 
@@ -213,18 +213,18 @@ def test_a_cancelled_submission_is_over_without_asking_anybody(tmp_path: Path) -
     folder, points = made_up.seeds(tmp_path, 1)
     made_up.submit(folder, made_up.gone([points]), made_up.submitted("12"), made_up.ended("cancelled"))
     fake = Fake()
-    found = sweep_status(folder, fake)
-    assert (kinds(found), fake.asked, found.may_run(points[0])) == ("missing", [], True)
-    assert found.points[points[0]].message == "cancelled before it had a result"
+    status = sweep_status(folder, fake)
+    assert (kinds(status), fake.asked, status.may_run(points[0])) == ("missing", [], True)
+    assert status.points[points[0]].message == "cancelled before it had a result"
 
 
 def test_only_failures_of_the_wanted_classes_run_again(tmp_path: Path) -> None:
     folder, (a, b, c) = made_up.seeds(tmp_path, 3)
     made_up.write(folder, [made_up.failed(a, "out of memory"), made_up.failed(b, "error")])
-    found = sweep_status(folder, Fake())
-    assert [found.may_run(point) for point in (a, b, c)] == [False, False, True]
-    assert [found.may_run(point, ["out of memory"]) for point in (a, b, c)] == [True, False, True]
-    assert found.exit_code == 4
+    status = sweep_status(folder, Fake())
+    assert [status.may_run(point) for point in (a, b, c)] == [False, False, True]
+    assert [status.may_run(point, ["out of memory"]) for point in (a, b, c)] == [True, False, True]
+    assert status.exit_code == 4
     made_up.write(folder, [made_up.done(c)])
     assert sweep_status(folder, Fake()).exit_code == 3
 

@@ -1,34 +1,39 @@
-"""The verbs sweep and retry, in the process of the test: what runs, what is refused, what is left alone."""
+"""The verbs sweep and retry, in the process of the test: what runs, what is refused, what stays unchanged."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import made_up
 import pytest
 
+from ttfsrun import data
 from ttfsrun.config.compose import Composer, compose, conf_dir
 from ttfsrun.errors import RunFailed
+from ttfsrun.results import lines
 from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, point_config
 from ttfsrun.sweep.cost import Cost
 from ttfsrun.sweep.submit import costs
 from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.submit.reuse import reuse
 from ttfsrun.sweep.worker import calibrate
 from ttfsrun.training.progress import Progress
 
 Call = Callable[..., tuple[int, str, str]]
 
-#: A training with such a bias in its loss diverges where its inputs are late.
+#: A training with this loss diverges where its inputs are late.
 EDGE = "training.loss.beta=0.05"
 LATE = "training.input_noise=0.0,100.0"
 
 
 @pytest.fixture
 def sweep(ttfsrun: Call, tiny_overrides: tuple[str, ...], tmp_path: Path) -> Call:
-    """`ttfsrun sweep` of tiny networks in this process, into a folder of the test's."""
+    """Run `ttfsrun sweep` of tiny networks in this process, into a folder of the test."""
     common = [word for word in tiny_overrides if not word.startswith("cluster")]
 
     def call(*words: object, out: str = "sweep") -> tuple[int, str, str]:
@@ -107,7 +112,7 @@ def test_a_folder_with_something_else_in_it_is_refused(sweep, folder):
     (folder.path / "thesis.tex").write_text("all of it")
     code, _, messages = sweep("seed.init=1,2")
     assert code == 2
-    assert "is not empty, and no sweep" in messages
+    assert "is not empty and not a sweep" in messages
     assert files(folder.path) == {"thesis.tex": b"all of it"}
 
 
@@ -147,7 +152,7 @@ def test_results_of_another_sweep_are_taken_over(sweep, folder, tmp_path):
     first = results(folder)
     code, _, messages = sweep("seed.init=2,3,4", "--reuse", folder.path, out="more")
     assert code == 0
-    assert "2 points taken over" in messages
+    assert "2 points reused" in messages
     assert "1 to run" in messages
     more = SweepFolder(tmp_path / "more")
     assert len(results(more)) == 3
@@ -163,6 +168,30 @@ def test_a_dry_run_takes_nothing_over(sweep, tmp_path):
     before = files(tmp_path / "sweep")
     assert sweep("seed.init=1,2", "--reuse", tmp_path / "more", "--dry-run")[0] == 0
     assert files(tmp_path / "sweep") == before
+
+
+def test_shards_are_read_equally_often_however_many_points_are_reused(tmp_path, monkeypatch):
+    def number_of_reads(points: int) -> int:
+        other, ids = made_up.seeds(tmp_path / f"other-{points}", points)
+        made_up.write(other, [made_up.done(point) for point in ids[: points // 2]])
+        folder, ids = made_up.seeds(tmp_path / f"new-{points}", points)
+        made_up.write(folder, [made_up.done(ids[0])])
+        shards: list[Path] = []
+        read_lines = lines.read_lines
+
+        def counted(path: Path, kind: type[Any]) -> Iterator[Any]:
+            if path.name.endswith(".results.jsonl"):
+                shards.append(path)
+            return read_lines(path, kind)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(lines, "read_lines", counted)
+            patch.setattr(data, "load_dataset", lambda settings: SimpleNamespace(source={"source": "made up"}))
+            reuse(folder, [other.path], made_up.PACKAGE)
+        assert folder.latest().keys() == set(ids[: points // 2])
+        return len(shards)
+
+    assert number_of_reads(40) == number_of_reads(4) <= 4
 
 
 def test_results_of_something_that_is_no_sweep_are_not_taken_over(sweep, tmp_path):
@@ -238,19 +267,19 @@ def test_costs_are_measured_once(asked, tmp_path, monkeypatch):
 
 @pytest.fixture
 def asked(tmp_path, monkeypatch, tiny_overrides):
-    """The points of a command line, and a user who has measured nothing yet."""
+    """Return the points of a command line; the user's cache has no costs yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def points(*words: str) -> list[SweepPoint]:
-        found = Composer(conf_dir()).expand([*tiny_overrides, *words])
-        return freeze_points([(point.overrides, point.config) for point in found], [])
+        expanded = Composer(conf_dir()).expand([*tiny_overrides, *words])
+        return freeze_points([(point.overrides, point.config) for point in expanded], [])
 
     return points
 
 
 @pytest.fixture
 def here(monkeypatch):
-    """Measured in this process, whose kernels are compiled."""
+    """Measure costs in this process, whose kernels are compiled."""
 
     def calibrated(shapes):
         return [calibrate.measure_cost([point_config(point) for point in points]) for points in shapes]
@@ -306,7 +335,7 @@ def test_more_to_evaluate_is_measured_anew(asked):
 
 
 def test_a_sweep_keeps_its_folder_of_data(ttfsrun, folder, tmp_path):
-    """The workers go by the frozen points; their ids do not know where the data lie."""
+    """Workers read the data from the folder in the frozen points; ids do not depend on it."""
 
     def words(name: str) -> list[str]:
         return ["experiment=mnist_16x16", f"data.folder={tmp_path / name}", "cluster=debug"]
@@ -337,5 +366,5 @@ def test_the_end_of_the_input_is_no_consent(answer, starts, sweep, folder, monke
 def test_conditions_may_vary(sweep, folder):
     noisy = "{noisy:{substrate.spike_time.jitter:0.1}}"
     assert sweep("training.epochs=1", f"evaluation.conditions={{}},{noisy}")[0] == 0
-    told = [point.settings for point in folder.points.values()]
-    assert told == [{"evaluation.conditions": {}}, {"evaluation.conditions": noisy}]
+    settings = [point.settings for point in folder.points.values()]
+    assert settings == [{"evaluation.conditions": {}}, {"evaluation.conditions": noisy}]

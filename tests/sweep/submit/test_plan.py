@@ -1,4 +1,4 @@
-"""Plans: every point once, full cores, tasks of about the wanted time, memory kept, checkpoints respected."""
+"""Plans: every point once, full cores, tasks of about the target time, memory and checkpoints respected."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def room(cores: int = 4, workers: int | None = None, tasks: int | None = None, m
     return Room(cores, workers or cores, tasks, None if minutes is None else 60 * minutes, None)
 
 
-def planned(found: Plan) -> list[str]:
-    return [point for task in found.tasks for population in task for point in population.points]
+def planned(plan: Plan) -> list[str]:
+    return [point for task in plan.tasks for population in task for point in population.points]
 
 
 @given(
@@ -46,57 +46,57 @@ def planned(found: Plan) -> list[str]:
 )
 def test_every_point_is_planned_once_and_a_training_is_never_split(sizes, conditions, cores, minutes, tasks):
     every = [p for i, size in enumerate(sizes) for p in points(size, shape="abcd"[i], conditions=conditions)]
-    found = make_plan(every, dict.fromkeys("abcd", COST), room(cores, tasks=tasks, minutes=minutes))
-    assert Counter(planned(found)) == Counter(point.point for point in every)
+    plan = make_plan(every, dict.fromkeys("abcd", COST), room(cores, tasks=tasks, minutes=minutes))
+    assert Counter(planned(plan)) == Counter(point.point for point in every)
     homes = {}
-    for number, population in enumerate(p for task in found.tasks for p in task):
+    for number, population in enumerate(p for task in plan.tasks for p in task):
         trainings = {point.partition(".")[0] for point in population.points}
         assert population.networks == len(trainings) <= MAX_NETWORKS
         assert len({training[0] for training in trainings}) == 1, "shapes are mixed"
         for training in trainings:
             assert homes.setdefault(training, number) == number
-    assert tasks is None or len(found.tasks) <= tasks
+    assert tasks is None or len(plan.tasks) <= tasks
 
 
 def test_a_task_lasts_about_as_long_as_wanted():
-    found = make_plan(points(2000), {"a": COST}, room(cores=4, minutes=10))
-    durations = [found.seconds(task) for task in found.tasks]
+    plan = make_plan(points(2000), {"a": COST}, room(cores=4, minutes=10))
+    durations = [plan.seconds(task) for task in plan.tasks]
     assert max(durations) < 1.3 * 600
     assert sorted(durations)[len(durations) // 2] > 0.7 * 600
 
 
 def test_a_task_whose_points_are_mostly_evaluated_lasts_as_long_as_wanted_too():
-    found = make_plan(points(40, conditions=50, epochs=1), {"a": COST}, room(cores=1, minutes=1))
-    durations = [found.seconds(task) for task in found.tasks]
+    plan = make_plan(points(40, conditions=50, epochs=1), {"a": COST}, room(cores=1, minutes=1))
+    durations = [plan.seconds(task) for task in plan.tasks]
     assert max(durations) < 1.3 * 60
     assert sorted(durations)[len(durations) // 2] > 0.7 * 60
 
 
 def test_the_workers_of_a_task_have_equal_loads():
-    found = make_plan(points(100), {"a": COST}, room(cores=2, minutes=None))
-    assert [len(task) for task in found.tasks] == [len(found.tasks[0])]
-    assert len(found.tasks[0]) % 2 == 0
-    sizes = {population.networks for population in found.tasks[0]}
+    plan = make_plan(points(100), {"a": COST}, room(cores=2, minutes=None))
+    assert [len(task) for task in plan.tasks] == [len(plan.tasks[0])]
+    assert len(plan.tasks[0]) % 2 == 0
+    sizes = {population.networks for population in plan.tasks[0]}
     assert max(sizes) - min(sizes) <= 1
 
 
 def test_a_population_is_only_as_large_as_the_memory_of_its_worker():
     tight = Room(cores=2, workers=2, tasks=None, task_seconds=6000, memory=2 * (4e8 + 5e6))
-    found = make_plan(points(50), {"a": COST}, tight)
-    assert max(population.networks for task in found.tasks for population in task) == 5
-    assert found.memory <= tight.memory
+    plan = make_plan(points(50), {"a": COST}, tight)
+    assert max(population.networks for task in plan.tasks for population in task) == 5
+    assert plan.memory <= tight.memory
 
 
 def test_few_networks_leave_no_core_idle_in_the_estimate():
-    found = make_plan(points(1), {"a": COST}, room(cores=4, minutes=None))
+    plan = make_plan(points(1), {"a": COST}, room(cores=4, minutes=None))
     alone = make_plan(points(1), {"a": COST}, room(cores=1, minutes=None))
-    assert found.longest < alone.longest
+    assert plan.longest < alone.longest
 
 
 def test_networks_of_one_checkpoint_stay_together():
     members = [f"a{i}" for i in (3, 4, 9)]
-    found = make_plan(points(12), {"a": COST}, room(cores=1, minutes=None), [dict.fromkeys(members, "code")])
-    populations = [{p.partition(".")[0] for p in population.points} for task in found.tasks for population in task]
+    plan = make_plan(points(12), {"a": COST}, room(cores=1, minutes=None), [dict.fromkeys(members, "code")])
+    populations = [{p.partition(".")[0] for p in population.points} for task in plan.tasks for population in task]
     assert set(members) in populations
 
 

@@ -1,4 +1,4 @@
-"""Array jobs as sbatch gets them, without a scheduler: the script, its quoting, and what is refused."""
+"""Array jobs without a scheduler: the script that sbatch gets, its quoting, and what is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROFILES = sorted((Path(__file__).parents[3] / "slurm" / "profiles").glob("*.yam
 
 @pytest.fixture(autouse=True)
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Stand-ins for Slurm's commands; submitit wants to see srun."""
+    """Replace Slurm's commands; submitit requires srun."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -42,12 +42,12 @@ def cluster(*words: str) -> Slurm:
 
 
 def script(*words: str, path: Path = Path("/sweeps/bits"), after: Sequence[str] = ()) -> str:
-    """Of an array of seven tasks from the third on, each estimated at 2 GB."""
+    """Return the script of an array of seven tasks, from number 3 on, each estimated at 2 GB."""
     return slurm.ArraySubmitter(SweepFolder(path), cluster(*words), 2e9).script("token", "name.0", 3, 7, after)
 
 
 def directives(text: str) -> dict[str, str]:
-    """What sbatch reads from a script."""
+    """Return the parameters that sbatch reads from a script."""
     lines = [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH ")]
     words = [shlex.split(line) for line in lines]
     assert all(len(word) == 1 for word in words)
@@ -86,7 +86,7 @@ def test_the_task_is_warned_of_its_time_limit(srun):
     text = script(f"cluster.srun={srun}")
     assert directives(text)["signal"] == ("USR2@60" if srun else "B:USR2@60")
     last = next(line for line in text.splitlines() if "ttfsrun.sweep.worker.array_task" in line)
-    assert last.startswith("srun " if srun else "exec "), "what is told has to be the task itself"
+    assert last.startswith("srun " if srun else "exec "), "the signal must reach the task itself"
 
 
 def test_lines_of_the_setup_come_before_the_task():
@@ -118,7 +118,7 @@ def test_paths_that_slurm_would_read_otherwise_are_refused(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["array", "output", "job_name", "job-name", "signal"])
 def test_parameters_that_the_sweep_needs_are_refused(name):
-    with pytest.raises(ConfigError, match="is needed by the sweep itself"):
+    with pytest.raises(ConfigError, match="is set by ttfsrun"):
         cluster(f"cluster.sbatch={{{name}: x}}")
 
 

@@ -1,4 +1,4 @@
-"""A population of points: what one of them does to itself does nothing to the others."""
+"""A population of points: the failure of one of them does not affect the others."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ttfsrun.training.progress import Progress
 Run = Callable[..., dict[str, Record]]
 
 
-class Heard:
-    """Keeps what it is told; raises `at` a number of epochs, as a signal would."""
+class Recorder:
+    """Observer that keeps the records; raises at the epoch `at`, as a signal would."""
 
     def __init__(self, at: int | None = None) -> None:
         self.records: dict[str, Record] = {}
@@ -62,10 +62,10 @@ def site(tmp_path: Path) -> Site:
     return Site(folder, threads=1, host="here", submission="s1", job=None, package="code", made_by={})
 
 
-def computed(points: Sequence[SweepPoint], site: Site) -> Heard:
-    heard = Heard()
-    execute.execute(points, site, heard)
-    return heard
+def computed(points: Sequence[SweepPoint], site: Site) -> Recorder:
+    recorder = Recorder()
+    execute.execute(points, site, recorder)
+    return recorder
 
 
 def results(records: dict[str, Record]) -> dict[str, object]:
@@ -88,14 +88,14 @@ def test_points_that_share_a_training_are_trained_once(points, site, monkeypatch
         execute, "fit", lambda trainer, *args: trained.append(len(trainer.configs)) or fit.fit(trainer, *args)
     )
     grid = points("protocol=clean_to_perturbed", "seed.init=1,2", "substrate.v_th.chip_std=0.0,0.1,0.2")
-    heard = computed(grid, site)
+    recorder = computed(grid, site)
     assert trained == [2]
-    assert [record.status for record in heard.records.values()] == ["done"] * 6
-    accuracies = {name: record.result["test"]["loss"] for name, record in heard.records.items()}
+    assert [record.status for record in recorder.records.values()] == ["done"] * 6
+    accuracies = {name: record.result["test"]["loss"] for name, record in recorder.records.items()}
     assert len(set(accuracies.values())) == 6, "each point has its own evaluation"
     for point in grid:
-        own = computed([point], site)
-        assert results(own.records)[point.point] == heard.records[point.point].result
+        alone = computed([point], site)
+        assert results(alone.records)[point.point] == recorder.records[point.point].result
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_training(points, site, monkeypatch, caplog):
@@ -115,9 +115,9 @@ def test_a_training_that_diverges_fails_alone(points, site):
     good = points("seed.init=1,2", "training.loss.beta=0.05")
     bad = points("seed.init=3", "training.loss.beta=0.05", "training.input_noise=100")  # late spikes: exp(t / beta)
     expected = computed(good, site)
-    heard = computed([good[0], *bad, good[1]], site)
-    assert results(heard.records) == results(expected.records)
-    failed = heard.records[bad[0].point]
+    recorder = computed([good[0], *bad, good[1]], site)
+    assert results(recorder.records) == results(expected.records)
+    failed = recorder.records[bad[0].point]
     assert (failed.status, failed.reason) == ("failed", "error")
     assert "learning_rate" in failed.message
     assert not list(site.checkpoints.iterdir())
@@ -139,11 +139,11 @@ def test_a_chip_file_that_changed_fails_its_points_alone(points, site, tmp_path,
     on_file = points("seed.init=1,2", "substrate.v_th.chip_std=0.1", f"substrate.chip.file={file}")
     elsewhere = points("seed.init=3", "substrate.v_th.chip_std=0.1", f"substrate.chip.file={other}")
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
-    heard = computed([*on_file, *elsewhere], site)
-    assert heard.records[elsewhere[0].point].status == "done"
+    recorder = computed([*on_file, *elsewhere], site)
+    assert recorder.records[elsewhere[0].point].status == "done"
     for point in on_file:
-        assert heard.records[point.point].reason == "error"
-        assert f"{file} has changed" in heard.records[point.point].message
+        assert recorder.records[point.point].reason == "error"
+        assert f"{file} has changed" in recorder.records[point.point].message
 
 
 def test_what_fails_a_whole_population_is_found_out_in_smaller_ones(points, site, monkeypatch):
@@ -157,9 +157,9 @@ def test_what_fails_a_whole_population_is_found_out_in_smaller_ones(points, site
         return train(configs, *args)
 
     monkeypatch.setattr(execute, "Trainer", trainer)
-    heard = computed(grid, site)
-    assert {name for name, record in heard.records.items() if record.status == "failed"} == {culprit.point}
-    failed = heard.records[culprit.point]
+    recorder = computed(grid, site)
+    assert {name for name, record in recorder.records.items() if record.status == "failed"} == {culprit.point}
+    failed = recorder.records[culprit.point]
     assert failed.reason == "out of memory"
     assert "raise MemoryError" in failed.traceback
 
@@ -168,12 +168,12 @@ def test_a_stopped_population_goes_on_from_its_checkpoint_in_parts(points, site,
     monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
     grid = points("seed.init=range(4)", "training.epochs=6")
     expected = computed(grid, site)
-    heard = Heard(at=4)
+    recorder = Recorder(at=4)
     with pytest.raises(KeyboardInterrupt):
-        execute.execute(grid, site, heard)
+        execute.execute(grid, site, recorder)
     (members,) = checkpoints.list_checkpoints(site.checkpoints).values()
     assert list(members) == [point.training for point in grid]
-    first, second = Heard(), Heard()
+    first, second = Recorder(), Recorder()
     execute.execute(grid[2:], site, first)
     execute.execute(grid[:2], site, second)
     assert first.epochs == second.epochs == 6 - 4
@@ -185,31 +185,31 @@ def test_a_checkpoint_of_other_code_is_not_gone_on_with(points, site, monkeypatc
     monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
     grid = points("seed.init=1", "training.epochs=5")
     with pytest.raises(KeyboardInterrupt):
-        execute.execute(grid, site, Heard(at=3))
-    heard = Heard()
-    execute.execute(grid, replace(site, package="other code"), heard)
-    assert heard.epochs == 5
+        execute.execute(grid, site, Recorder(at=3))
+    recorder = Recorder()
+    execute.execute(grid, replace(site, package="other code"), recorder)
+    assert recorder.epochs == 5
 
 
 def test_a_checkpoint_of_other_data_is_not_gone_on_with(points, site, monkeypatch):
     monkeypatch.setattr(fit, "CHECKPOINT_SECONDS", 0.0)
     grid = points("seed.init=1", "training.epochs=5")
     with pytest.raises(KeyboardInterrupt):
-        execute.execute(grid, site, Heard(at=3))
+        execute.execute(grid, site, Recorder(at=3))
     samples, source = load_samples(compose([]).data)
     monkeypatch.setattr(execute, "_load_samples", lambda settings: (samples, source | {"train_seed": "7"}))
-    heard = Heard()
-    execute.execute(grid, site, heard)
-    assert heard.epochs == 5
+    recorder = Recorder()
+    execute.execute(grid, site, recorder)
+    assert recorder.epochs == 5
 
 
 def test_what_the_listener_cannot_do_is_no_fault_of_the_points(points, site):
-    class Full(Heard):
+    class Full(Recorder):
         def finished(self, record: Record, curves: Curves | None) -> None:
             super().finished(record, curves)
             raise CannotWrite("no space")
 
-    heard = Full()
+    recorder = Full()
     with pytest.raises(CannotWrite):
-        execute.execute(points("seed.init=range(4)"), site, heard)
-    assert len(heard.records) == 1
+        execute.execute(points("seed.init=range(4)"), site, recorder)
+    assert len(recorder.records) == 1

@@ -1,4 +1,4 @@
-"""A task that is started again does what is left of it, and no more."""
+"""A task that is started again computes only its unfinished points."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ttfsrun.training.progress import Progress
 
 
 class Silent:
-    """Shows nobody anything."""
+    """Observer that ignores everything."""
 
     def progressed(self, worker: int, progress: Progress) -> None:
         pass
@@ -49,7 +49,7 @@ def test_a_task_that_is_queued_again_passes_over_what_failed_in_it_before(folder
     assert (first.progress, first.failed) == (True, 1)
     again = started(folder, points, "one")
     assert len(list(folder.records())) == 2, "one result, one failure"
-    assert not again.progress, "else it would be queued again for ever"
+    assert not again.progress, "else it would be requeued for ever"
     assert again.failed == 1, "the task has failed points, whenever they did"
 
 

@@ -1,4 +1,4 @@
-"""The figures of a sweep: what each is made of and one file per kind, all pure functions of plain tables.
+"""Figures of a sweep: their common parts and one file per kind, all pure functions of plain tables.
 
 `ttfsrun.report.selection` chooses among them.
 """

@@ -11,25 +11,30 @@ from ttfsrun.figures.sweep.drawing import Supplement, SweepFigure
 from ttfsrun.figures.sweep.rows import Value, group_by, levels
 from ttfsrun.results.table import CONDITION
 
-MOST = 3  # matrices side by side
+MAX_MATRICES = 3  # side by side
 
 
-def confusions(name: str, rows: pd.DataFrame, column: str, beside: Supplement) -> SweepFigure | None:
-    """The samples of all rows (see `rows.of`) with the same value of a column, summed. None where no row has any."""
-    assert beside.confusion is not None
+def confusions(name: str, rows: pd.DataFrame, column: str, supplement: Supplement) -> SweepFigure | None:
+    """Plot the summed confusion matrix of the rows with each value of a column.
+
+    rows: see `rows.plain_rows`. supplement: with `confusion`. Return None where no row has a matrix, or the numbers of
+    classes differ.
+    """
+    assert supplement.confusion is not None
     counts: dict[str, np.ndarray] = {}
     n: list[int] = []
-    shown = _some(levels(list(rows[column])), spread=column != CONDITION)
-    for (value,), own in group_by(rows, [column]):
-        matrices = [beside.confusion[int(place)] for place in own.index]
-        known = [matrix for matrix in matrices if matrix is not None]
-        if value in shown and known and len({matrix.shape for matrix in known}) == 1:
+    values = _select(levels(list(rows[column])), spaced=column != CONDITION)
+    for (value,), group in group_by(rows, [column]):
+        stored = [supplement.confusion[int(index)] for index in group.index]
+        matrices = [matrix for matrix in stored if matrix is not None]
+        if value in values and matrices and len({matrix.shape for matrix in matrices}) == 1:
             text = labels.text(value)
-            counts[text if column == CONDITION else f"{labels.title(column)} {text}"] = np.sum(known, axis=0)
-            n.append(len(known))
+            counts[text if column == CONDITION else f"{labels.title(column)} {text}"] = np.sum(matrices, axis=0)
+            n.append(len(matrices))
     if not counts or len({matrix.shape for matrix in counts.values()}) > 1:
         return None
-    names = beside.names if beside.names and len(beside.names) == len(next(iter(counts.values()))) else None
+    n_classes = len(next(iter(counts.values())))
+    names = supplement.names if supplement.names and len(supplement.names) == n_classes else None
     caption = (
         f"Decided class in per cent of the true class, for {', '.join(counts)}: samples of "
         f"{' and '.join(map(str, dict.fromkeys(n)))} evaluations summed."
@@ -37,8 +42,8 @@ def confusions(name: str, rows: pd.DataFrame, column: str, beside: Supplement) -
     return SweepFigure(name, caption, conditions.conditions(counts, names), conditions.table(counts, names))
 
 
-def _some(values: list[Value], spread: bool) -> list[Value]:
-    """The first few; or the first, one in the middle, and the last."""
-    if len(values) <= MOST or not spread:
-        return values[:MOST]
+def _select(values: list[Value], spaced: bool) -> list[Value]:
+    """Return the first few values; of many values with `spaced`, the first, one in the middle, and the last."""
+    if len(values) <= MAX_MATRICES or not spaced:
+        return values[:MAX_MATRICES]
     return [values[0], values[len(values) // 2], values[-1]]

@@ -1,4 +1,4 @@
-"""What a figure of a sweep consists of, and what can be asked for."""
+"""Figures of a sweep as values, the options of a plot, and the data that a table of a sweep lacks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ ACCURACY = "test_accuracy"
 
 @dataclass(frozen=True)
 class SweepFigure:
-    """A figure, what it shows in words, and the numbers behind it."""
+    """A figure, its caption, and the numbers behind it."""
 
     name: str  # of its files, without an ending
     caption: str
     figure: Figure
     numbers: pd.DataFrame
-    hover: dict[str, list[str]] = field(default_factory=dict)  # by gid of the artist: the text of each of its markers
+    hover: dict[str, list[str]] = field(default_factory=dict)  # by gid of an artist: the text of each of its markers
 
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """The column for the horizontal axis, the metric, and the columns for colour and style; None: chosen."""
+    """The column on the horizontal axis, the metric, and the columns for colour and style; None: automatic."""
 
     x: str | None = None
     y: str = ACCURACY
@@ -35,10 +35,10 @@ class PlotOptions:
 
 @dataclass(frozen=True)
 class Supplement:
-    """What is known of a sweep beside its table.
+    """Data of a sweep that its table lacks.
 
-    classes: of the data. names: of these classes.
-    confusion: for each row of the table [C, C + 1] test samples by class and decision, the last column without one.
+    classes: the number of classes. names: of these classes.
+    confusion: for each row of the table [C, C + 1] test samples by class and decision; the last column: no decision.
     curves: the learning curves, with the columns of settings, `point`, `split`, `metric`, `epoch`, `value`.
     """
 

@@ -1,4 +1,4 @@
-"""Readable names of settings, values and metrics. Units are those that the schema's descriptions state."""
+"""Readable names of settings, values and metrics, with the units that the schema's descriptions state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ttfsrun.config.schema import Config
 from ttfsrun.figures import style
 from ttfsrun.results.table import CONDITION
 
-TITLES = {  # by dotted key; all others are called by their key
+TITLES = {  # by dotted key; the title of any other setting is its key
     "network.bias_time": "bias time",
     "network.hidden": "hidden neurons",
     "network.input_repeats": "lines per input",
@@ -56,8 +56,10 @@ TITLES = {  # by dotted key; all others are called by their key
     "training.optimizer.learning_rate": "learning rate",
     "training.perturbed": "trained on the substrate",
 }
-KINDS = {"std": "std", "cv": "cv", "jitter": "std", "p": "probability", "loss": "probability"}  # by the key's last word
-UNITS = {"tau_syn": style.TAU_SYN, "v_th - v_leak": r"$v_\mathrm{th} - v_\mathrm{leak}$"}  # others as they are
+# Kinds of strengths, by the last word of the key
+KINDS = {"std": "std", "cv": "cv", "jitter": "std", "p": "probability", "loss": "probability"}
+# Units as shown in figures; any other is shown as it is
+UNITS = {"tau_syn": style.TAU_SYN, "v_th - v_leak": r"$v_\mathrm{th} - v_\mathrm{leak}$"}
 RELATIVE = re.compile(r"(?:relative to|in units of) (v_th - v_leak|the largest weight)")
 ABSOLUTE = re.compile(r"\bin (tau_syn|epochs)\b")
 METRICS = {
@@ -66,30 +68,30 @@ METRICS = {
     "silent_fraction": "silent fraction",
     "spikes_per_sample": "spikes per sample",
 }
-ENERGIES = {  # by model; others as they are called
+ENERGIES = {  # by model; any other model is shown by its name
     "brainscales2_window": "BrainScaleS-2 for the window",
     "brainscales2_decision": "BrainScaleS-2 to the decision",
     "loihi_events": "events on Loihi",
     "odin_events": "events on ODIN",
 }
-CHARACTER = 0.062  # width of one in a label or a heading, in inches
+CHARACTER = 0.062  # width of a character in a label or a heading, in inches
 STATISTICS = {"mean": "mean", "median": "median", "p95": "95th percentile of the"}
 
 
 def title(key: str) -> str:
-    """What a column is called, without its unit; that of a condition's own setting like the setting."""
+    """Return the title of a column without its unit; a setting of a condition has the title of the setting."""
     key = key.removeprefix(f"{CONDITION}.")
     return TITLES.get(key, key.removeprefix("substrate."))
 
 
 @cache
 def label(key: str) -> str:
-    """The same with the kind of its strength and its unit, where it has any: `spike jitter (std, tau_syn)`."""
+    """Return the title of a column with kind and unit of its strength, if any: `spike jitter (std, tau_syn)`."""
     plain = key.removeprefix(f"{CONDITION}.")
     if plain not in TITLES:
         return title(key)
-    about = [text for text in (_kind(plain), unit(plain)) if text]
-    return f"{title(key)} ({', '.join(about)})" if about else title(key)
+    details = [text for text in (_kind(plain), unit(plain)) if text]
+    return f"{title(key)} ({', '.join(details)})" if details else title(key)
 
 
 def _kind(key: str) -> str | None:
@@ -98,9 +100,9 @@ def _kind(key: str) -> str | None:
 
 
 def unit(key: str) -> str | None:
-    """As the schema states it for a setting, or for its group; None: a plain number."""
-    own, group = _described(key)
-    absolute, relative = ABSOLUTE.search(own), RELATIVE.search(own) or RELATIVE.search(group)
+    """Return the unit that the schema states for a setting or its group; None: a plain number."""
+    setting, group = _descriptions(key)
+    absolute, relative = ABSOLUTE.search(setting), RELATIVE.search(setting) or RELATIVE.search(group)
     if absolute:
         return UNITS.get(absolute[1], absolute[1])
     if relative is None or key.rpartition(".")[2] in ("bits", "lsb", "clip", "chip_cv", "tau"):
@@ -108,12 +110,14 @@ def unit(key: str) -> str | None:
     return f"of {UNITS.get(relative[1], relative[1])}"
 
 
-def _described(key: str) -> tuple[str, str]:
-    """The descriptions of a setting and of the group around it; "" where there are none."""
+def _descriptions(key: str) -> tuple[str, str]:
+    """Return the descriptions of a setting and of its group; "" where there are none."""
     groups: list[Any] = [Config]
     *parents, last = key.split(".")
     for name in parents:
-        groups = [each for group in groups for each in introspection.structs_of(introspection.fields(group).get(name))]
+        groups = [
+            subgroup for group in groups for subgroup in introspection.structs_of(introspection.fields(group).get(name))
+        ]
     for group in groups:
         kind = introspection.fields(group).get(last)
         if kind is not None:
@@ -127,7 +131,7 @@ def _description(kind: Any) -> str:
 
 
 def text(value: object) -> str:
-    """A value of a setting, as short as it can be said."""
+    """Return a short text for the value of a setting."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -136,12 +140,12 @@ def text(value: object) -> str:
 
 
 def named(keys: Iterable[str], values: Iterable[object]) -> list[str]:
-    """Settings with their values: `protocol in the loop`."""
+    """Return the titles of settings with their values: `protocol in the loop`."""
     return [f"{title(key)} {text(value)}" for key, value in zip(keys, values, strict=False)]
 
 
 def heading(parts: Iterable[str], width: int) -> str:
-    """Of a panel, in lines of about `width` characters; no part is torn."""
+    """Return the heading of a panel in lines of about `width` characters; no part is split."""
     words = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
     return textwrap.fill(words, width, break_long_words=False, break_on_hyphens=False).replace(
         "\N{NO-BREAK SPACE}", " "
@@ -149,29 +153,29 @@ def heading(parts: Iterable[str], width: int) -> str:
 
 
 def metric(column: str) -> str:
-    """A column of numbers, with its unit; an accuracy is shown as the error in per cent."""
+    """Return the name of a column of metrics with its unit; an accuracy is shown as the error in per cent."""
     split, _, name = column.partition("_")
     if name == "accuracy":
         return f"{split} error (%)"
     energy = re.fullmatch(r"energy_(\w+)_uj", name)
     if energy:
         return f"energy, {ENERGIES.get(energy[1], energy[1].replace('_', ' '))} (µJ)"
-    found = re.fullmatch(r"(\w+?)_(mean|median|p95|\d+)", name)
-    if not found or found[1] not in METRICS:
+    match = re.fullmatch(r"(\w+?)_(mean|median|p95|\d+)", name)
+    if not match or match[1] not in METRICS:
         return column.replace("_", " ")
-    of, which = METRICS[found[1]], found[2]
-    return f"{STATISTICS[which]} {of}" if which in STATISTICS else f"{of}, layer {which}"
+    quantity, suffix = METRICS[match[1]], match[2]
+    return f"{STATISTICS[suffix]} {quantity}" if suffix in STATISTICS else f"{quantity}, layer {suffix}"
 
 
-def wrapped(words: str, width: int, lines: int = 2) -> str:
-    """In lines of about `width` characters, the unit on one of its own; a formula counts as what it shows."""
-    if len(re.sub(r"\$[^$]+\$", "xxxx", words)) > width and " (" in words and lines > 1:
-        name, _, unit_of_it = words.rpartition(" (")
-        return f"{wrapped(name, width, lines - 1)}\n({unit_of_it}"
-    shown = {f"\x00{number}": formula for number, formula in enumerate(re.findall(r"\$[^$]+\$", words))}
-    for mark, formula in shown.items():
-        words = words.replace(formula, mark, 1)
-    folded = "\n".join(textwrap.wrap(words, max(width, 6), max_lines=lines, placeholder=" ..."))
-    for mark, formula in shown.items():
+def wrapped(label_text: str, width: int, lines: int = 2) -> str:
+    """Return a text in lines of about `width` characters, its unit on a separate line; a formula is a short word."""
+    if len(re.sub(r"\$[^$]+\$", "xxxx", label_text)) > width and " (" in label_text and lines > 1:
+        name, _, unit_text = label_text.rpartition(" (")
+        return f"{wrapped(name, width, lines - 1)}\n({unit_text}"
+    formulas = {f"\x00{number}": formula for number, formula in enumerate(re.findall(r"\$[^$]+\$", label_text))}
+    for mark, formula in formulas.items():
+        label_text = label_text.replace(formula, mark, 1)
+    folded = "\n".join(textwrap.wrap(label_text, max(width, 6), max_lines=lines, placeholder=" ..."))
+    for mark, formula in formulas.items():
         folded = folded.replace(mark, formula)
     return folded

@@ -1,4 +1,4 @@
-"""The table of a sweep as figures need it: plain values, the number that is drawn, statistics over replicates."""
+"""The table of a sweep as figures need it: plain values, the plotted number, statistics over replicates."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pandas as pd
 from ttfsrun.figures.sweep import labels
 from ttfsrun.results.table import CONDITION
 
-Value = Any  # of a setting: a number, text, true, false or None
+Value = Any  # of a setting: a float, a string, a bool or None
 STATISTICS = ["median", "q25", "q75", "n"]
-MEASURED, HOVER = "value", "hover"  # columns of rows: the number that is drawn, and what is told of it
+MEASURED, HOVER = "value", "hover"  # columns of rows: the plotted number, and the text of its marker
 
 
 def plain_values(column: pd.Series[Any]) -> list[Value]:
-    """The values of a column: None where there is none, every number a float."""
+    """Return the values of a column, with None where a value is missing and every number as a float."""
     return [_plain(value) for value in column.astype(object)]
 
 
@@ -35,7 +35,7 @@ def is_number(value: Value) -> bool:
 
 
 def levels(values: Sequence[Value]) -> list[Value]:
-    """The different values: numbers by size, others as they come, None last."""
+    """Return the different values: numbers in ascending order, others in order of appearance, None last."""
     different = list(dict.fromkeys(values))
     numbers = sorted(value for value in different if is_number(value))
     others = [value for value in different if not is_number(value) and value is not None]
@@ -43,71 +43,72 @@ def levels(values: Sequence[Value]) -> list[Value]:
 
 
 def numeric(values: Sequence[Value]) -> bool:
-    """Whether all values are numbers, or none."""
+    """Return whether there are numbers, and all other values are None."""
     return all(value is None or is_number(value) for value in values) and any(map(is_number, values))
 
 
 def plotted_values(table: pd.DataFrame, metric: str) -> pd.Series[float]:
-    """The numbers of a metric as they are drawn: an accuracy as the error in per cent. NaN where there is none."""
+    """Return the numbers of a metric as plotted: an accuracy as the error in per cent. NaN where it is not finite."""
     values = pd.to_numeric(table[metric], errors="coerce").astype(float)
     values = values.where(np.isfinite(values))
     return 100 * (1 - values) if metric.endswith("_accuracy") else values
 
 
 def plain_rows(table: pd.DataFrame, settings: Sequence[str], metric: str) -> pd.DataFrame:
-    """The rows that have a number, with plain values: what varies, `point`, `condition`, `chip`, and what is drawn.
+    """Return the rows that have a number: settings, `point`, `condition`, `chip` as plain values, the plotted number.
 
-    settings: columns to keep. The index is that of the table.
+    settings: columns to keep besides the settings of conditions. The index is that of the table.
     """
-    kept = [*settings, *(str(name) for name in table if str(name).startswith(f"{CONDITION}."))]
+    columns_of_settings = [*settings, *(str(name) for name in table if str(name).startswith(f"{CONDITION}."))]
     columns = {
-        name: plain_values(table[name]) for name in dict.fromkeys([*kept, "point", "condition", "chip", "perturbed"])
+        name: plain_values(table[name])
+        for name in dict.fromkeys([*columns_of_settings, "point", "condition", "chip", "perturbed"])
     }
     rows = pd.DataFrame(columns, index=table.index, dtype=object)
     rows[MEASURED] = plotted_values(table, metric)
     rows = rows[(table["status"] == "done") & rows[MEASURED].notna()]
-    return rows.assign(**{HOVER: _told(rows, kept, metric)})
+    return rows.assign(**{HOVER: _hover_texts(rows, columns_of_settings, metric)})
 
 
-def _told(rows: pd.DataFrame, settings: Sequence[str], metric: str) -> list[str]:
-    """Point, settings, condition, chip and the number of each row."""
+def _hover_texts(rows: pd.DataFrame, settings: Sequence[str], metric: str) -> list[str]:
+    """Return a text for each row: its number, settings, condition, chip and point."""
     names = {key: key for key in settings} | {"condition": "condition", "chip": "chip"}
     columns = [[(name, value) for value in rows[key]] for key, name in names.items()]
-    told = [
+    descriptions = [
         ", ".join(f"{name}={labels.text(value)}" for name, value in row if value is not None)
         for row in zip(*columns, strict=True)
     ]
     unit = " %" if metric.endswith("_accuracy") else ""
-    what = metric.replace("_accuracy", "_error")
+    name = metric.replace("_accuracy", "_error")
     return [
-        f"{what} {value:.4g}{unit}: {about}, point {point}"
-        for value, about, point in zip(rows[MEASURED], told, rows["point"], strict=True)
+        f"{name} {value:.4g}{unit}: {description}, point {point}"
+        for value, description, point in zip(rows[MEASURED], descriptions, rows["point"], strict=True)
     ]
 
 
 def group_by(rows: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[Value, ...], pd.DataFrame]]:
-    """The rows of each combination of values, in the order of their levels; None is a value like others."""
+    """Yield each combination of values with its rows, in the order of `levels`; None is a value like any other."""
     if not keys:
         yield (), rows
         return
-    places: dict[tuple[Value, ...], list[int]] = {}
-    for place, combination in enumerate(zip(*(rows[key] for key in keys), strict=True)):
-        places.setdefault(combination, []).append(place)
-    order = [{value: number for number, value in enumerate(levels(list(rows[key])))} for key in keys]
-    for combination in sorted(places, key=lambda each: [rank[v] for rank, v in zip(order, each, strict=True)]):
-        yield combination, rows.iloc[places[combination]]
+    positions: dict[tuple[Value, ...], list[int]] = {}
+    for position, combination in enumerate(zip(*(rows[key] for key in keys), strict=True)):
+        positions.setdefault(combination, []).append(position)
+    ranks = [{value: rank for rank, value in enumerate(levels(list(rows[key])))} for key in keys]
+    for combination in sorted(positions, key=lambda values: [rank[v] for rank, v in zip(ranks, values, strict=True)]):
+        yield combination, rows.iloc[positions[combination]]
 
 
 def statistics(rows: pd.DataFrame, keys: Sequence[str], column: str = MEASURED) -> pd.DataFrame:
-    """Median, quartiles and number of each combination of values."""
-    told = []
+    """Return the median, the quartiles and the number of the values of a column, for each combination of `keys`."""
+    records = []
     for combination, group in group_by(rows, keys):
         values = group[column].to_numpy(dtype=float)
         if len(values):
-            low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-            told.append((*combination, middle, low, high, len(values)))
+            low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+            records.append((*combination, median, low, high, len(values)))
     names = [*keys, *STATISTICS]
-    columns = zip(*told, strict=True) if told else [()] * len(names)
+    columns = zip(*records, strict=True) if records else [()] * len(names)
     types = [object] * len(keys) + [float, float, float, int]
     return pd.DataFrame(
         {name: pd.Series(cells, dtype=kind) for name, cells, kind in zip(names, columns, types, strict=True)}
@@ -115,6 +116,6 @@ def statistics(rows: pd.DataFrame, keys: Sequence[str], column: str = MEASURED) 
 
 
 def counted(numbers: Sequence[int] | pd.Series[int]) -> str:
-    """`n = 3`, or `n = 2 to 3`."""
+    """Return the range of numbers: `n = 3`, or `n = 2 to 3`."""
     low, high = min(numbers, default=0), max(numbers, default=0)
     return f"n = {low}" if low == high else f"n = {low} to {high}"

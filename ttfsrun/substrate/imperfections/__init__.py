@@ -1,4 +1,5 @@
-"""One file for each group of settings below `substrate`; its name is the key of the group.
+"""The imperfections of a chip, one file per group of settings below `substrate`. The file's name is the group's key.
 
-A file has `Settings`, the settings and their ranges, and `perturbations(settings)`, what they do.
+Each file defines `Settings`, the settings with their ranges, and `perturbations(settings)`, what the imperfection
+consists of.
 """

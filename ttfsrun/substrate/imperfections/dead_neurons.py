@@ -1,4 +1,4 @@
-"""Neurons that never spike. Weight bumping leaves them alone: on a chip, they are known."""
+"""Neurons that never spike. Weight bumping skips them: on a chip, it is known which they are."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun import types as kinds
-from ttfsrun.substrate.changes import loss
+from ttfsrun import types
+from ttfsrun.substrate.kinds import lost_spikes
 from ttfsrun.substrate.perturbation import Perturbation
 
 
-class Settings(kinds.Settings):
+class Settings(types.Settings):
     """Silent neurons."""
 
-    p: Annotated[kinds.Fraction, Meta(description="probability that a neuron of a chip never spikes")]
+    p: Annotated[types.Fraction, Meta(description="probability that a neuron of a chip never spikes")]
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:
-    return [loss("spike_time", "chip", p=settings.p, name="dead_neurons")]
+    return [lost_spikes("spike_time", "chip", p=settings.p, name="dead_neurons")]

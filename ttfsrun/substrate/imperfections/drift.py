@@ -1,7 +1,7 @@
-"""Thresholds and weights that wander in the course of a training.
+"""Thresholds and weights that drift in the course of a training.
 
-Each follows an Ornstein-Uhlenbeck process in steps of an epoch, which starts at 0 (calibrated) and in the end
-deviates by `std`. A chip evaluated after a training is as old as the training was long.
+Each deviation follows an Ornstein-Uhlenbeck process in steps of one epoch. It starts at 0 (calibrated) and approaches
+the standard deviation `std`. The age of a chip evaluated after a training is the number of epochs of the training.
 """
 
 from __future__ import annotations
@@ -11,39 +11,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ttfsrun import types as kinds
-from ttfsrun.substrate.changes import scaled, shifted
-from ttfsrun.substrate.perturbation import Change, Perturbation, Shape, Where
+from ttfsrun import types
+from ttfsrun.substrate.kinds import scaled, shifted
+from ttfsrun.substrate.perturbation import Apply, Perturbation, Shape, Where
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class Settings(kinds.Settings):
-    """Drift of thresholds (relative to v_th - v_leak) and weights (relative to each)."""
+class Settings(types.Settings):
+    """Drift of thresholds (relative to v_th - v_leak) and weights (relative to each weight)."""
 
-    std: Annotated[kinds.NonNegative, Meta(description="stationary std of the relative deviations")]
-    tau: Annotated[kinds.Positive, Meta(description="correlation time, in epochs")]
+    std: Annotated[types.NonNegative, Meta(description="stationary std of the relative deviations")]
+    tau: Annotated[types.Positive, Meta(description="correlation time, in epochs")]
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:
-    kept = math.exp(-1 / settings.tau)
-    added = settings.std * math.sqrt(-math.expm1(-2 / settings.tau))
-    acts: dict[Where, Change] = {"v_th": shifted, "weight": scaled}
+    decay = math.exp(-1 / settings.tau)
+    noise_std = settings.std * math.sqrt(-math.expm1(-2 / settings.tau))
+    functions: dict[Where, Apply] = {"v_th": shifted, "weight": scaled}
 
     def calibrated(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        import numpy as np  # here: a mistake in a setting is told without it
+        import numpy as np  # imported here, so that checking settings does not need it
 
         return np.zeros(shape)
 
-    def an_epoch_later(random: np.random.Generator, drawn: NDArray[Any]) -> NDArray[Any]:
-        return kept * drawn + added * random.standard_normal(drawn.shape)
+    def one_epoch_later(random: np.random.Generator, drawn: NDArray[Any]) -> NDArray[Any]:
+        return decay * drawn + noise_std * random.standard_normal(drawn.shape)
 
     off = settings.std == 0
     return [
         Perturbation(
-            name=f"drift.{where}", where=where, when="chip", change=change, draw=calibrated, age=an_epoch_later, off=off
+            name=f"drift.{where}", where=where, when="chip", apply=apply, draw=calibrated, age=one_epoch_later, off=off
         )
-        for where, change in acts.items()
+        for where, apply in functions.items()
     ]

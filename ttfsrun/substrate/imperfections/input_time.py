@@ -1,6 +1,6 @@
-"""Events sent to the chip arrive early or late.
+"""Events sent to the chip that arrive early or late.
 
-Whatever comes from outside is concerned: the inputs and the bias spikes of all layers, each line by itself.
+All external events are affected: the inputs, and the bias spikes of all layers. Each line has its own noise.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun import types as kinds
-from ttfsrun.substrate.changes import normal_shift
+from ttfsrun import types
+from ttfsrun.substrate.kinds import normal_shift
 from ttfsrun.substrate.perturbation import Perturbation
 
 
-class Settings(kinds.Settings):
+class Settings(types.Settings):
     """Noise on the times of external events."""
 
-    jitter: Annotated[kinds.NonNegative, Meta(description="std of normal noise, anew for each sample, in tau_syn")]
+    jitter: Annotated[types.NonNegative, Meta(description="std of normal noise, drawn for each sample, in tau_syn")]
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:

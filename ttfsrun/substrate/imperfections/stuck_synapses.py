@@ -1,6 +1,6 @@
-"""Synapses that hold one weight whatever is written to them: none at all, or the largest of either sign.
+"""Synapses that keep one weight whatever is written to them: 0, or the largest weight of either sign.
 
-Their pattern comes after everything that writing does; only noise of reading is added to it.
+This is applied after everything that happens to a weight when it is written; only the read noise comes later.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from ttfsrun import types as kinds
+from ttfsrun import types
 from ttfsrun.substrate.perturbation import Perturbation, Shape
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Settings(kinds.Settings):
+class Settings(types.Settings):
     """Stuck weights."""
 
-    p_zero: Annotated[kinds.Fraction, Meta(description="probability that a weight is stuck at 0")]
-    p_max: Annotated[kinds.Fraction, Meta(description="probability that it is stuck at the largest, of either sign")]
+    p_zero: Annotated[types.Fraction, Meta(description="probability that a weight is stuck at 0")]
+    p_max: Annotated[types.Fraction, Meta(description="probability that it is stuck at the largest, of either sign")]
 
     def __post_init__(self) -> None:
         if self.p_zero + self.p_max > 1:
@@ -30,8 +30,8 @@ class Settings(kinds.Settings):
 
 def perturbations(settings: Settings) -> list[Perturbation]:
     def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        """The weight of each stuck synapse in units of the largest; NaN for the others."""
-        import numpy as np  # here: a mistake in a setting is told without it
+        """Return the weight of each stuck synapse, in units of the largest weight; NaN for the others."""
+        import numpy as np  # imported here, so that checking settings does not need it
 
         chance, sign = random.random((2, *shape))
         largest = np.where(sign < 0.5, -1.0, 1.0)
@@ -40,9 +40,11 @@ def perturbations(settings: Settings) -> list[Perturbation]:
 
     off = settings.p_zero == 0 and settings.p_max == 0
     return [
-        Perturbation(name="stuck_synapses", where="weight", when="chip", stage="held", change=_held, draw=draw, off=off)
+        Perturbation(
+            name="stuck_synapses", where="weight", when="chip", stage="stuck", apply=_stuck, draw=draw, off=off
+        )
     ]
 
 
-def _held(value: Any, drawn: Any, unit: Any) -> Any:
+def _stuck(value: Any, drawn: Any, unit: Any) -> Any:
     return value.where(drawn.isnan(), drawn.nan_to_num() * unit)

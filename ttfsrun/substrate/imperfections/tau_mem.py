@@ -1,4 +1,4 @@
-"""Membrane time constants that differ between neurons: log-normal factors of mean 1. Spikes stay exact at any ratio."""
+"""Membrane time constants that differ between neurons, by log-normal factors of mean 1."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun import types as kinds
-from ttfsrun.substrate.changes import log_normal_gain
+from ttfsrun import types
+from ttfsrun.substrate.kinds import log_normal_gain
 from ttfsrun.substrate.perturbation import Perturbation
 
 
-class Settings(kinds.Settings):
+class Settings(types.Settings):
     """Mismatch of the membrane time constants."""
 
-    chip_cv: Annotated[kinds.Spread, Meta(description="std over mean, from neuron to neuron of a chip")]
+    chip_cv: Annotated[types.Spread, Meta(description="std over mean, from neuron to neuron of a chip")]
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:

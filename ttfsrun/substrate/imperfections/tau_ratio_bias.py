@@ -1,4 +1,4 @@
-"""A calibration that is wrong for all neurons of all chips: tau_mem is tau_mem (1 + bias)."""
+"""A calibration error shared by all neurons of all chips: tau_mem becomes tau_mem (1 + bias)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun.substrate.changes import scaled
+from ttfsrun.substrate.kinds import scaled
 from ttfsrun.substrate.perturbation import Perturbation
 from ttfsrun.types import LARGEST
 
@@ -17,4 +17,4 @@ def perturbations(settings: float) -> list[Perturbation]:
     def biased(value: object, drawn: None, unit: float) -> object:
         return scaled(value, settings, unit)
 
-    return [Perturbation(name="tau_ratio_bias", where="tau_mem", when="always", change=biased, off=settings == 0)]
+    return [Perturbation(name="tau_ratio_bias", where="tau_mem", when="always", apply=biased, off=settings == 0)]

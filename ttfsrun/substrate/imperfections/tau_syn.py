@@ -1,4 +1,4 @@
-"""Synaptic time constants that differ between neurons, like `tau_mem`, and perhaps in step with those."""
+"""Synaptic time constants that differ between neurons, like those of `tau_mem` and optionally correlated with them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun import types as kinds
-from ttfsrun.substrate.changes import log_normal_gain
+from ttfsrun import types
+from ttfsrun.substrate.kinds import log_normal_gain
 from ttfsrun.substrate.perturbation import Perturbation
 
 
-class Settings(kinds.Settings):
+class Settings(types.Settings):
     """Mismatch of the synaptic time constants."""
 
-    chip_cv: Annotated[kinds.Spread, Meta(description="std over mean, from neuron to neuron of a chip")]
+    chip_cv: Annotated[types.Spread, Meta(description="std over mean, from neuron to neuron of a chip")]
     correlation: Annotated[float, Meta(ge=-1, le=1, description="of the logarithms of a neuron's tau_syn and tau_mem")]
 
 

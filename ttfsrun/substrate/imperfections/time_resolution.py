@@ -1,6 +1,6 @@
-"""The clock that events are sent and recorded with has a finite resolution.
+"""The finite resolution of the clock with which events are sent and recorded.
 
-Times of inputs, bias spikes and spikes become multiples of the step. The derivative is straight-through.
+The times of inputs, bias spikes and spikes are rounded to multiples of the step. The derivative is straight-through.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from ttfsrun import types as kinds
-from ttfsrun.substrate.changes import Rounding, on_grid
+from ttfsrun import types
+from ttfsrun.substrate.kinds import Rounding, on_grid
 from ttfsrun.substrate.perturbation import Perturbation, Where
 
 
-class Settings(kinds.Settings):
+class Settings(types.Settings):
     """The grid of times."""
 
-    step: Annotated[kinds.NonNegative, Meta(description="of the clock, in tau_syn; 0: continuous time")]
+    step: Annotated[types.NonNegative, Meta(description="of the clock, in tau_syn; 0: continuous time")]
     rounding: Rounding
 
 
@@ -32,7 +32,7 @@ def _grid(where: Where, settings: Settings) -> Perturbation:
         where=where,
         when="always",
         stage="clock",
-        change=partial(_rounded, settings=settings),
+        apply=partial(_rounded, settings=settings),
         off=settings.step == 0,
         straight_through=True,
     )

@@ -1,4 +1,4 @@
-"""Weights of a chip: clipped, in steps, different from synapse to synapse, written and read with noise."""
+"""Weights of a chip: clipped, quantised, different from synapse to synapse, written and read with noise."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from ttfsrun import types as kinds
-from ttfsrun.substrate.changes import normal_gain, normal_shift, on_grid
+from ttfsrun import types
+from ttfsrun.substrate.kinds import normal_gain, normal_shift, on_grid
 from ttfsrun.substrate.perturbation import Perturbation, Shape
 
 if TYPE_CHECKING:
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Settings(kinds.Settings):
+class Settings(types.Settings):
     """Strengths are fractions, or in units of the largest weight: `clip`, else the layer's largest magnitude."""
 
     bits: Annotated[Annotated[int, Meta(ge=1, le=24)] | None, Meta(description="besides the sign; null: float")]
-    lsb: Annotated[kinds.Positive | None, Meta(description="step of the levels; null: largest / (2^bits - 1)")]
-    clip: Annotated[kinds.Positive | None, Meta(description="largest magnitude; null: lsb (2^bits - 1), or none")]
+    lsb: Annotated[types.Positive | None, Meta(description="step of the levels; null: largest / (2^bits - 1)")]
+    clip: Annotated[types.Positive | None, Meta(description="largest magnitude; null: lsb (2^bits - 1), or none")]
     rounding: Literal["nearest", "stochastic"]
-    chip_cv: Annotated[kinds.NonNegative, Meta(description="std of the gains of a chip's synapses")]
-    chip_std: Annotated[kinds.NonNegative, Meta(description="std of the offsets of a chip's synapses")]
-    write_std: Annotated[kinds.NonNegative, Meta(description="std of noise anew whenever weights are written")]
-    read_std: Annotated[kinds.NonNegative, Meta(description="std of noise anew in each batch")]
+    chip_cv: Annotated[types.NonNegative, Meta(description="std of the gains of a chip's synapses")]
+    chip_std: Annotated[types.NonNegative, Meta(description="std of the offsets of a chip's synapses")]
+    write_std: Annotated[types.NonNegative, Meta(description="std of noise, drawn again whenever weights are written")]
+    read_std: Annotated[types.NonNegative, Meta(description="std of noise, drawn again in each batch")]
 
     def __post_init__(self) -> None:
         if self.bits and self.lsb and self.clip:
@@ -39,34 +39,37 @@ class Settings(kinds.Settings):
 
     @property
     def largest(self) -> float | None:
-        """The largest magnitude that can be written, in units of the weights; None: any."""
+        """Largest magnitude that can be written, in the units of the weights; None for no limit."""
         if self.clip is None and self.bits and self.lsb:
             return float(self.lsb * (2**self.bits - 1))
         return self.clip
 
     def step(self, largest: Any) -> Any:
-        """Between two levels; `largest` is the layer's magnitude where nothing else sets the scale."""
+        """Return the difference between two levels; None if weights are not quantised.
+
+        largest: the layer's largest magnitude, which sets the scale if no setting does.
+        """
         if self.lsb:
             return self.lsb
-        scale = self.largest or largest + (largest == 0)  # zeros are their own levels
+        scale = self.largest or largest + (largest == 0)  # 1 where all weights are 0: they stay 0
         return scale / (2**self.bits - 1) if self.bits else None
 
     @property
     def highest(self) -> int | None:
-        """The number of levels of either sign; None: any."""
+        """Number of levels of either sign; None for no limit."""
         if self.bits:
             return int(2**self.bits - 1)
         return math.floor(self.clip / self.lsb * (1 + 1e-6)) if self.clip and self.lsb else None
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:
-    in_steps = settings.bits is not None or settings.lsb is not None
+    quantised = settings.bits is not None or settings.lsb is not None
     return [
         Perturbation(
             name="weight.clip",
             where="weight",
             when="always",
-            change=_clipped,
+            apply=_clipped,
             off=settings.largest is None,
             projects=True,
         ),
@@ -76,8 +79,8 @@ def perturbations(settings: Settings) -> list[Perturbation]:
             when="write" if settings.rounding == "stochastic" else "always",
             stage="always",
             draw=_thresholds if settings.rounding == "stochastic" else None,
-            change=partial(_rounded, settings=settings),
-            off=not in_steps,
+            apply=partial(_rounded, settings=settings),
+            off=not quantised,
             straight_through=True,
         ),
         normal_gain("weight", "chip", cv=settings.chip_cv, name="weight.chip_gain"),
@@ -96,7 +99,7 @@ def _thresholds(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
 
 
 def _rounded(value: Any, drawn: Any, unit: Any, settings: Settings) -> Any:
-    """The nearest level; with drawn numbers in [0, 1), one of the two next to the value, whose mean is the value."""
+    """Return the nearest level or, with `drawn` uniform in [0, 1), one of the two next to the value, without bias."""
     step = settings.step(unit)
     if drawn is None:
         return on_grid(value, step, "nearest", settings.highest)

@@ -1,1 +1,1 @@
-"""Which points a command line and a file of conf/sweep ask for."""
+"""Points of a command line and of a file in `conf/sweep`."""

@@ -13,71 +13,76 @@ from ttfsrun.config.conf_folder import ConfFolder
 from ttfsrun.config.diagnostics import show
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.sampling import Distribution, distribution, random_rows, sobol_rows
-from ttfsrun.sweep.grid.spec import Columns, Draws, Spec, Values
+from ttfsrun.sweep.grid.spec import Columns, RandomValues, Spec, Values
 
 T = TypeVar("T")
 Row = tuple[str | None, ...]
-Draw = Callable[[dict[str, Distribution], int, int], list[tuple[Any, ...]]]
+Sampler = Callable[[dict[str, Distribution], int, int], list[tuple[Any, ...]]]
 
 SEED = "seed.init"
-FIXED = {
+CANNOT_VARY = {
     "cluster": "says where the points run; it cannot vary",
-    "data.folder": "says where the data lie; it cannot vary",
+    "data.folder": "says where the data are; it cannot vary",
 }
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Keys that move together: each row has an override for each of them, or None. One row need not vary."""
+    """Keys that move together: each row has an override, or None, for each key.
+
+    varies: False for a single value that the command line or `base` sets.
+    """
 
     keys: tuple[str, ...]
     rows: list[Row]
     varies: bool = True
 
     def without(self, keys: Collection[str]) -> Axis:
-        """The axis as it is when these keys get their values elsewhere."""
-        kept = [column for column, key in enumerate(self.keys) if key not in keys]
-        rows: list[Row] = [tuple(row[column] for column in kept) for row in self.rows] if kept else [()]
-        return Axis(tuple(self.keys[column] for column in kept), rows, self.varies)
+        """Return the axis without these keys, whose values come from elsewhere."""
+        columns = [column for column, key in enumerate(self.keys) if key not in keys]
+        rows: list[Row] = [tuple(row[column] for column in columns) for row in self.rows] if columns else [()]
+        return Axis(tuple(self.keys[column] for column in columns), rows, self.varies)
 
 
 def axes_of(spec: Spec, files: ConfFolder) -> list[Axis]:
-    """The axes that the spec describes, but for its seeds."""
+    """Return the axes that the spec describes, without its seeds."""
     sweep = spec.sweep
-    axes = [Axis((key,), [(word,) for word in words]) for key, words in _columns(sweep.grid, "grid", spec, files)]
+    axes = [
+        Axis((key,), [(word,) for word in overrides]) for key, overrides in _columns(sweep.grid, "grid", spec, files)
+    ]
     for part, columns in _groups("each", sweep.each):
         axes += _one_at_a_time(columns, part, spec, files)
     for part, columns in _groups("zip", sweep.zip):
         axes += _zipped(columns, part, spec, files)
-    for part, draws in _groups("random", sweep.random):
-        axes += _drawn(draws, random_rows, part, spec, files)
-    for part, draws in _groups("sobol", sweep.sobol):
-        axes += _drawn(draws, sobol_rows, part, spec, files)
+    for part, group in _groups("random", sweep.random):
+        axes += _sampled(group, random_rows, part, spec, files)
+    for part, group in _groups("sobol", sweep.sobol):
+        axes += _sampled(group, sobol_rows, part, spec, files)
     return axes
 
 
 def seed_axes(spec: Spec, files: ConfFolder) -> list[Axis]:
-    """The axis of the seeds, if there is one."""
+    """Return the axis of the seeds, or no axis where the spec has none."""
     given = spec.sweep.seeds
     seeds = given if isinstance(given, list) else range(given)
     return [Axis((SEED,), [(files.word(SEED, seed),) for seed in seeds])] if seeds else []
 
 
-def command_line_axes(words: Sequence[str], files: ConfFolder) -> list[Axis]:
-    """An axis for each override, most with one row; of several for one key, the last counts, as in Hydra."""
-    overrides = {override.get_key_element(): override for override in map(files.parse, words)}
-    return [_axis(override) for override in overrides.values()]
+def command_line_axes(overrides: Sequence[str], files: ConfFolder) -> list[Axis]:
+    """Return an axis for each override. Of several for one key the last counts, as in Hydra."""
+    by_key = {override.get_key_element(): override for override in map(files.parse, overrides)}
+    return [_axis(override) for override in by_key.values()]
 
 
 def base_axes(spec: Spec, files: ConfFolder) -> list[Axis]:
-    """What is common to all points, each override an axis of one row."""
+    """Return an axis of one row for each override that is common to all points."""
     axes = []
     for index, word in enumerate(spec.sweep.base):
-        with spec.at(f"base[{index}]"):
+        with spec.mistakes_at(f"base[{index}]"):
             override = files.parse(word)
             check_known(override.key_or_group, override.value(), files)
             if override.is_sweep_override():
-                raise ConfigError(f"{word}: is common to all points; what varies belongs to sweep.grid")
+                raise ConfigError(f"{word}: base is common to all points; settings that vary belong in sweep.grid")
             axes.append(_axis(override))
     return axes
 
@@ -86,12 +91,12 @@ def _axis(override: Override) -> Axis:
     word, key = str(override.input_line), override.key_or_group
     if not override.is_sweep_override():
         return Axis((key,), [(word,)], varies=False)
-    _refuse_fixed(key, word)
+    _check_may_vary(key, word)
     return Axis((key,), [(value,) for value in swept_values(override)])
 
 
 def _groups(name: str, given: T | list[T]) -> Iterator[tuple[str, T]]:
-    """A single group under its name, or each of several with its number."""
+    """Yield a single group under its name, or each of several under its name and number."""
     if isinstance(given, list):
         yield from ((f"{name}[{index}]", group) for index, group in enumerate(given))
     elif given:
@@ -99,19 +104,19 @@ def _groups(name: str, given: T | list[T]) -> Iterator[tuple[str, T]]:
 
 
 def _columns(columns: Columns, part: str, spec: Spec, files: ConfFolder) -> Iterator[tuple[str, list[str]]]:
-    """Each key with its overrides; a key that is wrong is left out."""
+    """Yield each key with its overrides. A wrong key is skipped, and its mistake is collected."""
     for key, values in columns.items():
-        with spec.at(part, key):
+        with spec.mistakes_at(part, key):
             _check_key(key, files)
-            yield key, _words(key, values, files)
+            yield key, _overrides(key, values, files)
 
 
-def _words(key: str, values: Values, files: ConfFolder) -> list[str]:
-    """An override for each value of a list, or of what text sweeps over on the command line."""
+def _overrides(key: str, values: Values, files: ConfFolder) -> list[str]:
+    """Return an override for each value of a list, or of text that is a sweep on the command line."""
     if isinstance(values, str):
         override = files.parse(f"{key}={values}")
         if not override.is_sweep_override():
-            raise ConfigError(f"{key}={show(values)}: has to be a list of values, or text such as range(0,10)")
+            raise ConfigError(f"{key}={show(values)}: must be a list of values, or text such as range(0,10)")
         return swept_values(override)
     if not values:
         raise ConfigError(f"{key}=[]: sweeps over no value at all; give at least one")
@@ -119,49 +124,55 @@ def _words(key: str, values: Values, files: ConfFolder) -> list[str]:
 
 
 def _one_at_a_time(columns: Columns, part: str, spec: Spec, files: ConfFolder) -> list[Axis]:
-    """Each value of each key while the others are as they are without; the first row is that of none."""
-    words = dict(_columns(columns, part, spec, files))
-    rows: list[Row] = [(None,) * len(words)]
-    rows += [tuple(word if other == key else None for other in words) for key, each in words.items() for word in each]
-    return [Axis(tuple(words), rows)] if words else []
+    """Return an axis that sets one key at a time; its first row sets none."""
+    overrides = dict(_columns(columns, part, spec, files))
+    rows: list[Row] = [(None,) * len(overrides)]
+    rows += [
+        tuple(word if other == key else None for other in overrides)
+        for key, column in overrides.items()
+        for word in column
+    ]
+    return [Axis(tuple(overrides), rows)] if overrides else []
 
 
 def _zipped(columns: Columns, part: str, spec: Spec, files: ConfFolder) -> list[Axis]:
-    words = dict(_columns(columns, part, spec, files))
-    if len({len(each) for each in words.values()}) > 1:
-        with spec.at(part):
-            counts = ", ".join(f"{key} has {len(each)}" for key, each in words.items())
-            raise ConfigError(f"keys that move together have equally many values: {counts}")
-    return [] if spec.mistakes or not words else [Axis(tuple(words), list(zip(*words.values(), strict=True)))]
+    overrides = dict(_columns(columns, part, spec, files))
+    if len({len(column) for column in overrides.values()}) > 1:
+        with spec.mistakes_at(part):
+            counts = ", ".join(f"{key} has {len(column)}" for key, column in overrides.items())
+            raise ConfigError(f"keys that move together must have the same number of values: {counts}")
+    return (
+        [] if spec.mistakes or not overrides else [Axis(tuple(overrides), list(zip(*overrides.values(), strict=True)))]
+    )
 
 
-def _drawn(draws: Draws, draw: Draw, part: str, spec: Spec, files: ConfFolder) -> list[Axis]:
-    found: dict[str, Distribution] = {}
-    for key, given in draws.values.items():
-        with spec.at(f"{part}.values", key):
+def _sampled(group: RandomValues, sampler: Sampler, part: str, spec: Spec, files: ConfFolder) -> list[Axis]:
+    distributions: dict[str, Distribution] = {}
+    for key, given in group.values.items():
+        with spec.mistakes_at(f"{part}.values", key):
             _check_key(key, files)
-            found[key] = distribution(key, given)
-    if spec.mistakes or not found:
+            distributions[key] = distribution(key, given)
+    if spec.mistakes or not distributions:
         return []
-    rows = draw(found, draws.count, draws.seed)
-    return [Axis(tuple(found), [tuple(map(files.word, found, row)) for row in rows])]
+    rows = sampler(distributions, group.count, group.seed)
+    return [Axis(tuple(distributions), [tuple(map(files.word, distributions, row)) for row in rows])]
 
 
 def _check_key(key: str, files: ConfFolder) -> None:
-    """A key that may vary, without the signs that the grammar puts before one."""
+    """Raise ConfigError where text is no key of a setting that may vary: `+key`, for example."""
     if files.parse(f"{key}=0").key_or_group != key:
         raise ConfigError(f"{show(key)}: cannot be read as the key of a setting")
     check_known(key, None, files)
-    _refuse_fixed(key, key)
+    _check_may_vary(key, key)
 
 
 def check_known(name: str, value: Any, files: ConfFolder) -> None:
-    """A setting or a group that there is."""
+    """Raise ConfigError where there is no setting or group of this name."""
     if name not in files.groups and not files.complaints.knows(name):
         raise ConfigError(files.complaints.unknown_key(name, value).line)
 
 
-def _refuse_fixed(name: str, subject: str) -> None:
-    for key, reason in FIXED.items():
+def _check_may_vary(name: str, subject: str) -> None:
+    for key, reason in CANNOT_VARY.items():
         if name == key or name.startswith((f"{key}.", f"{key}/")):
             raise ConfigError(f"{subject}: {key} {reason}")

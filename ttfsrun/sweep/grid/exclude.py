@@ -1,10 +1,10 @@
-"""Points of a grid that are left out.
+"""Exclusion of points from a grid.
 
     exclude:
       - {substrate.weight.bits: [1, 2], network.hidden: [60]}
 
-A point is left out if it has, for every key of an entry, the value that stands there or one of those in a list.
-Where the point has no override of a key, its resolved configuration counts.
+A point is excluded if it has, for every key of an entry, the value given there or one of the list given there. A key
+that the point does not override is looked up in its resolved configuration.
 """
 
 from __future__ import annotations
@@ -21,67 +21,71 @@ from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.axes import check_known
 from ttfsrun.sweep.grid.spec import Spec
 
-Words = tuple[str, ...]
+Overrides = tuple[str, ...]
 
 
 def check_excluded_keys(spec: Spec, files: ConfFolder) -> None:
-    """An entry names settings that there are."""
+    """Collect mistakes in the keys of the entries."""
     for index, entry in enumerate(spec.sweep.exclude):
-        with spec.at(f"exclude[{index}]"):
+        with spec.mistakes_at(f"exclude[{index}]"):
             if not entry:
-                raise ConfigError("{}: has to name at least one key")
+                raise ConfigError("{}: must name at least one key")
         for key, value in entry.items():
-            with spec.at(f"exclude[{index}]"):
+            with spec.mistakes_at(f"exclude[{index}]"):
                 check_known(key, value, files)
 
 
-def remove_excluded(points: list[Words], spec: Spec, composer: Composer, changed: bool) -> list[Words]:
-    """The points that no entry leaves out. An entry that concerns none is a mistake, unless the grid was changed."""
+def remove_excluded(points: list[Overrides], spec: Spec, composer: Composer, changed: bool) -> list[Overrides]:
+    """Return the points that match no entry.
+
+    changed: whether the command line changes the grid of the file. Otherwise an entry without a match is a mistake.
+    """
     entries = spec.sweep.exclude
-    left, used = [], set[int]()
-    for words in points if entries else ():
-        point = _Point(words, composer)
-        found = {index for index, entry in enumerate(entries) if point.matches(entry)}
-        used |= found
-        if not found:
-            left.append(words)
+    remaining, used = [], set[int]()
+    for overrides in points if entries else ():
+        point = _Point(overrides, composer)
+        matches = {index for index, entry in enumerate(entries) if point.matches(entry)}
+        used |= matches
+        if not matches:
+            remaining.append(overrides)
     for index, entry in enumerate(entries):
-        with spec.at(f"exclude[{index}]"):
+        with spec.mistakes_at(f"exclude[{index}]"):
             if index not in used and not changed:
                 raise ConfigError(f"{show(entry)}: matches no point")
-    if entries and not left:
-        raise ConfigError(f"sweep.exclude: leaves out all {len(points)} points")
-    return left if entries else points
+    if entries and not remaining:
+        raise ConfigError(f"sweep.exclude: excludes all {len(points)} points")
+    return remaining if entries else points
 
 
 @dataclass(frozen=True)
 class _Point:
-    words: Words
+    overrides: Overrides
     composer: Composer
 
     def matches(self, entry: dict[str, Any]) -> bool:
-        return all(_is_one_of(self._value(key), wanted) for key, wanted in entry.items())
+        """Return whether the point has all values of an entry."""
+        return all(_is_one_of(self._value(key), excluded) for key, excluded in entry.items())
 
     def _value(self, key: str) -> Any:
-        value = self._given.get(key, ABSENT)
+        value = self._own_values.get(key, ABSENT)
         if value is ABSENT or (isinstance(value, str) and "${" in value):
             return lookup(self._settings, key)
         return value
 
     @cached_property
-    def _given(self) -> dict[str, Any]:
-        overrides = map(self.composer.files.parse, self.words)
-        return {override.key_or_group: override.value() for override in overrides}
+    def _own_values(self) -> dict[str, Any]:
+        parsed = map(self.composer.files.parse, self.overrides)
+        return {override.key_or_group: override.value() for override in parsed}
 
     @cached_property
     def _settings(self) -> Tree:
-        return self.composer.settings(self.words)
+        return self.composer.settings(self.overrides)
 
 
-def _is_one_of(value: Any, wanted: Any) -> bool:
-    return _same(value, wanted) or (isinstance(wanted, list) and any(_same(value, each) for each in wanted))
+def _is_one_of(value: Any, excluded: Any) -> bool:
+    return _equal(value, excluded) or (isinstance(excluded, list) and any(_equal(value, other) for other in excluded))
 
 
-def _same(value: Any, wanted: Any) -> bool:
-    """Equal, 2 and 2.0 too, but not 1 and true."""
-    return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)
+def _equal(value: Any, other: Any) -> bool:
+    """Return whether values are equal: 2 and 2.0 are, 1 and true are not."""
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)

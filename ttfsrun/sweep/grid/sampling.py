@@ -1,11 +1,11 @@
-"""Points drawn at random: distributions, and numbers between 0 and 1 that become their values.
+"""Random values of settings: numbers between 0 and 1, transformed to a distribution.
 
     learning_rate: {loguniform: [1e-4, 1e-2]}
     v_th: {normal: {mean: 1, std: 0.1}}
 
-Values have six significant digits, so that they can be read and typed. Drawing more rows leaves the first ones as
-they are, and so does, with `random`, drawing another key. Sobol rows fill the space more evenly than random ones;
-they are balanced where their number is a power of two.
+Values have six significant digits, so that they can be read and typed. More rows leave the first ones unchanged; with
+`random`, so do further keys. Sobol rows fill the space more evenly than random ones; they are balanced where their
+number is a power of two.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from ttfsrun.config.diagnostics import one_of, show
 from ttfsrun.errors import ConfigError, did_you_mean
 from ttfsrun.types import Finite, Positive, Settings, Spread
 
-INSIDE = 2.0**-54  # what takes the place of 0, which a generator may return
+SMALLEST_FRACTION = 2.0**-54  # replaces 0, which a generator may return
 
 
 class Distribution(Settings):
-    """Where the values of a setting come from; `form` says how its parameters are written."""
+    """Distribution of the values of a setting; `form` says how its parameters are written."""
 
     form: ClassVar[str]
 
     def at(self, u: float) -> Any:
-        """The value below which lies the fraction u of all draws, 0 < u < 1."""
+        """Return the u-quantile, 0 < u < 1."""
         raise NotImplementedError
 
 
 class Uniform(Distribution):
+    """Uniform distribution between two numbers."""
+
     low: Finite
     high: Finite
     form = "[low, high] with low < high"
@@ -52,7 +54,7 @@ class Uniform(Distribution):
 
 
 class LogUniform(Uniform):
-    """The logarithm is uniform."""
+    """Distribution whose logarithm is uniform."""
 
     form = "[low, high] with 0 < low < high"
 
@@ -65,6 +67,8 @@ class LogUniform(Uniform):
 
 
 class Normal(Distribution):
+    """Normal distribution."""
+
     mean: Finite
     std: Positive
     form = "[mean, std] with 0 < std"
@@ -74,7 +78,7 @@ class Normal(Distribution):
 
 
 class LogNormal(Distribution):
-    """The natural logarithm is normal, with the standard deviation sigma."""
+    """Distribution whose natural logarithm is normal, with the standard deviation sigma."""
 
     median: Positive
     sigma: Spread
@@ -89,7 +93,7 @@ class LogNormal(Distribution):
 
 
 class Integer(Distribution):
-    """Each integer from low to high is as likely as any other."""
+    """Uniform distribution of the integers from low to high, both included."""
 
     low: int
     high: int
@@ -104,7 +108,7 @@ class Integer(Distribution):
 
 
 class Choice(Distribution):
-    """Each value is as likely as any other."""
+    """Uniform distribution of given values."""
 
     values: Annotated[list[Any], Meta(min_length=1)]
     form = "a list of values"
@@ -124,13 +128,16 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {
 
 
 def distribution(key: str, given: dict[str, Any]) -> Distribution:
-    """The distribution of a setting, from its name and its parameters, in a list or by name."""
+    """Return the distribution that a file describes by its name and its parameters, in a list or by name.
+
+    Raises ConfigError with the expected form.
+    """
     if len(given) != 1:
-        raise ConfigError(f"{key}={show(given)}: has to be one distribution, for example {{uniform: [0, 1]}}")
+        raise ConfigError(f"{key}={show(given)}: must be one distribution, for example {{uniform: [0, 1]}}")
     ((name, parameters),) = given.items()
     if name not in DISTRIBUTIONS:
         hint = did_you_mean(name, DISTRIBUTIONS)
-        raise ConfigError(f"{key}: {show(name)}: the distribution has to be {one_of(list(DISTRIBUTIONS))}{hint}")
+        raise ConfigError(f"{key}: {show(name)}: the distribution must be {one_of(list(DISTRIBUTIONS))}{hint}")
     kind = DISTRIBUTIONS[name]
     try:
         if isinstance(parameters, list):
@@ -138,20 +145,20 @@ def distribution(key: str, given: dict[str, Any]) -> Distribution:
             return msgspec.convert(dict(zip(kind.__struct_fields__, in_order, strict=True)), kind)
         return msgspec.convert(parameters, kind)
     except (msgspec.ValidationError, ValueError):
-        raise ConfigError(f"{key}: {name}={show(parameters)}: has to be {kind.form}") from None
+        raise ConfigError(f"{key}: {name}={show(parameters)}: must be {kind.form}") from None
 
 
 def random_rows(distributions: dict[str, Distribution], count: int, seed: int) -> list[tuple[Any, ...]]:
-    """Independent values; each key has a stream of its own."""
-    from ttfsrun.random import stream  # here: a grid without random values does without numpy
+    """Return rows of independent values; each key has a random stream of its own."""
+    from ttfsrun.random import stream  # here: a grid without random values needs no numpy
 
     units = [stream(seed, f"sweep {key}").random(count).tolist() for key in distributions]
     return _rows(list(distributions.values()), zip(*units, strict=True))
 
 
 def sobol_rows(distributions: dict[str, Distribution], count: int, seed: int) -> list[tuple[Any, ...]]:
-    """A scrambled Sobol sequence (Owen 1998), one dimension for each key."""
-    from scipy.stats.qmc import Sobol  # here: scipy takes longer to import than all the rest
+    """Return rows of a scrambled Sobol sequence (Owen 1998), with one dimension for each key."""
+    from scipy.stats.qmc import Sobol  # here: the import of scipy takes longer than all others
 
     from ttfsrun.random import stream
 
@@ -160,7 +167,7 @@ def sobol_rows(distributions: dict[str, Distribution], count: int, seed: int) ->
 
 
 def _rows(kinds: Sequence[Distribution], units: Iterable[Sequence[float]]) -> list[tuple[Any, ...]]:
-    return [tuple(kind.at(max(u, INSIDE)) for kind, u in zip(kinds, row, strict=True)) for row in units]
+    return [tuple(kind.at(max(u, SMALLEST_FRACTION)) for kind, u in zip(kinds, row, strict=True)) for row in units]
 
 
 def _readable(value: float) -> float:

@@ -1,16 +1,16 @@
-"""What a yaml file in `conf/sweep` may say, and `sweep.KEY=VALUE` on the command line over it.
+"""Spec of a sweep: a yaml file in `conf/sweep`, and `sweep.KEY=VALUE` on the command line, which replaces its parts.
 
     base: [experiment=yin_yang, training.epochs=100]   # overrides of all points
     grid:                                              # every combination
       substrate.weight.bits: [2, 3, 4]
-      substrate.spike_time.jitter: range(0,0.1,0.02)   # or anything else that the command line could sweep over
+      substrate.spike_time.jitter: range(0,0.1,0.02)   # or any other sweep of the command line
     each:                                              # one at a time: each value by itself, and none of them
       substrate.v_th.chip_std: [0.05, 0.1]
       substrate.dead_neurons.p: [0.1]
     zip:                                               # move together; or a list of such groups
       network.hidden: [[60], [120]]
       training.epochs: [200, 300]
-    random:                                            # drawn together, see `ttfsrun.sweep.grid.sampling`; or a list
+    random:                                            # sampled, see `ttfsrun.sweep.grid.sampling`; or a list
       count: 50
       seed: 0
       values: {training.optimizer.learning_rate: {loguniform: [1e-4, 1e-2]}}
@@ -43,59 +43,65 @@ from ttfsrun.errors import ConfigError, did_you_mean
 from ttfsrun.files import expand_user
 from ttfsrun.types import SeedNumber, Settings
 
-LARGEST = 1_000_000  # points of a grid: more are a slip of the hand
-ABOUT_SWEEP = re.compile(r"[+~]*sweep(?![\w/])")
-NAMES = re.compile(r"\+*sweep=(.*)", re.DOTALL)
-BY_SETTING = ("grid", "each", "zip", "random.values", "sobol.values")  # groups whose keys are settings, dots and all
+MAX_POINTS = 1_000_000  # of a grid; more are a typing mistake
+SWEEP_OVERRIDE = re.compile(r"[+~]*sweep(?![\w/])")
+SWEEP_CHOICE = re.compile(r"\+*sweep=(.*)", re.DOTALL)
+PARTS_BY_SETTING = (
+    "grid",
+    "each",
+    "zip",
+    "random.values",
+    "sobol.values",
+)  # parts whose keys are dotted keys of settings
 
 Values = list[Any] | str
 Columns = dict[str, Values]
 
 
-class Draws(Settings):
-    """Points drawn at random; their keys move together."""
+class RandomValues(Settings):
+    """Random values of several keys, which move together."""
 
-    count: Annotated[int, Meta(ge=1, le=LARGEST)]
+    count: Annotated[int, Meta(ge=1, le=MAX_POINTS)]
     values: Annotated[dict[str, dict[str, Any]], Meta(description="the distribution of each setting")]
     seed: SeedNumber = 0
 
 
 class Sweep(Settings):
-    """A grid of points."""
+    """Parts of a spec; all are optional."""
 
     base: list[str] = msgspec.field(default_factory=list)
     grid: Columns = msgspec.field(default_factory=dict)
     each: Columns | list[Columns] = msgspec.field(default_factory=list)
     zip: Columns | list[Columns] = msgspec.field(default_factory=list)
-    random: Draws | list[Draws] = msgspec.field(default_factory=list)
-    sobol: Draws | list[Draws] = msgspec.field(default_factory=list)
+    random: RandomValues | list[RandomValues] = msgspec.field(default_factory=list)
+    sobol: RandomValues | list[RandomValues] = msgspec.field(default_factory=list)
     exclude: list[dict[str, Any]] = msgspec.field(default_factory=list)
-    seeds: Annotated[int, Meta(ge=1, le=LARGEST)] | list[SeedNumber] = msgspec.field(default_factory=list)
+    seeds: Annotated[int, Meta(ge=1, le=MAX_POINTS)] | list[SeedNumber] = msgspec.field(default_factory=list)
 
 
 class _Root(Settings):
-    """So that all complaints speak of `sweep.grid`, as the command line does."""
+    """Root of the settings, so that messages name `sweep.grid` as the command line does."""
 
     sweep: Sweep
 
 
 @dataclass(frozen=True)
 class SpecSource:
-    """Where a sweep comes from: a file, or none, and the keys that the command line sets over it."""
+    """Source of a spec: a file, or none, and the keys that the command line replaces."""
 
     file: str | None
     edited: frozenset[str]
 
     def of(self, key: str) -> str:
-        """The file that a key comes from, for the end of a line about it."""
+        """Return ` (from FILE)` for a key of the file, to end a message; nothing for a key of the command line."""
         key = re.sub(r"\[.*", "", key)
-        told = any(f"{key}.".startswith(f"{edit}.") or edit.startswith(f"{key}.") for edit in self.edited)
-        return "" if told or self.file is None else f" (from {self.file})"
+        edited = any(f"{key}.".startswith(f"{edit}.") or edit.startswith(f"{key}.") for edit in self.edited)
+        return "" if edited or self.file is None else f" (from {self.file})"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A sweep, the name of its file, and the mistakes that have been found in it."""
+    """A sweep, the name of its file, and the mistakes found in it so far."""
 
     sweep: Sweep
     name: str | None
@@ -104,12 +110,12 @@ class Spec:
 
     @property
     def chooses_seeds(self) -> bool:
-        """Whether the seeds are given on the command line."""
+        """True where the command line gives the seeds."""
         return "seeds" in self.source.edited
 
     @contextmanager
-    def at(self, part: str, key: str = "") -> Iterator[None]:
-        """What is wrong with this part is kept, to be told with all the rest."""
+    def mistakes_at(self, part: str, key: str = "") -> Iterator[None]:
+        """Collect the ConfigError of a part as a mistake, so that all are reported together."""
         try:
             yield
         except ConfigError as error:
@@ -117,18 +123,22 @@ class Spec:
             self.mistakes.extend(f"sweep.{part}: {line}{origin}" for line in error.lines)
 
     def check(self) -> None:
+        """Raise ConfigError where there are mistakes."""
         if self.mistakes:
             raise ConfigError(*self.mistakes, at_most=MAX_LISTED)
 
 
-def read_spec(words: Sequence[str], files: ConfFolder) -> Spec:
-    """The sweep that is asked for by `sweep=NAME` or `sweep=PATH.yaml` and by `sweep.KEY=VALUE`."""
-    names = [named[1] for named in map(NAMES.fullmatch, words) if named]
+def read_spec(overrides: Sequence[str], files: ConfFolder) -> Spec:
+    """Return the spec that `sweep=NAME` or `sweep=PATH.yaml` and `sweep.KEY=VALUE` describe.
+
+    Raises ConfigError where a word or the file cannot be read; mistakes in values are collected in the spec.
+    """
+    names = [match[1] for match in map(SWEEP_CHOICE.fullmatch, overrides) if match]
     if len(names) > 1:
-        raise ConfigError(f"sweep={names[1]}: there is a sweep already, {names[0]}; choose one")
+        raise ConfigError(f"sweep={names[1]}: extra sweep besides {names[0]}; choose one")
     path, shown = _file(names[0], files) if names else (None, None)
     tree = _content(path, str(shown)) if path else {}
-    edits = {word: _edit(word, files) for word in words if not NAMES.fullmatch(word)}
+    edits = {word: _edit(word, files) for word in overrides if not SWEEP_CHOICE.fullmatch(word)}
     for word, (key, value) in edits.items():
         _store(tree, key, value, word)
     source = SpecSource(shown, frozenset(key for key, _ in edits.values()))
@@ -137,19 +147,19 @@ def read_spec(words: Sequence[str], files: ConfFolder) -> Spec:
 
 
 def as_plain(sweep: Sweep) -> Tree:
-    """What the sweep says, without what it leaves open."""
-    said: Tree = {key: value for key, value in msgspec.to_builtins(sweep).items() if value not in ([], {})}
-    return said
+    """Return the parts of a sweep that are given, as plain values."""
+    given: Tree = {key: value for key, value in msgspec.to_builtins(sweep).items() if value not in ([], {})}
+    return given
 
 
 def _file(given: str, files: ConfFolder) -> tuple[Path, str]:
-    """The yaml file of a name or a path, and what to call it."""
+    """Return the yaml file of a name or a path, and how messages name it."""
     if "/" in given or given.endswith((".yaml", ".yml")):
         return expand_user(given), given
     if given not in files.sweeps:
         hint = did_you_mean(given, files.sweeps)
-        known = one_of([*files.sweeps, "the path of a yaml file"])
-        raise ConfigError(f"sweep={given}: unknown choice; it has to be {known}{hint}")
+        allowed = one_of([*files.sweeps, "the path of a yaml file"])
+        raise ConfigError(f"sweep={given}: unknown choice; it must be {allowed}{hint}")
     return files.folder / SWEEPS / f"{given}.yaml", f"conf/{SWEEPS}/{given}.yaml"
 
 
@@ -161,41 +171,41 @@ def _content(path: Path, shown: str) -> Tree:
     except UNREADABLE as error:
         raise ConfigError(f"{shown}: {brief_message(error)}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{shown}: has to hold keys: one of {', '.join(Sweep.__struct_fields__)}")
+        raise ConfigError(f"{shown}: must hold keys: one of {', '.join(Sweep.__struct_fields__)}")
     return {str(key): value for key, value in content.items() if value is not None}
 
 
 def _edit(word: str, files: ConfFolder) -> tuple[str, Any]:
-    """The key below `sweep` and the value of an override."""
+    """Return the key below `sweep` and the value of an override."""
     override = files.parse(word)
     key = override.key_or_group.partition(".")[2]
     if override.is_delete() or not key:
         raise ConfigError(f"{word}: cannot be read; write sweep=NAME, or sweep.{key or 'KEY'}=null for none")
     if override.is_sweep_override():  # sweep.seeds=3,5,8
-        return key, [files.parse(each).value() for each in swept_values(override)]
+        return key, [files.parse(value).value() for value in swept_values(override)]
     return key, override.value()
 
 
 def _store(tree: Tree, key: str, value: Any, word: str) -> None:
-    group = next((group for group in BY_SETTING if key.startswith(f"{group}.")), None)
-    if group is None:
-        placed = assign(tree, key, value)
+    part = next((part for part in PARTS_BY_SETTING if key.startswith(f"{part}.")), None)
+    if part is None:
+        stored = assign(tree, key, value)
     else:
-        columns = {} if lookup(tree, group) is ABSENT else lookup(tree, group)
-        placed = isinstance(columns, dict) and assign(tree, group, columns)
-        if placed:
-            columns[key.removeprefix(f"{group}.")] = value
-    if not placed:
-        raise ConfigError(f"{word}: there are several groups in a list; change them in the file")
+        columns = {} if lookup(tree, part) is ABSENT else lookup(tree, part)
+        stored = isinstance(columns, dict) and assign(tree, part, columns)
+        if stored:
+            columns[key.removeprefix(f"{part}.")] = value
+    if not stored:
+        raise ConfigError(f"{word}: the file has several groups in a list; change them there")
 
 
 def _checked(tree: Tree, source: SpecSource) -> tuple[Sweep, list[str]]:
-    """The sweep as the schema has it, without the parts that are wrong, and what is wrong with those."""
+    """Return the sweep without its invalid parts, and the mistakes in those."""
     try:
         return msgspec.convert({"sweep": tree}, _Root).sweep, []
     except msgspec.ValidationError:
         mistakes = Diagnostics({}, _Root).mistakes({"sweep": tree})
         keys = [mistake.key.removeprefix("sweep.") for mistake in mistakes]
         lines = [mistake.line + source.of(key) for key, mistake in zip(keys, mistakes, strict=True)]
-        wrong = {re.split(r"[.\[]", key)[0] for key in keys}
-        return msgspec.convert({key: value for key, value in tree.items() if key not in wrong}, Sweep), lines
+        invalid = {re.split(r"[.\[]", key)[0] for key in keys}
+        return msgspec.convert({key: value for key, value in tree.items() if key not in invalid}, Sweep), lines

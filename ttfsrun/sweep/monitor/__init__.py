@@ -1,1 +1,1 @@
-"""What becomes of a sweep: its state, its logs, its end."""
+"""Monitoring of a sweep: its status, its logs, and cancelling it."""

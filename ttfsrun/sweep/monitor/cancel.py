@@ -1,4 +1,4 @@
-"""End what still runs or waits for a sweep; its results stay."""
+"""Cancelling a sweep: its jobs and processes end, its results stay."""
 
 from __future__ import annotations
 
@@ -8,43 +8,44 @@ import time
 from collections.abc import Iterator
 
 from ttfsrun.results.sweep_folder import Ended, SweepFolder
+from ttfsrun.results.wording import count
 from ttfsrun.sweep.monitor.processes import is_here
 from ttfsrun.sweep.monitor.scheduler import Scheduler, SlurmScheduler
 from ttfsrun.sweep.monitor.status import ALIVE, SweepStatus, sweep_status
 from ttfsrun.sweep.monitor.submissions import Submission
 
-PATIENCE = 60.0  # seconds; a process first saves what it has
+EXIT_SECONDS = 60.0  # for a process to save its state and exit
 
 
-def planned_cancellations(now: SweepStatus) -> list[str]:
-    """What `cancel` would end, in words; empty: nothing."""
-    return [_described(now, each) for each in now.live()]
+def planned_cancellations(status: SweepStatus) -> list[str]:
+    """Return a line for each submission that `cancel` would end."""
+    return [_describe(status, submission) for submission in status.live()]
 
 
 def cancel(folder: SweepFolder, scheduler: Scheduler | None = None, *, lost: bool = False) -> Iterator[str]:
-    """End everything that lives, telling what is done; again is safe.
+    """End all live submissions; yield a message for each. Calling it again is safe.
 
-    lost: the user knows that what cannot be reached has ended; its points are free again.
+    lost: what cannot be reached is known to have ended, so its points may be submitted again.
     """
     scheduler = scheduler or SlurmScheduler()
     live = sweep_status(folder, scheduler).live()
     if not live:
         yield "nothing runs or waits"
-    submitting = [each for each in live if each.on_slurm and each.process_lives and each.unanswered()]
+    submitting = [item for item in live if item.on_slurm and item.process_lives and item.unanswered()]
     for submission in submitting:
-        yield _stop_process(submission)[1]  # it would go on to submit what is still to come
+        yield _stop_process(submission)[1]  # else it would submit further arrays
     for submission in sweep_status(folder, scheduler).live() if submitting else live:
-        ended, told = _end(submission, scheduler)
+        ended, message = _end(submission, scheduler)
         if ended or lost:
             folder.note(Ended(submission=submission.token, time=time.time(), why="cancelled"))
-        yield told + ("" if ended or not lost else "; given up as lost")
+        yield message + ("" if ended or not lost else "; given up as lost")
 
 
 def _end(submission: Submission, scheduler: Scheduler) -> tuple[bool, str]:
-    """Whether it has ended, or will; and what to say."""
+    """End a submission; return whether it has ended or will end, and a message."""
     intent, jobs = submission.intent, list(submission.jobs.values())
     if submission.on_slurm and jobs:
-        scheduler.cancel(jobs)  # those of adopted arrays too
+        scheduler.cancel(jobs)  # includes jobs found by their names
         return True, f"cancelled: Slurm job {', '.join(jobs)}"
     if not submission.on_slurm and submission.process_lives:
         return _stop_process(submission)
@@ -52,7 +53,7 @@ def _end(submission: Submission, scheduler: Scheduler) -> tuple[bool, str]:
 
 
 def _stop_process(submission: Submission) -> tuple[bool, str]:
-    """SIGTERM, and a while for it to save what runs."""
+    """Send SIGTERM to the process of a submission and wait for it to save its state and exit; return as `_end` does."""
     pid = submission.intent.pid
     try:
         os.kill(pid, signal.SIGTERM)
@@ -60,16 +61,17 @@ def _stop_process(submission: Submission) -> tuple[bool, str]:
         return True, f"process {pid} has ended"
     except PermissionError:
         return False, f"not cancelled: process {pid} belongs to another user"
-    until = time.monotonic() + PATIENCE
-    while submission.process_lives and time.monotonic() < until:
+    deadline = time.monotonic() + EXIT_SECONDS
+    while submission.process_lives and time.monotonic() < deadline:
         time.sleep(0.05)
-    return True, f"process {pid} " + ("is told to end" if submission.process_lives else "has ended")
+    return True, f"process {pid} " + ("was asked to end" if submission.process_lives else "has ended")
 
 
-def _described(now: SweepStatus, submission: Submission) -> str:
+def _describe(status: SweepStatus, submission: Submission) -> str:
     intent = submission.intent
-    held = [state for state in now.points.values() if state.submission == submission.token]
-    points = sum(state.kind in (*ALIVE, "unknown") for state in held)
+    states = [state for state in status.points.values() if state.submission == submission.token]
+    unfinished = sum(state.kind in (*ALIVE, "unknown") for state in states)
     jobs = ", ".join(submission.jobs.values())
-    what = f"Slurm job {jobs}" if jobs else f"process {intent.pid}" + ("" if is_here(intent.host) else " elsewhere")
-    return f"{what}: {points} points that run or wait"
+    elsewhere = "" if is_here(intent.host) else f" on {intent.host}"
+    name = f"Slurm job {jobs}" if jobs else f"process {intent.pid}{elsewhere}"
+    return f"{name}: {count(unfinished, 'unfinished point')}"

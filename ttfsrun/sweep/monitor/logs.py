@@ -1,4 +1,4 @@
-"""The logs of points: which file a task wrote, and how it ends."""
+"""Logs of points: the log file of a task, and its last lines."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ CHUNK = 64 * 1024  # bytes read at once, from the end
 
 
 def log_path(folder: SweepFolder, job: str | None) -> Path | None:
-    """What the array task `12_3` printed, as submitit names it; None: it has no log, or none any more."""
+    """Return the log of the array task `12_3`, under submitit's name for it; None: there is none."""
     if job is None:
         return None
-    alone = job.removesuffix("_0")  # a job without an array
-    names = [f"{name}_0_log.{kind}" for kind in ("out", "err") for name in dict.fromkeys([job, alone])]
+    without_array = job.removesuffix("_0")
+    names = [f"{name}_0_log.{kind}" for kind in ("out", "err") for name in dict.fromkeys([job, without_array])]
     return next((path for path in (folder.slurm / name for name in names) if path.exists()), None)
 
 
 def choose_points(states: SweepStatus, names: Sequence[str], failed: bool) -> list[str]:
-    """The points whose logs are wanted: by id or the beginning of one, else those that failed, else those that run."""
+    """Return the points whose logs to show: those named (by id or prefix), else the failed, else the running ones."""
     if names:
         return list(dict.fromkeys(_point(states, name) for name in names))
     return states.of("failed") or ([] if failed else states.of("running"))
 
 
 def _point(states: SweepStatus, name: str) -> str:
-    found = [point for point in states.points if point.startswith(name)]
-    if name in found or len(found) == 1:
-        return name if name in found else found[0]
-    told = f"{len(found)} points begin so; give more of it" if found else "no point of this sweep begins so"
-    raise UserError(f"{name}: {told}")
+    matches = [point for point in states.points if point.startswith(name)]
+    if name in matches:
+        return name
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise UserError(f"{name}: {len(matches)} points have ids that begin with this; give more of the id")
+    raise UserError(f"{name}: no point of this sweep has an id that begins with this")
 
 
 def log_texts(states: SweepStatus, points: Sequence[str], tail: int, each: bool) -> Iterator[str]:
-    """What there is to read about points: their state, message, traceback, and the end of their log.
+    """Yield texts about points: their state, message, traceback, and the end of their log.
 
-    each: one text for every point; else one for all that failed alike, or that share a log.
+    each: one text for every point; otherwise one for all points with the same failure or the same log.
     """
     groups: dict[object, list[str]] = {}
     for point in points:
         state = states.points[point]
-        alike = (state.reason, state.message) if state.kind == "failed" else log_path(states.folder, state.job)
-        groups.setdefault(point if each else alike, []).append(point)
-    for members in groups.values():
-        yield "\n".join(_lines(states, members, tail))
+        shared = (state.reason, state.message) if state.kind == "failed" else log_path(states.folder, state.job)
+        groups.setdefault(point if each else shared, []).append(point)
+    for group in groups.values():
+        yield "\n".join(_lines(states, group, tail))
 
 
 def _lines(states: SweepStatus, points: Sequence[str], tail: int) -> Iterator[str]:
@@ -59,8 +62,8 @@ def _lines(states: SweepStatus, points: Sequence[str], tail: int) -> Iterator[st
     yield f"point {first}{others}: " + (f"{state.kind}, {state.reason}" if state.reason else state.kind) + job
     if state.message:
         yield f"  {state.message}"
-    is_its_own = record is not None and record.status == state.kind and record.message == state.message
-    if record is not None and record.traceback and is_its_own:
+    is_current = record is not None and record.status == state.kind and record.message == state.message
+    if record is not None and record.traceback and is_current:
         yield from (f"  {line}" for line in record.traceback.rstrip().splitlines())
     log = log_path(states.folder, state.job)
     if log is None:
@@ -71,7 +74,7 @@ def _lines(states: SweepStatus, points: Sequence[str], tail: int) -> Iterator[st
 
 
 def last_lines(path: Path, n: int) -> list[str]:
-    """The last lines of a text file, which may be large; what a progress bar drew over is left out."""
+    """Return the last n lines of a text file of any size, without what a carriage return overwrote."""
     with path.open("rb") as stream:
         start, content = stream.seek(0, os.SEEK_END), b""
         while start > 0 and content.count(b"\n") <= n:

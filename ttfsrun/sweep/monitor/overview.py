@@ -1,4 +1,4 @@
-"""How a sweep is doing, for reading, for a script, and live."""
+"""Report of a sweep's status: as text, as JSON, or continuously."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import msgspec
 
 from ttfsrun.errors import INCOMPLETE, Reason
 from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.results.wording import count, duration, states
 from ttfsrun.sweep.monitor.logs import log_path
 from ttfsrun.sweep.monitor.scheduler import Scheduler
 from ttfsrun.sweep.monitor.status import ALIVE, STATUSES, SweepStatus, sweep_status
@@ -22,13 +23,13 @@ from ttfsrun.sweep.monitor.submissions import concurrency
 if TYPE_CHECKING:
     from rich.live import Live
 
-WIDEST = 100  # of a message
-USUAL = ("None", "Priority", "Resources", "JobArrayTaskLimit", "Dependency", "BeginTime")  # reasons to wait
-SHOWN = 10  # groups of failures
+MAX_WIDTH = 100  # characters of a message
+USUAL_REASONS = ("None", "Priority", "Resources", "JobArrayTaskLimit", "Dependency", "BeginTime")  # to be queued
+MAX_GROUPS = 10  # of failures
 
 
 class AlikeFailures(msgspec.Struct, frozen=True):
-    """Points that failed alike."""
+    """Points that failed with the same reason and message."""
 
     reason: Reason | None
     message: str
@@ -39,13 +40,13 @@ class AlikeFailures(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class StatusReport:
-    """The numbers that a status tells."""
+    """Contents of a status report."""
 
     states: SweepStatus
 
     @property
     def failures(self) -> list[AlikeFailures]:
-        """Grouped by reason and message, the largest group first."""
+        """Failed points by reason and message, the largest group first."""
         groups: dict[tuple[Reason | None, str], list[str]] = {}
         for point in self.states.of("failed"):
             state = self.states.points[point]
@@ -61,13 +62,13 @@ class StatusReport:
 
     @property
     def cores(self) -> int:
-        """In use by the tasks that run."""
-        cores = {each.token: concurrency(each.intent)[1] for each in self.states.live()}
+        """Number of cores that running tasks use."""
+        cores = {submission.token: concurrency(submission.intent)[1] for submission in self.states.live()}
         return sum(cores[submission.token] for submission, _ in self.states.units("running"))
 
     @property
     def seconds_left(self) -> float | None:
-        """Until what was submitted is done, if it goes on as so far with the cores in use; None: nobody can say."""
+        """Estimated time until the submitted points are done, with the cores in use now; None: unknown."""
         done = [record.execution for record in self.states.records.values() if record.status == "done"]
         remaining = len(self.states.of(*ALIVE))
         if not done or not remaining or not self.cores:
@@ -77,14 +78,14 @@ class StatusReport:
 
     @property
     def next_command(self) -> str | None:
-        """What to do about it; None: wait, or look into what is unknown."""
+        """The command to run next; None: points still run or wait, or their state is unknown."""
         folder, counts = shlex.quote(str(self.states.folder.path)), self.states.counts()
         if any(counts[kind] for kind in (*ALIVE, "unknown")):
             return None
         return f"ttfsrun {'retry' if counts['missing'] or counts['failed'] else 'gather'} {folder}"
 
     def as_json(self) -> dict[str, Any]:
-        """One object for a script; states by point too, of those that are not done."""
+        """Return the report as values for JSON, with the state of each point that is not done."""
         counts = self.states.counts()
         undone = self.states.of(*(kind for kind in STATUSES if kind != "done"))
         return {
@@ -103,70 +104,61 @@ class StatusReport:
         }
 
     def as_lines(self) -> Iterator[str]:
-        """For reading."""
+        """Yield the lines of the report as text."""
         counts, total = self.states.counts(), len(self.states.points)
         yield f"{self.states.folder.path}: {counts['done']} of {total} points done"
         kinds = [kind for kind in STATUSES if counts[kind] or kind == "done"]
         width = max(len(str(counts[kind])) for kind in kinds)
         yield from (f"  {kind:<10}  {counts[kind]:>{width}}  {counts[kind] / max(1, total):6.1%}" for kind in kinds)
-        yield from self._lines_of_failures()
+        yield from self._failure_lines()
         units = {kind: len(self.states.units(kind)) for kind in ("running", "queued")}
         if any(units.values()):
-            told = ", ".join(f"{n} {kind}" for kind, n in units.items() if n)
-            yield f"{self._name_of_units()}: {told}; {self.cores} cores in use"
-        yield from (f"waits: {n} tasks, {why}" for why, n in self._waiting().items())
+            yield f"{self._unit_names()}: {states(units, units)}; {count(self.cores, 'core')} in use"
+        yield from (f"waiting: {count(n, 'task')}, {reason}" for reason, n in self._waiting().items())
         if self.seconds_left is not None:
             yield f"time left: about {duration(self.seconds_left)}"
-        yield from (f"not found out: {note}" for note in [*self.states.notes, *self._unknown()])
+        yield from (f"warning: {note}" for note in [*self.states.notes, *self._unknown()])
         if self.states.counts()["unknown"]:
-            where = shlex.quote(str(self.states.folder.path))
-            yield f"if you know that what is unknown does not run: ttfsrun cancel {where} --lost"
+            folder = shlex.quote(str(self.states.folder.path))
+            yield f"if you know that the unknown points do not run: ttfsrun cancel {folder} --lost"
         if self.next_command:
             yield f"next: {self.next_command}"
 
-    def _lines_of_failures(self) -> Iterator[str]:
+    def _failure_lines(self) -> Iterator[str]:
         failures = self.failures
-        for group in failures[:SHOWN]:
+        for group in failures[:MAX_GROUPS]:
             yield f"failed: {group.points} x {group.reason}: {group.message}"
             yield f"        e.g. point {group.example}" + (f", log {group.log}" if group.log else "")
-        if len(failures) > SHOWN:
-            yield f"        and {len(failures) - SHOWN} other kinds; ttfsrun logs --failed shows them"
+        if len(failures) > MAX_GROUPS:
+            yield f"        and {count(len(failures) - MAX_GROUPS, 'other kind')}; ttfsrun logs --failed shows all"
 
-    def _name_of_units(self) -> str:
-        on_slurm = {each.on_slurm for each in self.states.live()}
+    def _unit_names(self) -> str:
+        on_slurm = {submission.on_slurm for submission in self.states.live()}
         return "tasks" if on_slurm == {True} else "populations" if on_slurm == {False} else "tasks and populations"
 
     def _waiting(self) -> Counter[str]:
-        """Why array tasks wait, where it is more than for others to end."""
-        queued = [(fate.message or "").partition(": ") for each, fate in self.states.units("queued") if each.on_slurm]
-        return Counter(f"{state.lower()}: {why}" for state, _, why in queued if why not in ("", *USUAL))
+        """Return the number of queued array tasks by unusual reasons."""
+        units = self.states.units("queued")
+        messages = [(unit.message or "").partition(": ") for submission, unit in units if submission.on_slurm]
+        return Counter(f"{state.lower()}: {why}" for state, _, why in messages if why not in ("", *USUAL_REASONS))
 
     def _unknown(self) -> list[str]:
-        """What stands behind the points whose state is unknown."""
+        """Return the reasons why states are unknown, where no note contains them."""
         messages = {self.states.points[point].message for point in self.states.of("unknown")}
         return sorted(message for message in messages if message and message not in "; ".join(self.states.notes))
 
 
 def headline(text: str | None) -> str:
-    """The first line of a message, not too long."""
+    """Return the first line of a message, cut to the maximal width."""
     first = (text or "").strip().partition("\n")[0]
-    return first if len(first) <= WIDEST else first[: WIDEST - 3] + "..."
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `17 min`, `3 h 20 min`, `2 d 5 h`."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    if minutes < 100:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+    return first if len(first) <= MAX_WIDTH else first[: MAX_WIDTH - 3] + "..."
 
 
 def watch_status(folder: SweepFolder, seconds: float, scheduler: Scheduler | None = None) -> int:
-    """Tell again and again until nothing is left to wait for: in place on a terminal, else a line for each change."""
+    """Show the status until no point runs or waits; return the exit code of the sweep.
+
+    On a terminal the report is redrawn in place, elsewhere each change is a line. seconds: between two updates.
+    """
     if not sys.stdout.isatty():
         return _follow(folder, seconds, scheduler)
     from rich.console import Console
@@ -174,35 +166,34 @@ def watch_status(folder: SweepFolder, seconds: float, scheduler: Scheduler | Non
 
     with Live(console=Console(), auto_refresh=False) as live:
         while True:
-            code = _redraw(live, sweep_status(folder, scheduler))
+            code = _update(live, sweep_status(folder, scheduler))
             if code is not None:
                 return code
             time.sleep(seconds)
 
 
-def _redraw(live: Live, now: SweepStatus) -> int | None:
+def _update(live: Live, status: SweepStatus) -> int | None:
     from rich.text import Text
 
-    live.update(Text("\n".join(StatusReport(now).as_lines())), refresh=True)
-    return _code_at_the_end(now)
+    live.update(Text("\n".join(StatusReport(status).as_lines())), refresh=True)
+    return _final_exit_code(status)
 
 
 def _follow(folder: SweepFolder, seconds: float, scheduler: Scheduler | None) -> int:
-    before = None
+    previous = None
     while True:
-        now = sweep_status(folder, scheduler)
-        counts = now.counts()
-        line = ", ".join(f"{counts[kind]} {kind}" for kind in STATUSES if counts[kind])
-        if line != before:
+        status = sweep_status(folder, scheduler)
+        line = states(status.counts(), STATUSES)
+        if line != previous:
             sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
             sys.stdout.flush()
-        before, code = line, _code_at_the_end(now)
+        previous, code = line, _final_exit_code(status)
         if code is not None:
             return code
         time.sleep(seconds)
 
 
-def _code_at_the_end(now: SweepStatus) -> int | None:
-    """The exit code, once nothing lives any more and nothing is unknown; else None."""
-    waits = now.exit_code == INCOMPLETE and now.of(*ALIVE, "unknown")
-    return None if waits else now.exit_code
+def _final_exit_code(status: SweepStatus) -> int | None:
+    """Return the exit code of the sweep; None while the state of a point may still change."""
+    may_change = status.exit_code == INCOMPLETE and status.of(*ALIVE, "unknown")
+    return None if may_change else status.exit_code

@@ -1,7 +1,7 @@
-"""What Slurm knows of jobs, asked carefully: each command has a time limit, and none is believed alone.
+"""Queries of Slurm's jobs. Each command has a time limit, and no answer is trusted alone.
 
-`squeue` knows what is alive (the controller's memory), `sacct` also what has ended (the accounting, which lags behind,
-or is not there). A job that neither knows is unknown, and so is one that only `sacct` takes for alive.
+`squeue` shows live jobs, from the controller's memory; `sacct` also shows ended ones, from the accounting, which lags
+behind or may be missing. A job that neither of them shows is unknown, and so is one that only `sacct` shows as alive.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Phase = Literal["running", "queued", "ended", "unknown"]
 
 RUNNING = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
 QUEUED = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD", "PREEMPTED"}
-REASON_OF_STATE: dict[str, Reason] = {  # of a state that a task ended in; others are an "error"
+REASON_OF_STATE: dict[str, Reason] = {  # by the final state of a task; "error" for all others
     "OUT_OF_MEMORY": "out of memory",
     "TIMEOUT": "time-out",
     "DEADLINE": "time-out",
@@ -32,16 +32,17 @@ REASON_OF_STATE: dict[str, Reason] = {  # of a state that a task ended in; other
     "BOOT_FAIL": "node failure",
     "CANCELLED": "cancelled",
     "REVOKED": "cancelled",
-    "PREEMPTED": "cancelled",  # where the cluster cancels what it preempts
+    "PREEMPTED": "cancelled",  # where the cluster cancels preempted jobs
 }
-WARNED = "exit code 140, SIGUSR2"
-FATAL = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGUSR2}  # no exit codes of our own
-EARLIER = 3600.0  # seconds by which clocks of a cluster may differ, generously
+TIME_LIMIT_EXIT = "exit code 140, SIGUSR2"  # of a task that stopped at the warning before its time limit
+#: Their numbers are none of our exit codes.
+FATAL = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGUSR2}
+CLOCK_SKEW = 3600.0  # seconds, generous: clocks of a cluster may differ
 
 
 @dataclass(frozen=True)
 class ScheduledTask:
-    """One array task, or a job without an array."""
+    """State of an array task, or of a job without an array."""
 
     phase: Phase
     state: str  # in Slurm's own words
@@ -49,99 +50,106 @@ class ScheduledTask:
 
     @property
     def reason(self) -> Reason:
-        """The class of failure, of a task that ended; a task that is warned of its time limit leaves by that signal."""
-        return "time-out" if self.about == WARNED else REASON_OF_STATE.get(self.state, "error")
+        """Class of the failure of a task that ended."""
+        return "time-out" if self.about == TIME_LIMIT_EXIT else REASON_OF_STATE.get(self.state, "error")
 
     @property
     def message(self) -> str:
+        """Slurm's state of the task, with details."""
         return f"Slurm: {self.state}" + (f" ({self.about})" if self.about else "")
 
 
 @dataclass(frozen=True)
 class QueueSnapshot:
-    """What there was to find out about some jobs: tasks by `job_index`, or `job`; what could not be found out."""
+    """Answer to a query: tasks by `job_index`, or `job` without an array. notes: why it may be incomplete."""
 
     tasks: Mapping[str, ScheduledTask] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def task(self, job: str, index: int, alone: bool) -> ScheduledTask:
-        """One task of an array; alone: it may have been submitted without an array."""
-        known = self.tasks.get(f"{job}_{index}") or (self.tasks.get(job) if alone else None)
-        if known is not None:
-            return known
+        """Return the state of one task. alone: the job may have been submitted without an array."""
+        task = self.tasks.get(f"{job}_{index}") or (self.tasks.get(job) if alone else None)
+        if task is not None:
+            return task
         if self.notes:
             return ScheduledTask("unknown", "UNKNOWN", "; ".join(self.notes))
-        if job in self.jobs:  # Slurm keeps nothing of a task that is cancelled before it was looked at
+        if job in self.jobs:  # Slurm keeps no trace of a task that is cancelled while it is pending
             return ScheduledTask("ended", "CANCELLED", "while it waited")
-        return ScheduledTask("unknown", "UNKNOWN", f"neither sacct nor squeue knows job {job}")
+        return ScheduledTask("unknown", "UNKNOWN", f"neither sacct nor squeue shows job {job}")
 
     @cached_property
     def jobs(self) -> set[str]:
-        """Those of which a task is known."""
-        return {_base(task) for task in self.tasks}
+        """Jobs of which at least one task is in the snapshot."""
+        return {_job_of(task) for task in self.tasks}
 
 
 class Scheduler(Protocol):
-    """What the state of a sweep depends on."""
+    """Interface to a batch system."""
 
-    def look(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
-        """The tasks of jobs. names: the name of each job, by id, that tells it from another cluster's job."""
+    def query(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
+        """Return the states of jobs.
+
+        names: the name of each job, by id; ids alone are ambiguous, since Slurm may give them out again.
+        since: time before the jobs were submitted, in seconds since 1970.
+        """
 
     def find(self, names: Sequence[str], since: float) -> Mapping[str, str] | None:
-        """The ids of the user's jobs by name, the newest of each; None: nobody answered."""
+        """Return the ids of the user's jobs by name, the newest of each; None: no answer."""
 
     def cancel(self, jobs: Sequence[str]) -> None:
-        """End jobs; those that ended already do no harm."""
+        """Cancel jobs; those that have ended are ignored. Raises SchedulerRefused."""
 
 
 @dataclass(frozen=True)
 class SlurmScheduler:
-    """The scheduler of this machine, by its commands."""
+    """Slurm of this machine, through its commands."""
 
     timeout: float = 10.0  # seconds, for each command
 
-    def look(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
+    def query(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
         if not names:
             return QueueSnapshot()
-        accounting, queue = self._ask(
-            ["sacct", *_SACCT, "-S", _moment(since), "-j", ",".join(names)],
+        accounting, queue = self._run(
+            ["sacct", *_SACCT, "-S", _timestamp(since), "-j", ",".join(names)],
             ["squeue", *_SQUEUE, "--name", ",".join(dict.fromkeys(names.values()))],
         )
-        ended = {job: row for job, row in _rows(accounting.lines) if row[0] == names.get(_base(job))}
-        alive = {job: row for job, row in _rows(queue.lines) if _base(job) in names}
-        tasks = {job: _together(ended.get(job), alive.get(job), queue.problem is None) for job in [*ended, *alive]}
+        of_sacct = {task: row for task, row in _rows(accounting.lines) if row[0] == names.get(_job_of(task))}
+        of_squeue = {task: row for task, row in _rows(queue.lines) if _job_of(task) in names}
+        tasks = {
+            task: _merge(of_sacct.get(task), of_squeue.get(task), queue.problem is None)
+            for task in [*of_sacct, *of_squeue]
+        }
         return QueueSnapshot(tasks, tuple(answer.problem for answer in (accounting, queue) if answer.problem))
 
     def find(self, names: Sequence[str], since: float) -> Mapping[str, str] | None:
-        wanted, user = ",".join(names), str(os.getuid())
-        answers = self._ask(
-            ["sacct", *_SACCT, "-S", _moment(since), "-u", user, "--name", wanted],
-            ["squeue", *_SQUEUE, "-u", user, "--name", wanted],
+        joined, user = ",".join(names), str(os.getuid())
+        answers = self._run(
+            ["sacct", *_SACCT, "-S", _timestamp(since), "-u", user, "--name", joined],
+            ["squeue", *_SQUEUE, "-u", user, "--name", joined],
         )
-        found: dict[str, str] = {}
-        for job, (name, *_) in (row for answer in answers for row in _rows(answer.lines)):
-            if name in names and int(_base(job)) > int(found.get(name, 0)):
-                found[name] = _base(job)
-        nobody = all(answer.problem for answer in answers)
-        return None if nobody else found
+        jobs: dict[str, str] = {}
+        for task, (name, *_) in (row for answer in answers for row in _rows(answer.lines)):
+            if name in names and int(_job_of(task)) > int(jobs.get(name, 0)):
+                jobs[name] = _job_of(task)
+        return None if all(answer.problem for answer in answers) else jobs
 
     def cancel(self, jobs: Sequence[str]) -> None:
-        (answer,) = self._ask(["scancel", *jobs])
+        (answer,) = self._run(["scancel", *jobs])
         if answer.problem and "completed" not in answer.problem and "Invalid job id" not in answer.problem:
             raise SchedulerRefused(answer.problem)
 
-    def _ask(self, *commands: list[str]) -> list[CommandAnswer]:
-        """All at once: one that hangs costs its time limit, not twice that."""
-        until = time.monotonic() + self.timeout
-        asked = [_start(command) for command in commands]
+    def _run(self, *commands: list[str]) -> list[CommandAnswer]:
+        """Run commands at the same time, so that all of them share one time limit."""
+        deadline = time.monotonic() + self.timeout
+        processes = [_start(command) for command in commands]
         return [
-            process if isinstance(process, CommandAnswer) else self._answer(command[0], process, until)
-            for command, process in zip(commands, asked, strict=True)
+            process if isinstance(process, CommandAnswer) else self._answer(command[0], process, deadline)
+            for command, process in zip(commands, processes, strict=True)
         ]
 
-    def _answer(self, command: str, process: subprocess.Popen[str], until: float) -> CommandAnswer:
+    def _answer(self, command: str, process: subprocess.Popen[str], deadline: float) -> CommandAnswer:
         try:
-            out, err = process.communicate(timeout=max(0.1, until - time.monotonic()))
+            out, err = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -149,28 +157,28 @@ class SlurmScheduler:
                 process.communicate(timeout=1.0)
             return CommandAnswer(problem=f"{command} did not answer within {self.timeout:g} s")
         if process.returncode != 0:
-            told = " ".join((err or out).split()) or f"exit code {process.returncode}"
-            return CommandAnswer(problem=f"{command}: {told.removeprefix(f'{command}: ')}")
+            message = " ".join((err or out).split()) or f"exit code {process.returncode}"
+            return CommandAnswer(problem=f"{command}: {message.removeprefix(f'{command}: ')}")
         return CommandAnswer(out.splitlines())
 
 
 @dataclass(frozen=True)
 class CommandAnswer:
-    """The lines that a command printed, or why there are none."""
+    """Lines that a command printed, or why there are none."""
 
     lines: Sequence[str] = ()
     problem: str | None = None
 
 
-#: Both print: job, name, state, exit code or why it waits, node.
+#: Both print: task, job name, state, exit code (sacct) or reason to wait (squeue), node.
 _SACCT = ("-X", "-n", "-P", "-o", "JobID,JobName,State,ExitCode,NodeList")
 _SQUEUE = ("-h", "-r", "-o", "%i|%j|%T|%r|%N")
 
 
 def _start(command: list[str]) -> subprocess.Popen[str] | CommandAnswer:
-    """In a session of its own, so that all of it can be killed; the user's filters and formats do not reach it."""
+    """Start a command in its own session, so that it can be killed with its children, without the user's filters."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
-    env |= {"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard"}  # 0: lists of array tasks are not cut short
+    env |= {"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard"}  # 0: do not shorten lists of array tasks
     try:
         return subprocess.Popen(
             command,
@@ -186,70 +194,70 @@ def _start(command: list[str]) -> subprocess.Popen[str] | CommandAnswer:
         return CommandAnswer(problem=f"{command[0]} cannot be run here ({error.strerror})")
 
 
-def _moment(since: float) -> str:
-    """As sacct takes a time; its own default is the last midnight."""
-    return datetime.fromtimestamp(since - EARLIER).isoformat(timespec="seconds")
+def _timestamp(since: float) -> str:
+    """Return a time as sacct reads it, minus the clock skew. sacct's own default is the last midnight."""
+    return datetime.fromtimestamp(since - CLOCK_SKEW).isoformat(timespec="seconds")
 
 
 def _rows(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each task with its name, state, exit code or why it waits, node; pending tasks share a line of sacct."""
+    """Yield each task with its columns after the first. In sacct, pending tasks of an array share a line."""
     for line in lines:
-        job, *row = line.split("|")
+        tasks, *row = line.split("|")
         if len(row) == 4:
-            for task in expand_task_ids(job):
+            for task in expand_task_ids(tasks):
                 yield task, row
 
 
-def _base(job: str) -> str:
-    """The id of the job that an array task belongs to."""
-    return re.split(r"\D", job, maxsplit=1)[0] or "0"
+def _job_of(task: str) -> str:
+    """Return the id of the job of an array task: 12 of 12_3."""
+    return re.split(r"\D", task, maxsplit=1)[0] or "0"
 
 
 def expand_task_ids(job: str) -> list[str]:
-    """`12_[0-3,7%2]` -> 12_0, 12_1, 12_2, 12_3, 12_7."""
+    """Return the ids of the tasks of a range: 12_0, 12_1, 12_2, 12_3, 12_7 of `12_[0-3,7%2]`."""
     base, bracket, tasks = job.partition("_[")
     if not bracket:
         return [job]
-    found = []
+    ids = []
     for part in tasks.rstrip("]").partition("%")[0].split(","):
         span = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
         if span:
             first, last, step = int(span[1]), int(span[2] or span[1]), int(span[3] or 1)
-            found += [f"{base}_{index}" for index in range(first, last + 1, step)]
-    return found
+            ids += [f"{base}_{index}" for index in range(first, last + 1, step)]
+    return ids
 
 
-def _together(accounting: Sequence[str] | None, queue: Sequence[str] | None, queue_answered: bool) -> ScheduledTask:
-    """One task from what both say: the queue knows best what is alive, the accounting how it ended."""
+def _merge(accounting: Sequence[str] | None, queue: Sequence[str] | None, queue_answered: bool) -> ScheduledTask:
+    """Return the state of a task from both rows: squeue's counts for live tasks, sacct's for ended ones."""
     ended = accounting is not None and _state(accounting) not in RUNNING | QUEUED
     if queue is not None and not (ended and _state(queue) == "COMPLETING"):
         state = _state(queue)
         return ScheduledTask(
             "queued" if state in QUEUED else "running", state, queue[2] if state in QUEUED else queue[3]
         )
-    assert accounting is not None  # one of both has it
+    assert accounting is not None  # one of both lists it
     state = _state(accounting)
     if ended:
-        return ScheduledTask("ended", state, _how(accounting))
+        return ScheduledTask("ended", state, _exit(accounting))
     if not queue_answered:
-        return ScheduledTask("queued" if state in QUEUED else "running", state, "as sacct says")
+        return ScheduledTask("queued" if state in QUEUED else "running", state, "according to sacct")
     if state == "PREEMPTED":
         return ScheduledTask("ended", state)
     return ScheduledTask("unknown", "UNKNOWN", f"sacct says {state}, squeue does not list it")
 
 
 def _state(row: Sequence[str]) -> str:
-    """`CANCELLED by 1000` -> CANCELLED."""
+    """Return the state of a row without details: CANCELLED of `CANCELLED by 1000`."""
     return (row[1].split() or ["UNKNOWN"])[0]
 
 
-def _how(row: Sequence[str]) -> str:
-    """The exit code and the signal of a task that ended, where they say something."""
+def _exit(row: Sequence[str]) -> str:
+    """Return the exit code and the signal of a task that ended, where they are not 0."""
     code, killed = (int(part) if part.isdigit() else 0 for part in (*row[2].split(":"), "")[:2])
     if code in FATAL:
-        code += 128  # as which sacct shows no exit code
-    told = [f"exit code {code}"] if code else []
+        code += 128  # some versions of Slurm show it without
+    parts = [f"exit code {code}"] if code else []
     number = killed or max(0, code - 128)
     with suppress(ValueError):
-        told += [signal.Signals(number).name] if number else []
-    return ", ".join(told)
+        parts += [signal.Signals(number).name] if number else []
+    return ", ".join(parts)

@@ -1,11 +1,15 @@
-"""What has become of a submission: of each of its tasks, by what jobs.jsonl, its process and the scheduler say.
+"""State of each unit of a submission, from jobs.jsonl, the submitting process and the scheduler.
 
-intent, refused                             dead: nothing runs
-intent, no answer, process alive            being submitted
-intent, no answer, process gone             whatever jobs of that name the scheduler knows, else dead
-intent, a job                               what the scheduler says of each task
-intent without a scheduler, process alive   as many tasks run as it has processes
-... process gone, or ended                  dead
+A unit is an array task, or a population that this machine computes without a scheduler.
+
+entries in jobs.jsonl     process   state of the units
+intent, refusal           any       missing
+intent without answer     alive     submitting
+intent without answer     ended     those of a job with that name, if the scheduler has one, else missing
+intent, job               any       those that the scheduler reports
+intent, local             alive     as many run as it has processes, the others are queued
+intent, local             ended     missing
+intent, end               any       missing; a cancelled local process that is still alive counts as alive
 """
 
 from __future__ import annotations
@@ -28,12 +32,12 @@ from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, Scheduler
 
 PointStatus = Literal["done", "failed", "running", "queued", "submitting", "missing", "unknown"]
 
-SUBMITTING_SECONDS = 300.0  # that a submission on another host, which cannot be asked after, may take
+SUBMITTING_SECONDS = 300.0  # that a submission on another host, whose process cannot be inspected, may take
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """What has become of a unit."""
+    """State of a unit of a submission."""
 
     kind: PointStatus
     message: str | None = None
@@ -46,120 +50,133 @@ class Submission:
     """All entries of jobs.jsonl with one token."""
 
     intent: Intent
-    jobs: dict[int, str] = field(default_factory=dict)  # by array
-    refused: dict[int, str] = field(default_factory=dict)  # by array, with the message
-    ended: set[str] = field(default_factory=set)  # why
+    jobs: dict[int, str] = field(default_factory=dict)  # ids by array
+    refused: dict[int, str] = field(default_factory=dict)  # messages by array
+    ended: set[str] = field(default_factory=set)  # reasons, see `Ended.why`
 
     @property
     def token(self) -> str:
+        """Id of the submission."""
         return self.intent.submission
 
     @property
     def on_slurm(self) -> bool:
+        """Whether Slurm runs it, not a process of its own."""
         return str(self.intent.cluster["name"]) == "slurm"
 
     @property
     def process_lives(self) -> bool | None:
-        """Of the process that wrote it; None: on another host."""
+        """Whether the process that wrote the intent lives; None: it is on another host."""
         return lives(self.intent.host, self.intent.pid, self.intent.started)
 
     def name(self, array: int) -> str:
-        """Of an array, as the scheduler has it."""
+        """Return the job name of an array."""
         return f"{self.intent.job_name}.{array}"
 
     @cached_property
     def units(self) -> list[list[str]]:
-        """The points of each."""
+        """The points of each unit."""
         if self.on_slurm:
             return [[point for population in task for point in population] for task in self.intent.tasks]
         return [list(population) for task in self.intent.tasks for population in task]
 
     def refusal(self, array: int) -> str | None:
-        """Why the scheduler did not take an array; after a refusal, none is tried."""
+        """Return the message with which the scheduler refused an array or one before it; None: it did not."""
         return next((message for refused, message in self.refused.items() if refused <= array), None)
 
     def unanswered(self) -> list[int]:
-        """Arrays of which nobody knows whether the scheduler took them."""
+        """Return the arrays for which jobs.jsonl has no answer of the scheduler."""
         arrays = range(len(self.intent.arrays))
         return [array for array in arrays if array not in self.jobs and self.refusal(array) is None]
 
 
 def read_submissions(entries: Sequence[JobEntry]) -> list[Submission]:
-    """In the order of their intents; answers without an intent are passed over."""
-    found = {entry.submission: Submission(entry) for entry in entries if isinstance(entry, Intent)}
+    """Return the submissions in the order of their intents; entries without an intent are ignored."""
+    submissions = {entry.submission: Submission(entry) for entry in entries if isinstance(entry, Intent)}
     for entry in entries:
-        known = found.get(entry.submission)
-        if known is None:
+        submission = submissions.get(entry.submission)
+        if submission is None:
             continue
         if isinstance(entry, Submitted):
-            known.jobs[entry.array] = entry.job
+            submission.jobs[entry.array] = entry.job
         elif isinstance(entry, Refusal):
-            known.refused[entry.array] = entry.message
+            submission.refused[entry.array] = entry.message
         elif isinstance(entry, Ended):
-            known.ended.add(entry.why)
-    return list(found.values())
+            submission.ended.add(entry.why)
+    return list(submissions.values())
 
 
 @dataclass(frozen=True)
 class UnitStates:
-    """What has become of the units of submissions, by token; and what could not be found out."""
+    """States of the units of submissions, by token. notes: queries that failed, so that some states may be unknown."""
 
     units: Mapping[str, Sequence[UnitState]]
     notes: Sequence[str]
 
 
-def unit_states(asked: Sequence[Submission], unfinished: AbstractSet[str], scheduler: Scheduler) -> UnitStates:
-    """Find out; the scheduler is asked once for all of them, and only where it knows more than jobs.jsonl.
+def unit_states(submissions: Sequence[Submission], unfinished: AbstractSet[str], scheduler: Scheduler) -> UnitStates:
+    """Return the states of all units. The scheduler is queried once for all jobs of submissions that have not ended.
 
-    unfinished: the points without a result, by which the units on this machine are told apart.
+    unfinished: the points without a result; a local unit without such points is finished.
     """
-    on_slurm = [each for each in asked if each.on_slurm and not each.ended]
-    silent = _adopt(on_slurm, scheduler)
-    jobs = {job: each.name(array) for each in on_slurm for array, job in each.jobs.items()}
-    look = scheduler.look(jobs, min(each.intent.time for each in on_slurm)) if jobs else QueueSnapshot()
-    notes = [*look.notes, *(["the scheduler did not answer: jobs without an id are unknown"] if silent else [])]
+    on_slurm = [submission for submission in submissions if submission.on_slurm and not submission.ended]
+    answered = _find_jobs(on_slurm, scheduler)
+    names = {job: submission.name(array) for submission in on_slurm for array, job in submission.jobs.items()}
+    since = min((submission.intent.time for submission in on_slurm), default=0.0)
+    snapshot = scheduler.query(names, since) if names else QueueSnapshot()
+    notes = [*snapshot.notes, *([] if answered else ["the scheduler did not answer: jobs without an id are unknown"])]
     units = {
-        each.token: _on_slurm(each, look, silent) if each.on_slurm else _without_scheduler(each, unfinished)
-        for each in asked
+        submission.token: _slurm_units(submission, snapshot, answered)
+        if submission.on_slurm
+        else _local_units(submission, unfinished)
+        for submission in submissions
     }
     return UnitStates(units, list(dict.fromkeys(notes)))
 
 
-def _adopt(asked: Sequence[Submission], scheduler: Scheduler) -> bool:
-    """Give the arrays whose answer was never written down the jobs of their names; True: nobody could say."""
-    orphans = {each.name(array): (each, array) for each in asked for array in each.unanswered()}
-    orphans = {name: orphan for name, orphan in orphans.items() if not orphan[0].process_lives}
-    if not orphans:
-        return False
-    found = scheduler.find(list(orphans), min(each.intent.time for each, _ in orphans.values()))
-    for name, job in (found or {}).items():
-        submission, array = orphans[name]
+def _find_jobs(submissions: Sequence[Submission], scheduler: Scheduler) -> bool:
+    """Find the jobs of unanswered arrays by their names; return False where the scheduler does not answer.
+
+    Arrays whose submitting process lives are left out: it will write the answer.
+    """
+    unanswered = {
+        submission.name(array): (submission, array)
+        for submission in submissions
+        for array in submission.unanswered()
+        if not submission.process_lives
+    }
+    if not unanswered:
+        return True
+    jobs = scheduler.find(list(unanswered), min(submission.intent.time for submission, _ in unanswered.values()))
+    for name, job in (jobs or {}).items():
+        submission, array = unanswered[name]
         submission.jobs[array] = job
-    return found is None
+    return jobs is not None
 
 
-def _on_slurm(submission: Submission, look: QueueSnapshot, silent: bool) -> list[UnitState]:
+def _slurm_units(submission: Submission, snapshot: QueueSnapshot, answered: bool) -> list[UnitState]:
+    """Return the states of array tasks. answered: whether the scheduler could search for jobs by name."""
     if submission.ended:
-        return [_after_end(submission)] * len(submission.units)
-    found: list[UnitState] = []
+        return [_ended_state(submission)] * len(submission.units)
+    states: list[UnitState] = []
     for array, size in enumerate(submission.intent.arrays):
         refusal = submission.refusal(array)
         if array in submission.jobs:
-            found += [_of_task(look, submission.jobs[array], index, size == 1) for index in range(size)]
+            states += [_task_state(snapshot, submission.jobs[array], index, size == 1) for index in range(size)]
         elif refusal is not None:
-            found += [UnitState("missing", f"refused: {refusal}")] * size
+            states += [UnitState("missing", f"refused: {refusal}")] * size
         else:
-            found += [_unanswered(submission, silent)] * size
-    return found
+            states += [_unanswered_state(submission, answered)] * size
+    return states
 
 
-def _after_end(submission: Submission) -> UnitState:
+def _ended_state(submission: Submission) -> UnitState:
     why = next((why for why in ("cancelled", "interrupted") if why in submission.ended), None)
     return UnitState("missing", why and f"{why} before it had a result")
 
 
-def _of_task(look: QueueSnapshot, job: str, index: int, alone: bool) -> UnitState:
-    task = look.task(job, index, alone)
+def _task_state(snapshot: QueueSnapshot, job: str, index: int, alone: bool) -> UnitState:
+    task = snapshot.task(job, index, alone)
     name = f"{job}_{index}"
     if task.phase == "ended":
         return UnitState("failed", f"{task.message}, and left no result", task.reason, name)
@@ -168,38 +185,41 @@ def _of_task(look: QueueSnapshot, job: str, index: int, alone: bool) -> UnitStat
     return UnitState(task.phase, f"{task.state}: {task.about}" if task.about else task.state, job=name)
 
 
-def _unanswered(submission: Submission, silent: bool) -> UnitState:
-    """Of an array that the scheduler has no job of, as far as one can tell."""
+def _unanswered_state(submission: Submission, answered: bool) -> UnitState:
+    """Return the state of the tasks of an array without a known job."""
     intent = submission.intent
-    where = f"by process {intent.pid} on {intent.host}"
+    by_process = f"by process {intent.pid} on {intent.host}"
     recent = time.time() - intent.time < SUBMITTING_SECONDS
     if submission.process_lives or (submission.process_lives is None and recent):
-        return UnitState("submitting", f"being submitted {where}")
-    if silent:
-        return UnitState("unknown", f"perhaps submitted {where}: nobody could say")
+        return UnitState("submitting", f"being submitted {by_process}")
+    if not answered:
+        return UnitState("unknown", f"perhaps submitted {by_process}: the scheduler did not answer")
     return UnitState("missing", "its submission was cut short")
 
 
-def _without_scheduler(submission: Submission, unfinished: AbstractSet[str]) -> list[UnitState]:
-    """Populations of a process of this machine, or of another one."""
+def _local_units(submission: Submission, unfinished: AbstractSet[str]) -> list[UnitState]:
+    """Return the states of populations that a process computes without a scheduler."""
     intent, alive, n_units = submission.intent, submission.process_lives, len(submission.units)
     if submission.refused:
         return [UnitState("missing", f"refused: {submission.refusal(0)}")] * n_units
-    if submission.ended and not (alive and submission.ended == {"cancelled"}):  # told to end, it still has to
-        return [_after_end(submission)] * n_units
+    if submission.ended and not (alive and submission.ended == {"cancelled"}):  # it may still save its state
+        return [_ended_state(submission)] * n_units
     if alive is None:
-        return [UnitState("unknown", f"process {intent.pid} on {intent.host}: only there one can tell")] * n_units
+        return [UnitState("unknown", f"process {intent.pid} on {intent.host}: run status on that host")] * n_units
     if not alive:
         return [UnitState("missing", "its process ended before it had a result")] * n_units
-    left, found = concurrency(intent)[0], []
+    free, states = concurrency(intent)[0], []
     for points in submission.units:
-        left -= not unfinished.isdisjoint(points)
-        found.append(UnitState("running" if left >= 0 else "queued", f"process {intent.pid}"))
-    return found
+        free -= not unfinished.isdisjoint(points)
+        states.append(UnitState("running" if free >= 0 else "queued", f"process {intent.pid}"))
+    return states
 
 
 def concurrency(intent: Intent) -> tuple[int, int]:
-    """Units that run at once, and cores of each. What is left open follows from the cores of the process."""
+    """Return the number of units that run at once, and the cores of each.
+
+    Settings that are null follow from the cores that the process may use.
+    """
     settings = msgspec.convert(intent.cluster, Local | Debug | Slurm)
     if isinstance(settings, Slurm):
         return sum(intent.arrays), settings.cores
@@ -211,7 +231,7 @@ def concurrency(intent: Intent) -> tuple[int, int]:
 
 
 def _cores(intent: Intent) -> int:
-    """That the process may use."""
+    """Return the number of cores that the process may use; those of this process where it has ended."""
     try:
         return len(os.sched_getaffinity(intent.pid))
     except OSError:

@@ -1,4 +1,4 @@
-"""What training will cost: from records of the same shape, else from a calibration, which is kept for the next time."""
+"""Estimates of what training costs: measured by a few batches, stored for later sweeps, corrected by records."""
 
 from __future__ import annotations
 
@@ -16,47 +16,55 @@ import msgspec
 from ttfsrun.errors import CannotWrite, RunFailed
 from ttfsrun.files import user_cache, write_atomic
 from ttfsrun.results.provenance import processor
-from ttfsrun.results.record import Record
 from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.results.views import RecordSummary
+from ttfsrun.results.wording import count
 from ttfsrun.sweep.cost import OVERHEAD, Cost
 from ttfsrun.sweep.worker.interpreter import python_command
 
 log = logging.getLogger(__name__)
 
-COMPANY = 4  # networks of a calibration
-KEPT = 500  # calibrations
+CALIBRATION_NETWORKS = 4
+MAX_STORED = 500  # costs in the user's cache; the oldest are dropped
 
 
-def estimate_costs(points: Sequence[SweepPoint], records: Iterable[Record], package: str) -> dict[str, Cost]:
-    """The cost of each shape among the points. records: finished ones; package: checksum of what computes."""
-    shapes: dict[str, list[SweepPoint]] = {}
-    for point in points:
-        shapes.setdefault(point.shape, []).append(point)
-    sizes: dict[str, list[SweepPoint]] = {}
-    for point in points:
-        sizes.setdefault(_size(point), []).append(point)
-    samples = {size: _spread(group) for size, group in sizes.items()}
-    known = _kept()
-    keys = {size: _key(sample, package) for size, sample in samples.items()}
-    unknown = [size for size in keys if keys[size] not in known]
-    if unknown:
-        log.info("measuring what %s", "a training costs" if len(unknown) == 1 else f"{len(unknown)} trainings cost")
-        answers = dict(zip(unknown, _calibrated([samples[size] for size in unknown]), strict=True))
-        known |= {keys[size]: answer for size, answer in answers.items() if isinstance(answer, Cost)}
-        _keep(known)
-        if not any(key in known for key in keys.values()):
-            raise RunFailed(f"the first batches of a training failed: {answers[unknown[0]]}")
-    found = _with_guesses({shape: known.get(keys[_size(group[0])]) for shape, group in shapes.items()})
-    return found | _experienced(found, shapes, records)
+def estimate_costs(points: Sequence[SweepPoint], records: Iterable[RecordSummary], package: str) -> dict[str, Cost]:
+    """Return the cost of each shape among the points.
+
+    records: those of this sweep. package: checksum of the code that computes the points.
+    Raises RunFailed where no point can be trained.
+    """
+    points_by_shape = _grouped(points, [point.shape for point in points])
+    points_by_size = _grouped(points, [_size(point) for point in points])
+    samples = {size: _spread(group) for size, group in points_by_size.items()}
+    stored = _load_stored()
+    keys = {size: _cache_key(sample, package) for size, sample in samples.items()}
+    unmeasured = [size for size in keys if keys[size] not in stored]
+    if unmeasured:
+        log.info("measuring the cost of %s", count(len(unmeasured), "training"))
+        answers = dict(zip(unmeasured, _calibrated([samples[size] for size in unmeasured]), strict=True))
+        stored |= {keys[size]: answer for size, answer in answers.items() if isinstance(answer, Cost)}
+        _store(stored)
+        if not any(key in stored for key in keys.values()):
+            raise RunFailed(f"the first batches of a training failed: {answers[unmeasured[0]]}")
+    costs = _with_guesses({shape: stored.get(keys[_size(group[0])]) for shape, group in points_by_shape.items()})
+    return costs | _corrected(costs, points_by_shape, records)
 
 
-def unmeasured(points: Sequence[SweepPoint]) -> dict[str, Cost]:
-    """For plans whose cost nobody asks for: populations as large as they may be."""
+def default_costs(points: Sequence[SweepPoint]) -> dict[str, Cost]:
+    """Return costs for plans whose estimates nobody reads: populations become as large as they may be."""
     return dict.fromkeys({point.shape for point in points}, Cost(1.0, OVERHEAD, 0.0, 0.0, 1.0))
 
 
+def _grouped(points: Sequence[SweepPoint], keys: Sequence[str]) -> dict[str, list[SweepPoint]]:
+    groups: dict[str, list[SweepPoint]] = {}
+    for point, key in zip(points, keys, strict=True):
+        groups.setdefault(key, []).append(point)
+    return groups
+
+
 def _size(point: SweepPoint) -> str:
-    """What points that cost alike have in common: networks and batches of one size, whatever their numbers."""
+    """Return what points of equal cost share: the sizes of their networks, data and batches."""
     data, network, training = (point.config[part] for part in ("data", "network", "training"))
     samples = [data["name"], data.get("samples"), data.get("size")]
     return json.dumps(
@@ -65,24 +73,24 @@ def _size(point: SweepPoint) -> str:
 
 
 def _spread(points: Sequence[SweepPoint]) -> list[SweepPoint]:
-    """Some points, from one end of the grid to the other."""
+    """Return a few points, from the first to the last."""
     last = len(points) - 1
-    return [points[round(last * i / max(1, COMPANY - 1))] for i in range(COMPANY)]
+    return [points[round(last * i / max(1, CALIBRATION_NETWORKS - 1))] for i in range(CALIBRATION_NETWORKS)]
 
 
-def _key(sample: Sequence[SweepPoint], package: str) -> str:
+def _cache_key(sample: Sequence[SweepPoint], package: str) -> str:
     text = " ".join([package, processor(), *(point.point for point in sample)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _with_guesses(found: Mapping[str, Cost | None]) -> dict[str, Cost]:
-    """Where no point can be trained, the cost is that of the dearest of the others: records will say why."""
-    dearest = max((cost for cost in found.values() if cost is not None), key=lambda cost: cost.network)
-    return {shape: cost or dearest for shape, cost in found.items()}
+def _with_guesses(costs: Mapping[str, Cost | None]) -> dict[str, Cost]:
+    """Return the costs, with the highest one for shapes that cannot be trained; their records will say why."""
+    highest = max((cost for cost in costs.values() if cost is not None), key=lambda cost: cost.network)
+    return {shape: cost or highest for shape, cost in costs.items()}
 
 
 def _calibrated(samples: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
-    """The cost of each sample; where none of its points can be trained, why."""
+    """Return the cost of each sample, or why none of its points can be trained. Raises RunFailed where it crashes."""
     result = subprocess.run(
         python_command("ttfsrun.sweep.worker.calibrate"),
         input=msgspec.json.encode(samples),
@@ -95,21 +103,21 @@ def _calibrated(samples: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
     return msgspec.json.decode(result.stdout, type=list[Cost | str])
 
 
-def _experienced(
-    found: Mapping[str, Cost], shapes: Mapping[str, Sequence[SweepPoint]], records: Iterable[Record]
+def _corrected(
+    costs: Mapping[str, Cost], points_by_shape: Mapping[str, Sequence[SweepPoint]], records: Iterable[RecordSummary]
 ) -> dict[str, Cost]:
-    """Costs corrected by how long points of the same shape have really taken, core by core."""
-    home = {point.point: point for group in shapes.values() for point in group}
-    sharing = Counter(point.training for point in home.values())
+    """Return the costs of shapes with finished points, scaled to the core-seconds that these points took."""
+    points = {point.point: point for group in points_by_shape.values() for point in group}
+    points_of_training = Counter(point.training for point in points.values())
     ratios: dict[str, list[float]] = {}
     for record in records:
-        point = home.get(record.point)
+        point = points.get(record.point)
         if point is not None and record.status == "done" and record.execution.seconds > 0:
-            cost, execution = found[point.shape], record.execution
+            cost, execution = costs[point.shape], record.execution
             networks, epochs = execution.population, point.config["training"]["epochs"]
-            expected = cost.training(networks, epochs) / networks / sharing[point.training] + cost.point
+            expected = cost.training(networks, epochs) / networks / points_of_training[point.training] + cost.point
             ratios.setdefault(point.shape, []).append(execution.seconds * execution.threads / expected)
-    return {shape: _scaled(found[shape], statistics.median(values)) for shape, values in ratios.items()}
+    return {shape: _scaled(costs[shape], statistics.median(values)) for shape, values in ratios.items()}
 
 
 def _scaled(cost: Cost, factor: float) -> Cost:
@@ -121,16 +129,17 @@ def _file() -> Path:
     return user_cache() / "costs.json"
 
 
-def _kept() -> dict[str, Cost]:
+def _load_stored() -> dict[str, Cost]:
+    """Return the costs in the user's cache; none where there is no readable file."""
     try:
         return msgspec.json.decode(_file().read_bytes(), type=dict[str, Cost])
     except (OSError, msgspec.MsgspecError):
         return {}
 
 
-def _keep(known: Mapping[str, Cost]) -> None:
-    """The last ones, for the next time; where there is no cache, they are measured again."""
+def _store(costs: Mapping[str, Cost]) -> None:
+    """Write the latest costs to the user's cache. Where that fails, they are measured again the next time."""
     try:
-        write_atomic(_file(), msgspec.json.encode(dict(list(known.items())[-KEPT:])))
+        write_atomic(_file(), msgspec.json.encode(dict(list(costs.items())[-MAX_STORED:])))
     except CannotWrite as error:
-        log.debug("costs are not kept: %s", error)
+        log.debug("costs are not stored: %s", error)

@@ -1,4 +1,4 @@
-"""A plan becomes jobs: the intent is on disk before anybody hears of it, and every answer after it."""
+"""Dispatch of a plan: run here, or submitted. jobs.jsonl holds the intent beforehand, and then every answer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import msgspec
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.errors import SchedulerRefused, UserError
 from ttfsrun.results.sweep_folder import Intent, Refusal, Submitted, SweepFolder
+from ttfsrun.results.wording import count
 from ttfsrun.sweep.monitor.processes import started
 from ttfsrun.sweep.submit import local
 from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, Room
@@ -22,11 +23,11 @@ from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, Room
 log = logging.getLogger(__name__)
 
 Cluster = Local | Debug | Slurm
-MEMORY_FIT = 0.9  # share of a task's memory that is planned with
+PLANNED_MEMORY = 0.9  # share of a task's memory that plans use
 
 
 def available_room(cluster: Cluster) -> Room:
-    """What a plan has to fit into."""
+    """Return the limits that a plan must respect."""
     if isinstance(cluster, Slurm):
         from ttfsrun.sweep.submit import slurm
 
@@ -36,48 +37,51 @@ def available_room(cluster: Cluster) -> Room:
             workers=max(1, cluster.cores // (cluster.threads or 1)),
             tasks=min(limits, default=None),
             task_seconds=60 * cluster.task_minutes,
-            memory=None if cluster.memory_gb is None else MEMORY_FIT * GIGABYTE * cluster.memory_gb,
+            memory=None if cluster.memory_gb is None else PLANNED_MEMORY * GIGABYTE * cluster.memory_gb,
         )
-    share = local.local_resources(cluster)
-    if isinstance(share, int):
-        return Room(cores=share, workers=1, tasks=1, task_seconds=None, memory=None)
-    memory = None if share.memory is None else MEMORY_FIT * share.memory
-    return Room(cores=share.cores, workers=share.workers(share.cores), tasks=1, task_seconds=None, memory=memory)
+    resources = local.local_resources(cluster)
+    if isinstance(resources, int):
+        return Room(cores=resources, workers=1, tasks=1, task_seconds=None, memory=None)
+    memory = None if resources.memory is None else PLANNED_MEMORY * resources.memory
+    workers = resources.workers(resources.cores)
+    return Room(cores=resources.cores, workers=workers, tasks=1, task_seconds=None, memory=memory)
 
 
 class Dispatcher:
     """One dispatch of a plan; its token is in the names of its jobs and of its shards."""
 
-    def __init__(self, folder: SweepFolder, cluster: Cluster, made: Plan, package: str) -> None:
+    def __init__(self, folder: SweepFolder, cluster: Cluster, plan: Plan, package: str) -> None:
         """package: checksum of the code that plans."""
-        self.folder, self.cluster, self.plan, self.package = folder, cluster, made, package
+        self.folder, self.cluster, self.plan, self.package = folder, cluster, plan, package
         self.token = secrets.token_hex(4)
-        self.arrays = [len(made.tasks)]
+        self.arrays = [len(plan.tasks)]
         if isinstance(cluster, Slurm):
             from ttfsrun.sweep.submit import slurm
 
-            self.arrays = slurm.array_sizes(len(made.tasks), slurm.largest_array())
+            self.arrays = slurm.array_sizes(len(plan.tasks), slurm.largest_array())
             self.name = slurm.job_name(folder.path.absolute().name, self.token)
-            self._slurm = slurm.ArraySubmitter(folder, cluster, made.memory)
+            self._slurm = slurm.ArraySubmitter(folder, cluster, plan.memory)
 
     def script(self) -> str:
-        """The batch script of the first array; nothing where there is none."""
+        """Return the batch script of the first array; empty where there is no scheduler."""
         if not isinstance(self.cluster, Slurm):
             return ""
         return self._slurm.script(self.token, f"{self.name}.0", 0, self.arrays[0])
 
-    def start(self, known: int, running: Sequence[str]) -> bool:
-        """Hand the tasks over, or run them here. Whether that came to its end.
+    def start(self, known_jobs: int, running: Sequence[str]) -> bool:
+        """Submit the tasks, or run them here. Return whether the submission, or the run, was finished.
 
-        known: lines of jobs.jsonl when the plan was made; running: ids of this sweep's jobs that the scheduler has.
+        known_jobs: lines of jobs.jsonl when the plan was made. running: ids of this sweep's jobs that the scheduler
+        has. Raises UserError where another process submits the same points, SchedulerRefused where the scheduler
+        refuses an array.
         """
         self.folder.note(self._intent())
-        rival = self._rival(known)
+        rival = self._rival(known_jobs)
         if rival is not None:
             self._refuse(0, f"left to submission {rival}")
             raise UserError(
                 f"another process (submission {rival}) has just taken points of this sweep: nothing was submitted; "
-                "the same command again submits what is left"
+                "the same command again submits the points that are left"
             )
         if isinstance(self.cluster, Slurm):
             self._submit(running, throttled=self.cluster.parallel_tasks is not None)
@@ -101,36 +105,41 @@ class Dispatcher:
             package=self.package,
         )
 
-    def _rival(self, known: int) -> str | None:
-        """A submission that wants some of these points, too, and wrote that down earlier."""
-        own = {point for task in self._tasks() for population in task for point in population}
-        entries = self.folder.jobs()[known:]
+    def _rival(self, known_jobs: int) -> str | None:
+        """Return the token of a submission that wrote its intent earlier and shares points with this one."""
+        own_points = _points(self._tasks())
+        entries = self.folder.jobs()[known_jobs:]
         refused = {entry.submission for entry in entries if isinstance(entry, Refusal)}
         for entry in entries:
             if entry.submission == self.token:
                 return None
-            if isinstance(entry, Intent) and entry.submission not in refused:
-                wanted = {point for task in entry.tasks for population in task for point in population}
-                if own & wanted:
-                    return entry.submission
+            if isinstance(entry, Intent) and entry.submission not in refused and own_points & _points(entry.tasks):
+                return entry.submission
         return None
 
     def _submit(self, running: Sequence[str], *, throttled: bool) -> None:
-        """One array after the other. A limit on parallel tasks holds over all: each array waits for the one before."""
+        """Submit one array after the other.
 
-        after = list(running)
+        throttled: a limit on parallel tasks holds over all arrays, so each waits for the one before.
+        """
+        predecessors = list(running)
         for array, (size, stop) in enumerate(zip(self.arrays, accumulate(self.arrays), strict=True)):
             try:
-                name, waiting = f"{self.name}.{array}", after if throttled else []
-                job = self._slurm.submit(self.token, name, stop - size, size, waiting)
+                name, after = f"{self.name}.{array}", predecessors if throttled else []
+                job = self._slurm.submit(self.token, name, stop - size, size, after)
             except SchedulerRefused as error:
-                for rest in range(array, len(self.arrays)):
-                    self._refuse(rest, str(error))
+                for remaining in range(array, len(self.arrays)):
+                    self._refuse(remaining, str(error))
                 queued = f"{array} of {len(self.arrays)} arrays are queued" if array else "nothing is queued"
-                raise SchedulerRefused(f"{error}; {queued}; the same command again submits what is left") from None
+                message = f"{error}; {queued}; the same command again submits the points that are left"
+                raise SchedulerRefused(message) from None
             self.folder.note(Submitted(submission=self.token, time=time.time(), array=array, job=job))
-            log.info("array job %s: %d tasks", job, size)
-            after = [job]
+            log.info("array job %s: %s", job, count(size, "task"))
+            predecessors = [job]
 
     def _refuse(self, array: int, message: str) -> None:
         self.folder.note(Refusal(submission=self.token, time=time.time(), array=array, message=message))
+
+
+def _points(tasks: Sequence[Sequence[Sequence[str]]]) -> set[str]:
+    return {point for task in tasks for population in task for point in population}

@@ -1,4 +1,4 @@
-"""Configurations become the points of a sweep: frozen, each once, with what tells them apart."""
+"""Configurations become the points of a sweep: frozen, without duplicates, with the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.dotted_keys import ABSENT, Tree, leaves
-from ttfsrun.config.ids import chip_files, point_id, shape_id, training_id, with_chip_files
+from ttfsrun.config.ids import chip_files, identify, with_chip_files
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import ConfigError
 from ttfsrun.files import expand_user, sha256
@@ -18,27 +18,31 @@ from ttfsrun.results.sweep_folder import SweepPoint
 
 
 def freeze_points(requested: Sequence[tuple[Sequence[str], Config]], keys: Sequence[str]) -> list[SweepPoint]:
-    """The points of these configurations, in their order; equal ones appear once.
+    """Return the points of these configurations, in their order; equal ones appear once.
 
-    requested: the overrides that make each configuration, and the configuration; keys: those that the request varies.
+    requested: the overrides that make each configuration, and the configuration. keys: those that the request varies.
+    Raises ConfigError where a chip file cannot be read, and UserError where it does not fit its network.
     """
-    plain = [msgspec.to_builtins(config) for _, config in requested]
-    columns = varying_columns([words for words, _ in requested], plain, keys)
-    checksums = _checksums([config for _, config in requested])
-    if checksums:
-        _require_fitting_chips([config for _, config in requested])
+    settings = [msgspec.to_builtins(config) for _, config in requested]
+    columns = varying_columns([overrides for overrides, _ in requested], settings, keys)
+    files = [chip_files(of_point) for of_point in settings]
+    checksums = _checksums(files)
     points: dict[str, SweepPoint] = {}
-    for row, ((_, config), settings) in enumerate(zip(requested, plain, strict=True)):
-        files = {file: checksums[file] for file in chip_files(config)} if checksums else {}
-        identity = point_id(config, files)
-        if identity not in points:
-            points[identity] = SweepPoint(
-                point=identity,
-                training=training_id(config, files),
-                shape=shape_id(config),
+    fitting: set[tuple[str, ...]] = set()  # shapes with chip files that were checked
+    for row, (_, config) in enumerate(requested):
+        own_checksums = {file: checksums[file] for file in files[row]}
+        ids = identify(settings[row], own_checksums)
+        if files[row] and (ids.shape, *files[row]) not in fitting:
+            fitting.add((ids.shape, *files[row]))
+            _require_fitting_chips(config)
+        if ids.point not in points:
+            points[ids.point] = SweepPoint(
+                point=ids.point,
+                training=ids.training,
+                shape=ids.shape,
                 settings={key: column[row] for key, column in columns.items() if column[row] is not ABSENT},
-                config=_settled(settings),
-                files={_absolute(file): checksum for file, checksum in files.items()},
+                config=_with_absolute_paths(settings[row]),
+                files={_absolute(file): checksum for file, checksum in own_checksums.items()},
             )
     return list(points.values())
 
@@ -46,23 +50,23 @@ def freeze_points(requested: Sequence[tuple[Sequence[str], Config]], keys: Seque
 def varying_columns(
     overrides: Sequence[Sequence[str]], settings: Sequence[Tree], keys: Sequence[str]
 ) -> dict[str, list[Any]]:
-    """The columns, by dotted key or group, in which the points differ, those first that the request names.
+    """Return the columns, by dotted key or group, in which the points differ, those that the request names first.
 
     A column that follows from one of these (seed.data from seed.init, all of substrate from its choice) is left out.
     """
-    named = [dict(leaves({name: value for name, value in tree.items() if name != "cluster"})) for tree in settings]
+    rows = [dict(leaves({name: value for name, value in tree.items() if name != "cluster"})) for tree in settings]
     choices = [{key.lstrip("+"): value for key, _, value in (w.partition("=") for w in words)} for words in overrides]
-    every = dict.fromkeys(key for row in named for key in row)
-    asked = {
-        key: [row.get(key, chosen.get(key, ABSENT)) for row, chosen in zip(named, choices, strict=True)] for key in keys
+    named = {
+        key: [row.get(key, chosen.get(key, ABSENT)) for row, chosen in zip(rows, choices, strict=True)] for key in keys
     }
-    asked = {key: column for key, column in asked.items() if _differs(column)}
-    known = [list(map(repr, column)) for column in asked.values()]
-    others = {key: [row.get(key, ABSENT) for row in named] for key in every if key not in asked}
-    return asked | {
+    named = {key: column for key, column in named.items() if _differs(column)}
+    leaders = [list(map(repr, column)) for column in named.values()]
+    other_keys = dict.fromkeys(key for row in rows for key in row if key not in named)
+    others = {key: [row.get(key, ABSENT) for row in rows] for key in other_keys}
+    return named | {
         key: column
         for key, column in others.items()
-        if _differs(column) and not any(_follows(list(map(repr, column)), leader) for leader in known)
+        if _differs(column) and not any(_follows(list(map(repr, column)), leader) for leader in leaders)
     }
 
 
@@ -71,45 +75,39 @@ def _differs(column: Sequence[Any]) -> bool:
 
 
 def _follows(column: Sequence[str], leader: Sequence[str]) -> bool:
-    """Whether each value of the leader goes with one value of the column."""
+    """Tell whether each value of the leader goes with one value of the column."""
     return len(set(zip(leader, column, strict=True))) == len(set(leader))
 
 
-def _checksums(configs: Sequence[Config]) -> Mapping[str, str]:
-    """Of each chip file that any point names; a ConfigError names those that cannot be read."""
-    named = list(dict.fromkeys(file for config in configs for file in chip_files(config)))
-    found, lines = {}, []
-    for file in named:
+def _checksums(files: Sequence[Sequence[str]]) -> Mapping[str, str]:
+    """Return the checksum of each chip file. Raises ConfigError that lists those that cannot be read."""
+    checksums, lines = {}, []
+    for file in dict.fromkeys(file for of_point in files for file in of_point):
         try:
-            found[file] = sha256(Path(expand_user(file)))
+            checksums[file] = sha256(Path(expand_user(file)))
         except OSError as error:
             lines.append(f"substrate.chip.file={file}: cannot be read ({error.strerror})")
     if lines:
         raise ConfigError(*lines)
-    return found
+    return checksums
 
 
-def _require_fitting_chips(configs: Sequence[Config]) -> None:
-    """A UserError where a chip file does not fit the network that it is for; each pair of them is looked at once."""
+def _require_fitting_chips(config: Config) -> None:
+    """Raise UserError where a chip file does not fit the network of a configuration."""
     from ttfsrun.substrate.chip import Chip
 
-    seen: set[tuple[str, ...]] = set()
-    for config in configs:
-        about = (shape_id(config), *chip_files(config))
-        if len(about) > 1 and about not in seen:
-            seen.add(about)
-            for condition in conditions_of(config):
-                if condition.config.substrate.chip.file is not None:
-                    Chip.of(condition.config.chip_spec)
+    for condition in conditions_of(config):
+        if condition.config.substrate.chip.file is not None:
+            Chip.of(condition.config.chip_spec)
 
 
-def _settled(plain: Tree) -> Tree:
-    """The settings without `cluster`, with paths that mean the same from every folder."""
-    settings = {name: value for name, value in plain.items() if name != "cluster"}
-    folder = settings["data"].get("folder")
+def _with_absolute_paths(settings: Tree) -> Tree:
+    """Return the settings without `cluster`, with paths that mean the same from every folder."""
+    frozen = {name: value for name, value in settings.items() if name != "cluster"}
+    folder = frozen["data"].get("folder")
     if folder is not None:
-        settings["data"] = settings["data"] | {"folder": _absolute(folder)}
-    return with_chip_files(settings, _absolute)
+        frozen["data"] = frozen["data"] | {"folder": _absolute(folder)}
+    return with_chip_files(frozen, _absolute)
 
 
 def _absolute(path: str) -> str:

@@ -1,4 +1,4 @@
-"""A sweep on this machine: one task, in the foreground, with a display on a terminal and lines elsewhere."""
+"""A sweep on this machine: one task, in the foreground, with a progress bar on a terminal and log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ LOG_SECONDS = 30.0
 
 
 def available_cores() -> int:
-    """Those that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def local_resources(cluster: Local | Debug) -> Resources | int:
-    """What a sweep takes of this machine; for a debugger, only its threads."""
+    """Return the resources of this machine that a sweep uses; the number of threads where it runs in this process."""
     if isinstance(cluster, Debug):
         return cluster.threads or available_cores()
     memory = None if cluster.memory_gb is None else round(cluster.memory_gb * 1e9)
@@ -40,7 +40,7 @@ def local_resources(cluster: Local | Debug) -> Resources | int:
 
 
 def run_locally(folder: SweepFolder, submission: str, populations: list[list[str]], cluster: Local | Debug) -> bool:
-    """Compute the populations; return whether all were computed, or the task was interrupted."""
+    """Compute the populations. Return False where the task was interrupted."""
     received: list[int] = []
     bar = terminal_progress(TextColumn("points"), MofNCompleteColumn())
     with bar:
@@ -54,16 +54,16 @@ def run_locally(folder: SweepFolder, submission: str, populations: list[list[str
             with on_signals(stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 task.run(populations_of(folder, populations), local_resources(cluster))
         except KeyboardInterrupt:
-            received.append(signal.SIGINT)  # how a task in this very process stops
+            received.append(signal.SIGINT)  # raised by a task in this process that is stopped
         finally:
-            with suppress(CannotWrite):  # the end of its process says as much
+            with suppress(CannotWrite):  # that the process has ended shows the same
                 why: Literal["interrupted", "done"] = "interrupted" if received else "done"
                 folder.note(Ended(submission=submission, time=time.time(), why=why))
     return not received
 
 
 class _Display:
-    """Points done of all, and how far the running populations are: a live bar, or lines in the log."""
+    """Number of finished points and progress of the running populations: a live bar, or lines in the log."""
 
     def __init__(self, bar: Progress, points: int) -> None:
         self._bar, self._points = bar, points
@@ -73,6 +73,7 @@ class _Display:
         self._last = time.monotonic()
 
     def progressed(self, worker: int, progress: TrainingProgress) -> None:
+        """Show how far a worker's population is."""
         trained = progress.epoch == progress.epochs
         self._running[worker] = (
             "evaluating" if trained else f"{progress.networks} networks {progress.epoch}/{progress.epochs}"
@@ -80,6 +81,7 @@ class _Display:
         self._show()
 
     def finished(self, record: Record, curves: Curves | None) -> None:
+        """Count a point, and log its failure."""
         self._finished += 1
         if record.status == "failed":
             self._failed += 1
@@ -92,5 +94,7 @@ class _Display:
         self._bar.update(self._task, completed=self._finished, text=failed + running)
         if self._bar.disable and time.monotonic() - self._last > LOG_SECONDS:
             self._last = time.monotonic()
-            counts = f"{self._finished} of {self._points} points" + (f", {self._failed} failed" if self._failed else "")
-            log.info("%s; running: %s", counts, running)
+            finished = f"{self._finished} of {self._points} points" + (
+                f", {self._failed} failed" if self._failed else ""
+            )
+            log.info("%s; running: %s", finished, running)

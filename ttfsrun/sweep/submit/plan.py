@@ -1,6 +1,7 @@
-"""Points become populations, populations become tasks: full cores, tasks of about the wanted time, memory kept.
+"""Plan of a submission: points form populations, and populations form tasks.
 
-Nothing here changes a number: a network's result does not depend on its company.
+Tasks keep their cores busy, take about the target time, and stay within their memory. No number depends on the plan:
+the result of a network is the same in every population.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ GIGABYTE = 1e9
 
 @dataclass(frozen=True)
 class Room:
-    """What there is to run in."""
+    """Limits of a plan."""
 
     cores: int  # of a task
     workers: int  # processes of a task
-    tasks: int | None  # at most; None: no limit
-    task_seconds: float | None  # wanted; None: one task for everything
+    tasks: int | None  # maximum; None: no limit
+    task_seconds: float | None  # target; None: one task for everything
     memory: float | None  # bytes of a task; None: no limit
 
 
@@ -49,22 +50,25 @@ class Plan:
 
     @property
     def populations(self) -> int:
+        """Number of populations."""
         return sum(map(len, self.tasks))
 
     @property
     def networks(self) -> int:
+        """Number of networks in all populations."""
         return sum(population.networks for task in self.tasks for population in task)
 
     def seconds(self, task: Sequence[PlannedPopulation]) -> float:
-        """Estimated duration of a task: its workers take the next population when they are free."""
-        free = [0.0] * min(self.workers, len(task))
-        speed = max(1.0, self.cores / len(free))  # threads of each worker
+        """Return the estimated duration of a task, whose workers take the next population when they are free."""
+        free_at = [0.0] * min(self.workers, len(task))
+        speed = max(1.0, self.cores / len(free_at))  # threads of each worker
         for population in task:
-            heapq.heapreplace(free, free[0] + population.seconds / speed)
-        return max(free) + START_SECONDS
+            heapq.heapreplace(free_at, free_at[0] + population.seconds / speed)
+        return max(free_at) + START_SECONDS
 
     @property
     def core_hours(self) -> float:
+        """Estimated core-hours of all tasks."""
         return sum(map(self.seconds, self.tasks)) * self.cores / 3600
 
     @property
@@ -74,7 +78,7 @@ class Plan:
 
     @property
     def memory(self) -> float:
-        """Bytes of the largest task: as many of its largest populations at once as it has workers."""
+        """Bytes of the largest task, whose workers compute its largest populations at once."""
         return max(
             (sum(sorted((p.bytes for p in task), reverse=True)[: self.workers]) for task in self.tasks), default=0.0
         )
@@ -86,7 +90,10 @@ Group = list[list[SweepPoint]]  # of one shape (and from one checkpoint): the po
 def make_plan(
     points: Sequence[SweepPoint], costs: Mapping[str, Cost], room: Room, checkpoints: Sequence[Mapping[str, str]] = ()
 ) -> Plan:
-    """Tasks for the points. costs: by shape; checkpoints: the members of each, which stay together if they can."""
+    """Return a plan for the points.
+
+    costs: by shape. checkpoints: the members of each, which stay together if possible.
+    """
     groups = _grouped(points, checkpoints)
     sizes = [_largest(group, costs[group[0][0].shape], room) for group in groups]
     loads = [_load(group, costs[group[0][0].shape], size) for group, size in zip(groups, sizes, strict=True)]
@@ -103,31 +110,31 @@ def make_plan(
 
 
 def _grouped(points: Sequence[SweepPoint], checkpoints: Sequence[Mapping[str, str]]) -> list[Group]:
-    """Trainings that may share a population: of one shape, from one checkpoint or from none."""
+    """Return the trainings that may share a population: of one shape, from one checkpoint or from none."""
     trainings: dict[str, list[SweepPoint]] = {}
     for point in points:
         trainings.setdefault(point.training, []).append(point)
-    home = {name: number for number, members in reversed(list(enumerate(checkpoints))) for name in members}
+    checkpoint_of = {name: number for number, members in reversed(list(enumerate(checkpoints))) for name in members}
     groups: dict[tuple[str, int | None], Group] = {}
     for name, shared in trainings.items():
-        groups.setdefault((shared[0].shape, home.get(name)), []).append(shared)
+        groups.setdefault((shared[0].shape, checkpoint_of.get(name)), []).append(shared)
     return list(groups.values())
 
 
 def _largest(group: Group, cost: Cost, room: Room) -> int:
-    """The most networks of a population: worthwhile, within the memory, and not longer than a task."""
+    """Return the largest worthwhile population that fits into the memory and the time of a task."""
     sizes = [cost.worthwhile, len(group)]
     if room.memory is not None:
         sizes.append(int((room.memory / room.workers - cost.memory) / cost.network_memory))
     if room.task_seconds is not None:
         points = sum(map(len, group)) / len(group)  # of a training
-        each = _epochs(group) * cost.network + points * cost.point
-        sizes.append(int((room.task_seconds - _epochs(group) * cost.epoch) / each))
+        seconds = _epochs(group) * cost.network + points * cost.point  # of a network
+        sizes.append(int((room.task_seconds - _epochs(group) * cost.epoch) / seconds))
     return max(1, min(sizes))
 
 
 def _load(group: Group, cost: Cost, size: int) -> float:
-    """Core-seconds of a group."""
+    """Return the core-seconds of a group."""
     return cost.training(size, _epochs(group)) * len(group) / size + cost.point * sum(map(len, group))
 
 
@@ -137,7 +144,7 @@ def _epochs(group: Group) -> int:
 
 
 def _parts(group: Group, size: int, lanes: int) -> list[Group]:
-    """A group in equal populations of at most `size`, as many for each lane as for the next."""
+    """Split a group into equal populations of at most `size`, the same number for each lane (a worker of a task)."""
     count = math.ceil(len(group) / size)
     count = min(len(group), math.ceil(count / lanes) * lanes)
     bounds = [len(group) * part // count for part in range(count + 1)]
@@ -151,11 +158,11 @@ def _population(group: Group, cost: Cost) -> PlannedPopulation:
 
 
 def _packed(populations: Sequence[PlannedPopulation], n_tasks: int, workers: int) -> list[list[PlannedPopulation]]:
-    """The longest first, each to the task whose next worker is free the earliest."""
+    """Assign the populations, longest first, each to the task whose next worker is free earliest."""
     lanes = [(0.0, task) for _ in range(workers) for task in range(n_tasks)]
     tasks: list[list[PlannedPopulation]] = [[] for _ in range(n_tasks)]
     for population in sorted(populations, key=lambda p: -p.seconds):
-        busy, task = heapq.heappop(lanes)
+        free_at, task = heapq.heappop(lanes)
         tasks[task].append(population)
-        heapq.heappush(lanes, (busy + population.seconds, task))
+        heapq.heappush(lanes, (free_at + population.seconds, task))
     return [task for task in tasks if task]

@@ -1,4 +1,4 @@
-"""Results of other sweeps for the same points: copied, with what is recorded of how they came about."""
+"""Results of other sweeps for the same points: copied, with the record of how they were computed."""
 
 from __future__ import annotations
 
@@ -6,60 +6,65 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from ttfsrun import data
-from ttfsrun.config.schema import Config
-from ttfsrun.results.record import Curves, Record
-from ttfsrun.results.sweep_folder import SweepFolder, point_config
+from ttfsrun.config.schema import Config, Mnist, YinYang
+from ttfsrun.results.record import Attempt, Curves, Record
+from ttfsrun.results.sweep_folder import SweepFolder, latest, point_config
 from ttfsrun.sweep.worker.task import Shard
 
 log = logging.getLogger(__name__)
 
 
 def reuse(folder: SweepFolder, others: Sequence[Path], package: str) -> None:
-    """Copy what is done elsewhere and missing here. package: checksum of the code that would compute it now."""
+    """Copy the results that other sweeps have for points that are not done here.
+
+    package: checksum of the code that would compute them now. Raises UserError where a folder is no sweep.
+    """
     if not others:
         return
-    missing = {point for point in folder.points if not _is_done(folder.latest().get(point))}
+    missing = folder.points.keys() - _done_points(folder)
+    sources = _DataSources(folder)
     for path in others:
         other = SweepFolder(path)
-        _ = other.about  # a UserError where it is no sweep
-        sources = _Sources(folder)
-        found = {
-            name: record
-            for name, record in other.latest().items()
-            if name in missing and _is_done(record) and sources.fit(name, record)
-        }
-        if found:
-            curves = {entry.point: entry for entry in other.learning_curves() if entry.point in found}
-            _copy(folder, found, curves)
-        missing -= found.keys()
-        changed = sum(record.execution.package != package for record in found.values())
-        note = f", {changed} of them made by other code" if changed else ""
-        log.info("%s: %d points taken over%s", path, len(found), note)
+        _ = other.about  # raises UserError where it is no sweep
+        records = {point: record for point, record in _results(other, missing).items() if sources.match(point, record)}
+        if records:
+            curves = {entry.point: entry for entry in other.learning_curves() if entry.point in records}
+            _copy(folder, records, curves)
+        missing -= records.keys()
+        changed = sum(record.execution.package != package for record in records.values())
+        note = f", {changed} of them computed by other code" if changed else ""
+        log.info("%s: %d points reused%s", path, len(records), note)
 
 
-def _copy(folder: SweepFolder, found: Mapping[str, Record], curves: Mapping[str, Curves]) -> None:
+def _done_points(folder: SweepFolder) -> set[str]:
+    return {point for point, attempt in latest(folder.records_as(Attempt)).items() if attempt.status == "done"}
+
+
+def _results(other: SweepFolder, missing: set[str]) -> dict[str, Record]:
+    """Return the records of the missing points that another sweep has done. Records are decoded only if any is."""
+    shared = missing & _done_points(other)
+    return latest(r for r in other.records() if r.point in shared and r.status == "done") if shared else {}
+
+
+def _copy(folder: SweepFolder, records: Mapping[str, Record], curves: Mapping[str, Curves]) -> None:
     shard = Shard.reserved(folder, secrets.token_hex(4), 0)
-    for name, record in found.items():
-        shard.write(record, curves.get(name))
+    for point, record in records.items():
+        shard.write(record, curves.get(point))
 
 
-def _is_done(record: Record | None) -> bool:
-    return record is not None and record.status == "done"
-
-
-class _Sources:
-    """Where the data of this sweep's points come from: an id does not know the folder of the data."""
+class _DataSources:
+    """The data of this sweep's points. Ids do not depend on the folder of the data, so the content is compared."""
 
     def __init__(self, folder: SweepFolder) -> None:
         self._folder = folder
-        self._known: dict[Any, dict[str, str]] = {}
+        self._sources: dict[YinYang | Mnist, dict[str, str]] = {}
 
-    def fit(self, name: str, record: Record) -> bool:
+    def match(self, point: str, record: Record) -> bool:
+        """Return whether a result was computed on the data that this sweep would use."""
         assert record.result is not None
-        config: Config = point_config(self._folder.points[name])
-        if config.data not in self._known:
-            self._known[config.data] = data.load_dataset(config.data).source
-        return bool(self._known[config.data] == record.result["data"])
+        config: Config = point_config(self._folder.points[point])
+        if config.data not in self._sources:
+            self._sources[config.data] = data.load_dataset(config.data).source
+        return bool(self._sources[config.data] == record.result["data"])

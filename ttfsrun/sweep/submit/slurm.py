@@ -1,7 +1,7 @@
-"""Tasks become array jobs. submitit checks the parameters, writes the script and calls sbatch.
+"""Array jobs of a submission. submitit checks the parameters, writes the script and calls sbatch.
 
-What the jobs run is a command of our own instead of submitit's pickled functions: all that a task needs lies in the
-sweep's folder, so no job can outrun the file that it waits for, and nothing is unpickled.
+The jobs run a command of ttfsrun instead of submitit's pickled functions: everything that a task needs is in the
+sweep's folder before the job is submitted, and nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -23,37 +23,40 @@ from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.sweep.worker.interpreter import python_command
 
 SIGNAL_SECONDS = 60  # between the signal and the time limit; Slurm's clock is that coarse
-MEMORY_MARGIN = 1.5  # on what is estimated
+MEMORY_MARGIN = 1.5  # requested memory, as a multiple of the estimate
 MEGABYTE = 2**20
-FORBIDDEN_IN_PATH = re.compile(r"[%\\\n\r]")  # Slurm reads these in the names of log files
-DEFAULT_ARRAY = 1001  # Slurm's own MaxArraySize
+FORBIDDEN_IN_PATH = re.compile(r"[%\\\n\r]")  # special to Slurm in the names of log files
+DEFAULT_MAX_ARRAY_SIZE = 1001  # Slurm's own default of MaxArraySize
 
 
 class ArraySubmitter:
-    """The array jobs of one submission: their scripts, and how they are submitted."""
+    """Scripts and submission of the array jobs of one dispatch."""
 
     def __init__(self, folder: SweepFolder, cluster: Slurm, memory: float) -> None:
-        """memory: bytes that a task is estimated to need."""
+        """memory: estimated bytes of a task.
+
+        Raises UserError where Slurm cannot write into the folder, SchedulerRefused where there is no Slurm.
+        """
         if FORBIDDEN_IN_PATH.search(str(folder.path.absolute())):
             raise UserError(f"{folder.path}: Slurm cannot write logs to a path with %, \\ or line breaks; see --out")
         self.folder, self.cluster = folder, cluster
         try:
             self._executor = submitit.SlurmExecutor(folder=folder.slurm.absolute())
         except RuntimeError as error:
-            raise SchedulerRefused(f"there is no Slurm here ({error}); cluster=local runs without one") from None
+            raise SchedulerRefused(f"Slurm is not available ({error}); cluster=local runs without it") from None
         self._parameters = _parameters(cluster, memory)
 
     def script(self, submission: str, name: str, first: int, size: int, after: Sequence[str] = ()) -> str:
-        """The batch script of one array."""
+        """Return the batch script of one array."""
         self._prepare(name, size, after)
         return self._executor._make_submission_file_text(self._command(submission, first), submission)
 
     def submit(self, submission: str, name: str, first: int, size: int, after: Sequence[str] = ()) -> str:
-        """Submit one array; the id of its job."""
+        """Submit one array and return the id of its job. Raises SchedulerRefused."""
         self._prepare(name, size, after)
         try:
             self.folder.slurm.mkdir(parents=True, exist_ok=True)
-            with clean_env():  # in a job, its own settings would become those of the new one
+            with clean_env():  # a job's own settings would otherwise apply to the jobs that it submits
                 return str(self._executor._submit_command(self._command(submission, first)).job_id)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
             raise SchedulerRefused(f"sbatch: {_last_line(str(error))}") from None
@@ -76,12 +79,12 @@ class ArraySubmitter:
 
 
 def _parameters(cluster: Slurm, memory: float) -> dict[str, Any]:
-    """What sbatch is asked for, in submitit's words."""
-    further: dict[str, Any] = {"requeue": True}
-    if not cluster.srun:  # then the batch shell, replaced by the task itself, has to be told
-        further["signal"] = f"B:USR2@{SIGNAL_SECONDS}"
-    further |= {key.replace("_", "-"): value for key, value in cluster.sbatch.items() if value is not False}
-    wanted = {
+    """Return the parameters of sbatch under submitit's names."""
+    additional: dict[str, Any] = {"requeue": True}
+    if not cluster.srun:  # the task replaces the batch shell, which must get the signal
+        additional["signal"] = f"B:USR2@{SIGNAL_SECONDS}"
+    additional |= {key.replace("_", "-"): value for key, value in cluster.sbatch.items() if value is not False}
+    parameters = {
         "partition": cluster.partition,
         "account": cluster.account,
         "qos": cluster.qos,
@@ -98,13 +101,13 @@ def _parameters(cluster: Slurm, memory: float) -> dict[str, Any]:
         "use_srun": cluster.srun,
         "stderr_to_stdout": True,
         "wckey": None,
-        "additional_parameters": further,
+        "additional_parameters": additional,
     }
-    return {key: value for key, value in wanted.items() if value is not None or key == "wckey"}
+    return {key: value for key, value in parameters.items() if value is not None or key == "wckey"}
 
 
 def _memory(cluster: Slurm, memory: float) -> str | None:
-    """What is set, else what is estimated; nothing for whole nodes, and where the user asks in another way."""
+    """Return the memory that is set, else estimated; None for whole nodes and where cluster.sbatch sets it."""
     if cluster.memory_gb is not None:
         return f"{math.ceil(cluster.memory_gb * 1e9 / MEGABYTE)}M"
     if cluster.exclusive or any(key.startswith("mem") for key in cluster.sbatch):
@@ -113,28 +116,28 @@ def _memory(cluster: Slurm, memory: float) -> str | None:
 
 
 def largest_array() -> int:
-    """Tasks that an array of this cluster may have."""
-    told = [re.match(r"MaxArraySize\s*=\s*(\d+)", row[0]) for row in _rows("scontrol", "show", "config")]
-    return next((max(1, int(found[1])) for found in told if found), DEFAULT_ARRAY)
+    """Return the largest number of tasks that an array of this cluster may have."""
+    matches = [re.match(r"MaxArraySize\s*=\s*(\d+)", row[0]) for row in _rows("scontrol", "show", "config")]
+    return next((max(1, int(match[1])) for match in matches if match), DEFAULT_MAX_ARRAY_SIZE)
 
 
 def free_tasks(cluster: Slurm) -> int | None:
-    """Array tasks that the user may still submit, as far as the accounting knows; None: no limit."""
+    """Return the number of array tasks that the user may still submit; None: the accounting has no limit."""
     user = getpass.getuser()
     account, qos = cluster.account or "", cluster.qos or ""
-    of_user = _rows("sacctmgr", "-nP", "show", "associations", f"user={user}", "format=Account,MaxSubmitJobs")
-    limits = [row[1] for row in of_user if len(row) == 2 and account in ("", row[0])]
+    associations = _rows("sacctmgr", "-nP", "show", "associations", f"user={user}", "format=Account,MaxSubmitJobs")
+    limits = [row[1] for row in associations if len(row) == 2 and account in ("", row[0])]
     if qos:
         limits += [row[1] for row in _rows("sacctmgr", "-nP", "show", "qos", qos, "format=Name,MaxSubmitJobsPerUser")]
-    known = [int(limit) for limit in limits if limit.isdecimal()]
-    if not known:
+    numbers = [int(limit) for limit in limits if limit.isdecimal()]
+    if not numbers:
         return None
     queued = len(_rows("squeue", "-h", "-r", "-u", user, "-o", "%i"))
-    return max(1, min(known) - queued)
+    return max(1, min(numbers) - queued)
 
 
 def _rows(*command: str) -> list[list[str]]:
-    """What a command of the scheduler prints; nothing where it does not answer."""
+    """Return the output of a command of the scheduler, split at `|`; no rows where it fails."""
     try:
         text = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
@@ -143,17 +146,17 @@ def _rows(*command: str) -> list[list[str]]:
 
 
 def array_sizes(tasks: int, largest: int) -> list[int]:
-    """The sizes of equal arrays for so many tasks."""
+    """Return the sizes of the fewest arrays, as equal as possible, that hold the tasks."""
     count = math.ceil(tasks / largest)
     return [tasks * (i + 1) // count - tasks * i // count for i in range(count)]
 
 
 def job_name(sweep: str, submission: str) -> str:
-    """A name without odd characters, by which the arrays of a submission can be found again."""
+    """Return a name without special characters, by which the arrays of a submission are found."""
     return f"ttfsrun-{re.sub(r'[^A-Za-z0-9_.-]', '_', sweep)[:40]}-{submission}"
 
 
 def _last_line(text: str) -> str:
-    told = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Try ")]
-    lines = [line for line in told if "error" in line.lower()] or told
-    return re.sub(r"^sbatch: (error: )?", "", lines[-1].strip()) if lines else "no reason given"
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Try ")]
+    errors = [line for line in lines if "error" in line.lower()] or lines
+    return re.sub(r"^sbatch: (error: )?", "", errors[-1].strip()) if errors else "no reason given"

@@ -1,1 +1,1 @@
-"""What computes the points of a task: a leader without torch, and its workers."""
+"""Computation of a task's points: the leader, which does not import torch, and its workers."""

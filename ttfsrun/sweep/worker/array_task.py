@@ -1,7 +1,16 @@
-"""What an array task of Slurm runs: one task of a submission. FIRST is the number of its array's first task.
+"""Array task of Slurm: computes one task of a submission.
 
-Before its time limit the task is told (SIGUSR2): it saves what runs and asks to be queued again, as it does when it is
-preempted.
+Arguments: SWEEP_DIR SUBMISSION FIRST, where FIRST is the number of the array's first task.
+
+On each of these signals, the workers save checkpoints of the trainings that run, and the task exits with 128 + the
+number of the signal:
+
+SIGUSR2  Slurm sends it shortly before the time limit. The task requeues itself. If it finished neither an epoch nor a
+         point, it does not, since the next start would not get further.
+SIGTERM  Slurm sends it to end the task, SIGKILL follows. If the task was preempted, it requeues itself; if it was
+         cancelled, it does not. SIGINT does the same.
+
+A requeued task resumes from the checkpoints.
 """
 
 from __future__ import annotations
@@ -27,12 +36,13 @@ from ttfsrun.training.progress import Progress
 
 log = logging.getLogger("ttfsrun")
 
-MEMORY_IN_USE = 0.95  # share of the task's memory from which on a worker goes before Slurm ends the task
-LOG_SECONDS = 60.0
+MEMORY_SHARE = 0.95  # of the task's memory: above it, a worker is killed before Slurm kills the task
+LOG_SECONDS = 60.0  # between two lines of progress
+COMMAND_SECONDS = 60.0  # limit for a command of the scheduler
 
 
 def main() -> int:
-    """Run the array task that the environment names; arguments: SWEEP_DIR SUBMISSION FIRST."""
+    """Run the array task that the arguments and the environment name; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     path, submission, first = sys.argv[1:]
     folder = SweepFolder(Path(path))
@@ -45,10 +55,10 @@ def main() -> int:
 
 
 def _run(folder: SweepFolder, submission: str, number: int) -> int:
-    intent = next(job for job in folder.jobs() if isinstance(job, Intent) and job.submission == submission)
+    intent = _find_intent(folder, submission)
     cluster = msgspec.convert(intent.cluster, Slurm)
-    task = Task(folder, submission, number, _LogLines())
-    task.job = _job()
+    task = Task(folder, submission, number, _LogObserver())
+    task.job = _job_id()
     if task.package != intent.package:
         log.warning("the code has changed since this was submitted: %s, not %s", task.package, intent.package)
     received: list[int] = []
@@ -61,7 +71,7 @@ def _run(folder: SweepFolder, submission: str, number: int) -> int:
         task.run(populations_of(folder, intent.tasks[number]), allocated_resources(cluster))
     if not received:
         return WITH_FAILURES if task.failed else COMPLETE
-    log.info("stopped by %s; what ran is saved", signal.Signals(received[0]).name)
+    log.info("stopped by %s; unfinished trainings are saved", signal.Signals(received[0]).name)
     if signal.SIGUSR2 in received and not task.progress:
         log.error("the time limit is too short for an epoch: not requeued; see cluster.time_minutes")
     elif signal.SIGUSR2 in received or _is_preempted(task):
@@ -69,57 +79,64 @@ def _run(folder: SweepFolder, submission: str, number: int) -> int:
     return 128 + received[0]
 
 
+def _find_intent(folder: SweepFolder, submission: str) -> Intent:
+    for entry in folder.jobs():
+        if isinstance(entry, Intent) and entry.submission == submission:
+            return entry
+    raise UserError(f"{folder.jobs_file}: no submission {submission}")
+
+
 def allocated_resources(cluster: Slurm) -> Resources:
-    """The part of the node that Slurm gave to this task."""
+    """Return the part of the node that Slurm allocated to this task."""
     megabytes = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
     megabytes = megabytes or int(os.environ.get("SLURM_MEM_PER_CPU") or 0) * cluster.cores
-    given = megabytes * 2**20 or (cluster.memory_gb or 0) * 1e9
+    allocated = megabytes * 2**20 or (cluster.memory_gb or 0) * 1e9
     return Resources(
         cores=cluster.cores,
         processes=None,
         threads=cluster.threads,
-        memory=round(MEMORY_IN_USE * given) or None,
+        memory=round(MEMORY_SHARE * allocated) or None,
     )
 
 
-def _job() -> str | None:
-    """As `sacct` calls this task."""
+def _job_id() -> str | None:
+    """Return the id of this task as `sacct` shows it: 12_3, or 12 without an array."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ.get("SLURM_JOB_ID")
 
 
 def _is_preempted(task: Task) -> bool:
-    """Whether Slurm, which told the task to end, still has it for running: it would not, were it cancelled.
+    """Return whether the task was preempted, not cancelled: then squeue still lists it as running.
 
-    Within a partition's GraceTime, a preempted task that ends by itself counts as ended and is not queued again.
+    Slurm does not requeue a preempted task that exits within the partition's GraceTime.
     """
-    shown = _asked("squeue", "--noheader", "--format=%T", f"--jobs={task.job}")
-    return shown.stdout.strip() == "RUNNING"
+    answer = _run_command("squeue", "--noheader", "--format=%T", f"--jobs={task.job}")
+    return answer.stdout.strip() == "RUNNING"
 
 
 def _requeue(task: Task) -> None:
-    done = _asked("scontrol", "requeue", str(task.job))
-    log.info("requeued" if done.returncode == 0 else f"not requeued: {done.stderr.strip()}")
+    answer = _run_command("scontrol", "requeue", str(task.job))
+    log.info("requeued" if answer.returncode == 0 else f"not requeued: {answer.stderr.strip()}")
 
 
-def _asked(*command: str) -> subprocess.CompletedProcess[str]:
-    """What the scheduler answers; no answer is one that says so."""
+def _run_command(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the scheduler; one that cannot run or takes too long counts as failed."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 
 
-class _LogLines:
-    """Lines in the log, not too many."""
+class _LogObserver:
+    """Observer that logs failures, and progress at most once in LOG_SECONDS."""
 
     def __init__(self) -> None:
-        self._last = 0.0
+        self._last_time = 0.0
         self._points = 0
 
     def progressed(self, worker: int, progress: Progress) -> None:
-        if time.monotonic() - self._last > LOG_SECONDS:
-            self._last = time.monotonic()
+        if time.monotonic() - self._last_time > LOG_SECONDS:
+            self._last_time = time.monotonic()
             log.info(
                 "%d points finished; process %d: epoch %d of %d, %d networks",
                 *(self._points, worker, progress.epoch, progress.epochs, progress.networks),

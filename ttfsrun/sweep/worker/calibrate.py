@@ -1,4 +1,4 @@
-"""What training costs on this machine: a few batches of each size of network, in a process of their own.
+"""Measurement of the cost of training on this machine: a few batches of each size of network, in a separate process.
 
 python -m ttfsrun.sweep.worker.calibrate < samples.json > costs.json
 """
@@ -24,14 +24,17 @@ from ttfsrun.sweep.cost import Cost
 from ttfsrun.training.trainer import Trainer
 
 BATCHES = 6
-EVALUATED = 500  # samples
+EVALUATED_SAMPLES = 500
 ROUNDS = 5
-COPIES = 12  # of a float32 weight: itself, moments, gradient, best, the last whole state, the next one
-ACTIVATIONS = 100  # bytes for each sample of a batch and each line or neuron
+WEIGHT_COPIES = 12  # of a float32 weight: weight, moments, gradient, best, last saved state, state being saved
+ACTIVATION_BYTES = 100  # for each sample of a batch and each input line or neuron
 
 
 def main() -> None:
-    """Costs, or why there are none, on standard output; samples of points of one size on standard input."""
+    """Read samples of points, grouped by size, from standard input; write the cost of each size to standard output.
+
+    Where a cost cannot be measured, the error message takes its place.
+    """
     samples = msgspec.json.decode(sys.stdin.buffer.read(), type=list[list[SweepPoint]])
     use_threads(1)
     costs = [measure_cost([point_config(point) for point in points]) for points in samples]
@@ -39,16 +42,16 @@ def main() -> None:
 
 
 def measure_cost(configs: Sequence[Config]) -> Cost | str:
-    """The cost of a size, by those of the networks that can be trained; where none can, why."""
+    """Return the cost of a size, measured on the networks that can be trained; if none can, the error message."""
     try:
         return population_cost(configs)
-    except Exception as error:  # noqa: BLE001  # it will be in the record of whatever point it concerns
-        sound = [config for config in configs if _runs(config)]
-        told = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        return population_cost(sound) if sound else told
+    except Exception as error:  # noqa: BLE001  # the record of the point that causes it will contain it
+        trainable = [config for config in configs if _is_trainable(config)]
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return population_cost(trainable) if trainable else message
 
 
-def _runs(config: Config) -> bool:
+def _is_trainable(config: Config) -> bool:
     try:
         population_cost([config])
     except Exception:  # noqa: BLE001
@@ -57,55 +60,60 @@ def _runs(config: Config) -> bool:
 
 
 def population_cost(configs: Sequence[Config]) -> Cost:
-    """Of one size, from a population of these networks, by the rules of the first, and from its last alone."""
+    """Return the cost of one size, from the times of a population of these networks and of its last network alone.
+
+    Data and batch size are those of the first configuration.
+    """
     samples, _ = load_samples(configs[0].data)
-    _evaluation(configs[:1], samples)  # compiles
+    _evaluation_seconds(configs[:1], samples)  # compiles
     size = BATCHES * configs[0].training.batch_size
     train, valid = samples["train"], samples["valid"]
-    part = min(1.0, size / len(train.labels))
-    few = [_first(split, max(1, round(part * len(split.labels)))) for split in (train, valid)]
-    rounds = [(_seconds(configs[-1:], few), _seconds(configs, few)) for _ in range(ROUNDS)]  # in turns: others compute
-    alone, together = (min(seconds) for seconds in zip(*rounds[1:], strict=True))  # the first one compiles
+    fraction = min(1.0, size / len(train.labels))
+    few = [_first_samples(split, max(1, round(fraction * len(split.labels)))) for split in (train, valid)]
+    # Alternate, so that the load of other processes affects both alike.
+    rounds = [(_epoch_seconds(configs[-1:], few), _epoch_seconds(configs, few)) for _ in range(ROUNDS)]
+    alone, together = (min(seconds) for seconds in zip(*rounds[1:], strict=True))  # the first round compiles
     network = max((together - alone) / max(1, len(configs) - 1), 0.1 * alone)
     return Cost(
-        epoch=max(alone - network, 0.0) / part,
-        network=network / part,
-        point=_evaluation(configs, samples),
+        epoch=max(alone - network, 0.0) / fraction,
+        network=network / fraction,
+        point=_evaluation_seconds(configs, samples),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
         network_memory=_network_memory(configs[0]),
     )
 
 
-def _first(samples: Samples, count: int) -> Samples:
+def _first_samples(samples: Samples, count: int) -> Samples:
     return Samples(samples.times[:count], samples.labels[:count])
 
 
-def _seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> float:
-    """Of an epoch."""
+def _epoch_seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> float:
+    """Return the time that one epoch takes."""
     trainer = Trainer(configs, samples[0], samples[1])
     start = time.perf_counter()
     trainer.run_epoch()
     return time.perf_counter() - start
 
 
-def _evaluation(configs: Sequence[Config], samples: Mapping[str, Samples]) -> float:
-    """Mean seconds of evaluating one network under all conditions, from a few samples of each."""
-    few = _first(samples["valid"], EVALUATED)
+def _evaluation_seconds(configs: Sequence[Config], samples: Mapping[str, Samples]) -> float:
+    """Return the mean time to evaluate one network under all conditions, extrapolated from a few samples."""
+    few = _first_samples(samples["valid"], EVALUATED_SAMPLES)
     seconds = 0.0
     for config in configs:
-        own, *others = conditions_of(config)
+        first, *others = conditions_of(config)
         sizes = [sum(len(split.labels) for split in samples.values())]
         sizes += [sum(len(samples[split].labels) for split in CONDITION_SPLITS)] * len(others)
         weights = build([config]).weights
-        for condition, size in zip((own, *others), sizes, strict=True):
-            subject = TrainedNetwork(condition.config, weights)
+        for condition, size in zip((first, *others), sizes, strict=True):
+            trained = TrainedNetwork(condition.config, weights)
             start = time.perf_counter()
-            subject.measure("valid", few)
+            trained.measure("valid", few)
             seconds += (time.perf_counter() - start) * size / len(few.labels)
     return seconds / len(configs)
 
 
 def _network_memory(config: Config) -> float:
+    """Return the estimated memory of one network in training, in bytes."""
     weights = sum(n * m for n, m in zip(config.layer_inputs, config.layer_sizes[1:], strict=True))
     lines = sum(config.layer_inputs) + sum(config.layer_sizes[1:])
-    return 4.0 * COPIES * weights + ACTIVATIONS * config.training.batch_size * lines
+    return 4.0 * WEIGHT_COPIES * weights + ACTIVATION_BYTES * config.training.batch_size * lines

@@ -1,6 +1,6 @@
-"""Unfinished trainings of a sweep: which networks each checkpoint holds, without torch.
+"""Checkpoints of a sweep: which networks each of them holds, read without torch.
 
-Any part of a checkpoint's networks can go on from it, so a population may be split at will.
+Any subset of a checkpoint's networks can resume from it, so a population may be split.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-Members = Mapping[str, str]  # id of each training, in the order of the tensors, and checksums of code and data
+#: Ids of the trainings in a checkpoint, in the order of the tensors, each with the checksums of its code and data.
+Members = Mapping[str, str]
 
 
 def checkpoint_path(folder: Path, trainings: Iterable[str]) -> Path:
-    """Where a population of these trainings keeps its state."""
+    """Return the path of the checkpoint of a population of these trainings."""
     return folder / (hashlib.sha256(" ".join(trainings).encode()).hexdigest()[:16] + ".safetensors")
 
 
 def list_checkpoints(folder: Path) -> dict[Path, Members]:
-    """All readable checkpoints, the newest first, with what they hold."""
-    paths = sorted(folder.glob("*.safetensors"), key=_age, reverse=True)
+    """Return all readable checkpoints, the newest first, with their members."""
+    paths = sorted(folder.glob("*.safetensors"), key=_modified, reverse=True)
     return {path: members for path in paths if (members := _members(path))}
 
 
-def find_checkpoint(folder: Path, wanted: Members) -> Path | None:
-    """The newest checkpoint with all of these networks, made by this code on these data; None where there is none."""
-    known = list_checkpoints(folder).items()
-    return next((path for path, members in known if members.items() >= wanted.items()), None)
+def find_checkpoint(folder: Path, required: Members) -> Path | None:
+    """Return the newest checkpoint that holds all required members; None: there is none."""
+    stored = list_checkpoints(folder).items()
+    return next((path for path, members in stored if members.items() >= required.items()), None)
 
 
 def remove_finished(folder: Path, finished: Collection[str]) -> None:
@@ -37,15 +38,18 @@ def remove_finished(folder: Path, finished: Collection[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _age(path: Path) -> float:
+def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError:  # it has just been removed
+    except OSError:  # just removed by another process
         return 0.0
 
 
 def _members(path: Path) -> Members:
-    """From the header of a safetensors file: its length in eight bytes, then JSON."""
+    """Return the members that the header of a safetensors file lists: eight bytes of length, then JSON.
+
+    Empty where the file cannot be read.
+    """
     try:
         with path.open("rb") as stream:
             header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))

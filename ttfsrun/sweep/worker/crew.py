@@ -1,8 +1,8 @@
-"""The leader of a task: worker processes, each with one population at a time, watched until all points are recorded.
+"""Worker processes of a task, which its leader starts, gives one population at a time, and watches.
 
-A worker that dies takes nothing with it but the running epochs: its population is computed again in halves, each
-from the last checkpoint, until a point that kills every process is alone. That one is tried once more with the
-machine to itself, then it has failed. The leader never imports torch.
+A worker that dies costs only the epochs since its last checkpoint: its population is split in halves, which other
+workers resume from that checkpoint. A training whose worker dies although it is alone in its population is tried once
+more with no other worker running; if that worker also dies, its points fail. The leader never imports torch.
 """
 
 from __future__ import annotations
@@ -28,28 +28,30 @@ from ttfsrun.sweep.worker.site import Failure, Site
 from ttfsrun.training.progress import Progress
 
 Population = Sequence[SweepPoint]
-POLL_SECONDS = 0.1  # seconds between two looks at the memory
-MIN_WORKER_BYTES = 600_000_000  # bytes that a worker needs for anything
-NEAR_LIMIT = 0.8  # share of a task's memory: a worker that holds so much and dies has died of that
-THREAD_BYTES = 80_000_000  # bytes that each further thread reserves, and hardly uses
-OUTLIER_FACTOR = 2.0  # times what workers hold on average: one with more is itself to blame
-PATIENCE = 45.0  # seconds for a worker to save its state
+POLL_SECONDS = 0.1  # between two checks of the memory
+MIN_WORKER_BYTES = 600_000_000  # needed by any worker
+NEAR_LIMIT = 0.8  # share of a task's memory: a worker that held more and died counts as out of memory
+THREAD_BYTES = 80_000_000  # reserved by each further thread, and hardly used
+OUTLIER_FACTOR = 2.0  # times the workers' mean memory: a worker above it is the cause of a shortage
+SAVE_SECONDS = 45.0  # for a worker to save its state
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a task may use of its machine."""
+    """Share of the machine that a task may use."""
 
     cores: int
     processes: int | None  # at once; None: one for each core
-    threads: int | None  # of each process; None: the cores are shared out
+    threads: int | None  # of each process; None: the cores are divided among them
     memory: int | None  # bytes, of all processes; None: not watched
 
     def workers(self, populations: int) -> int:
-        wanted = self.processes or max(1, self.cores // (self.threads or 1))
-        return max(1, min(wanted, populations))
+        """Return the number of workers for so many populations."""
+        at_most = self.processes or max(1, self.cores // (self.threads or 1))
+        return max(1, min(at_most, populations))
 
     def threads_of(self, workers: int) -> int:
+        """Return the number of threads of each of so many workers."""
         return self.threads or max(1, self.cores // workers)
 
 
@@ -60,11 +62,11 @@ class _Worker:
     busy: bool = False
     received: bytes = b""
     killed: str | None = None  # why the leader killed it
-    peak: int = 0  # bytes of memory that it was seen to hold
+    peak: int = 0  # largest memory measured, in bytes
 
     def send(self, message: msgspec.Struct) -> None:
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):  # it has died: its other pipe says so, too
+        with suppress(BrokenPipeError):  # it has died, which its other pipe also shows
             self.process.stdin.write(msgspec.json.encode(message) + b"\n")
             self.process.stdin.flush()
 
@@ -77,19 +79,19 @@ class _Worker:
             self.process.stdin.close()
 
     def resident(self) -> int:
-        """Bytes of memory that it holds."""
-        held = _resident(self.process.pid)
-        self.peak = max(self.peak, held)
-        return held
+        """Return the memory that it holds, in bytes, and update its peak."""
+        size = _resident(self.process.pid)
+        self.peak = max(self.peak, size)
+        return size
 
     def limit(self, memory: int) -> None:
-        """Let it fail where it asks for more memory; where the system has no such limit, it is only watched."""
+        """Make allocations beyond a limit fail, on systems that support it."""
         with suppress(AttributeError, OSError, ValueError):
             resource.prlimit(self.process.pid, resource.RLIMIT_DATA, (memory, memory))
 
 
 class Crew:
-    """Workers of one task. `run` returns when every point has a record, or after `stop`."""
+    """Workers of one task."""
 
     def __init__(self, resources: Resources, greeting: Greeting, observer: Observer) -> None:
         self._resources, self._greeting, self._observer = resources, greeting, observer
@@ -101,7 +103,7 @@ class Crew:
         self._stopping, self._deadline = False, 0.0
 
     def run(self, populations: Sequence[Population]) -> None:
-        """Compute all populations, the first ones first."""
+        """Compute all populations, in their order; return when every point has a record, or after `stop`."""
         self._waiting.extend(list(population) for population in populations)
         try:
             self._work(self._waiting, self._resources.workers(len(populations)))
@@ -110,9 +112,9 @@ class Crew:
             self._dismiss(list(self._workers))
 
     def stop(self) -> None:
-        """Ask all workers to save their states and leave. To be called from a signal handler."""
+        """Ask all workers to save their states and exit. May be called from a signal handler."""
         if not self._stopping:
-            self._stopping, self._deadline = True, time.monotonic() + PATIENCE
+            self._stopping, self._deadline = True, time.monotonic() + SAVE_SECONDS
         for worker in list(self._workers):
             worker.process.terminate()
 
@@ -124,7 +126,7 @@ class Crew:
                 self._receive(key.data, last_chance=queue is self._alone)
             self._watch_memory()
         while self._stopping and time.monotonic() < self._deadline and any(worker.busy for worker in self._workers):
-            self.stop()  # those, too, that have just been hired
+            self.stop()  # also workers that were started meanwhile
             for key, _ in self._selector.select(POLL_SECONDS):
                 self._receive(key.data, last_chance=False)
 
@@ -173,7 +175,7 @@ class Crew:
                 worker.busy = False
 
     def _handle_exit(self, worker: _Worker, *, last_chance: bool) -> None:
-        """A worker has died: its points are tried again by others, in smaller populations."""
+        """Put the points of a worker that died back into a queue, in smaller populations, or record their failure."""
         self._selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
         self._workers.remove(worker)
         worker.close_pipes()
@@ -188,10 +190,9 @@ class Crew:
         elif not last_chance:
             self._alone.append(points)
         else:
-            full = (
-                self._resources.memory is not None and worker.peak > NEAR_LIMIT * self._resources.memory
-            )  # some libraries abort
-            memory = full or worker.killed is not None or code == -signal.SIGKILL
+            limit = self._resources.memory
+            near_limit = limit is not None and worker.peak > NEAR_LIMIT * limit  # some libraries abort
+            memory = near_limit or worker.killed is not None or code == -signal.SIGKILL
             message = worker.killed or f"its process died of {_describe_exit(code)}"
             failure = Failure("out of memory" if memory else "error", message, killed_worker=True)
             site = Site.of(self._greeting, threads=1)
@@ -199,30 +200,30 @@ class Crew:
                 self._observer.finished(site.failed(point, failure), None)
 
     def _watch_memory(self) -> None:
-        """Too much in all: the largest worker goes, before a scheduler that looks now and then ends the whole task.
+        """Kill the largest worker where all together exceed the limit, before the scheduler kills the whole task.
 
-        If it holds no more than the others do, they are too many: none takes its place.
+        If it is no outlier, there are too many workers: none replaces it.
         """
         limit = self._resources.memory
         if limit is None:
             return
-        held = {id(worker): worker.resident() for worker in self._workers}
-        if held and _resident(os.getpid()) + sum(held.values()) > limit:
-            largest = max(self._workers, key=lambda worker: held[id(worker)])
+        sizes = {id(worker): worker.resident() for worker in self._workers}
+        if sizes and _resident(os.getpid()) + sum(sizes.values()) > limit:
+            largest = max(self._workers, key=lambda worker: sizes[id(worker)])
             if largest.killed is None:
-                gigabytes = held[id(largest)] / 1e9
+                gigabytes = sizes[id(largest)] / 1e9
                 largest.killed = f"its process held {gigabytes:.2f} GB of the {limit / 1e9:.2f} GB of the task"
                 largest.process.kill()
-                if held[id(largest)] < OUTLIER_FACTOR * sum(held.values()) / len(held):
+                if sizes[id(largest)] < OUTLIER_FACTOR * sum(sizes.values()) / len(sizes):
                     self._size = max(1, self._size - 1)
 
     def _dismiss(self, workers: Sequence[_Worker]) -> None:
-        """Close the lines to workers, which ends them; kill those that it does not end."""
+        """Close the pipes of workers, which makes them exit; kill those that do not."""
         for worker in workers:
             self._workers.remove(worker)
             self._selector.unregister(worker.process.stdout)  # type: ignore[arg-type]
             worker.close_pipes()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + SAVE_SECONDS
         for worker in workers:
             try:
                 worker.process.wait(max(0.0, deadline - time.monotonic()))
@@ -232,7 +233,7 @@ class Crew:
 
 
 def _resident(pid: int) -> int:
-    """Bytes of memory that a process holds."""
+    """Return the memory that a process holds, in bytes; 0 where it has ended."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
     except (OSError, IndexError):
@@ -241,7 +242,7 @@ def _resident(pid: int) -> int:
 
 
 def _describe_exit(code: int) -> str:
-    """How a process ended, in words."""
+    """Return the name of the signal, or the exit code, that ended a process."""
     try:
         return signal.Signals(-code).name
     except ValueError:

@@ -1,7 +1,8 @@
-"""A population of points in, a record of each out: all that a node computes for a sweep.
+"""Training and evaluation of a population of points, with a record of each.
 
-What happens to one point (a training that diverges, a chip file that has changed, too little memory) ends in its
-record, and the others continue: to the same bits, since no network depends on its company.
+The failure of one point (a training that diverges, a chip file that has changed, too little memory) becomes its
+record, and the others continue. Their results stay the same to the bit: no network depends on the others of its
+population.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from ttfsrun.training.progress import Progress
 from ttfsrun.training.state import SPLITS, TrainingState, curve_metrics
 from ttfsrun.training.trainer import Diverged, Trainer
 
-FRAMES = 3  # of a traceback that a record keeps
-NO_MEMORY = ("can't allocate memory", "not enough memory", "Unable to allocate", "std::bad_alloc")
+MAX_FRAMES = 3  # of a traceback in a record
+NO_MEMORY_TEXTS = ("can't allocate memory", "not enough memory", "Unable to allocate", "std::bad_alloc")
 
 
 def execute(points: Sequence[SweepPoint], site: Site, observer: Observer) -> None:
-    """Train the points, which have one shape, and evaluate them; failures end in the records.
+    """Train and evaluate points of one shape; failures become their records.
 
     Raises CannotWrite or BrokenPipeError where the observer cannot take a record.
     """
@@ -50,21 +51,24 @@ def execute(points: Sequence[SweepPoint], site: Site, observer: Observer) -> Non
     if not all(halves):
         groups.fail_all(failure)
         return
-    del failure  # and with it what the attempt had in memory
+    del failure  # and with it the memory that its frames hold
     gc.collect()
     for half in halves:
         execute(half, site, observer)
 
 
 def _attempt(groups: _Groups) -> Exception | None:
-    """Return what stopped the population, if anything; smaller populations will show which point is to blame."""
+    """Compute the population; return the error that stopped it, if any.
+
+    The error may be due to any of the points; smaller populations show which.
+    """
     try:
         groups.drop_changed_chips()
         if groups.points:
             _train_and_evaluate(groups)
     except (BrokenPipeError, CannotWrite):
-        raise  # no record would arrive any more
-    except Exception as error:  # noqa: BLE001  # whatever it is, it ends in a record
+        raise  # records can no longer be written
+    except Exception as error:  # noqa: BLE001  # it becomes a record
         return error
     return None
 
@@ -102,9 +106,9 @@ def _evaluate(groups: _Groups, trainer: Trainer, samples: dict[str, Samples], so
                 weights = [weight[p : p + 1] for weight in chosen.weights]
                 epoch = int(state.best_epoch[p]) if keep == "best" else state.epoch
                 evaluation = evaluate(TrainedNetwork(config, weights), conditions_of(config), samples)
-                own, *others = evaluation.records
-                result = {"network": keep, "epoch": epoch, **own, "conditions": others, "data": source}
-            except Exception as error:  # noqa: BLE001  # of this point alone
+                first, *others = evaluation.records
+                result = {"network": keep, "epoch": epoch, **first, "conditions": others, "data": source}
+            except Exception as error:  # noqa: BLE001  # it concerns this point only
                 groups.fail(point, error)
                 continue
             seconds = spent + time.perf_counter() - start
@@ -124,7 +128,7 @@ def _curves(point: SweepPoint, state: TrainingState, p: int) -> Curves:
 
 
 def _restore(path: Path, trainings: Sequence[str]) -> TrainingState | None:
-    """Return the state of some of the networks of a checkpoint; None where it cannot be read after all."""
+    """Return the state of some networks of a checkpoint; None where its tensors cannot be read."""
     try:
         state, members = checkpoint.load_state(path)
     except UserError:
@@ -133,11 +137,11 @@ def _restore(path: Path, trainings: Sequence[str]) -> TrainingState | None:
     return state.select([order.index(training) for training in trainings])
 
 
-_load_samples = lru_cache(maxsize=2)(load_samples)  # populations of one sweep mostly share their data
+_load_samples = lru_cache(maxsize=2)(load_samples)  # populations of a sweep often share their data
 
 
 class _Groups:
-    """The points without a record so far, by the training that they share, and how they get one."""
+    """The points that have no record yet, by the training that they share; reports records to the observer."""
 
     def __init__(self, points: Sequence[SweepPoint], site: Site, observer: Observer) -> None:
         self.site, self.observer = site, observer
@@ -150,7 +154,7 @@ class _Groups:
         return [point_config(points[0]) for points in self.points.values()]
 
     def members(self, source: Mapping[str, str]) -> dict[str, str]:
-        """Return the members of a checkpoint: each training, and what may continue it: this code, on these data."""
+        """Return the members of a checkpoint: each training with the checksums of code and data."""
         data = hashlib.sha256(repr(sorted(source.items())).encode()).hexdigest()[:12]
         return dict.fromkeys(self.points, f"{self.site.package} {data}")
 
@@ -173,14 +177,14 @@ class _Groups:
                 del self.points[training]
 
     def without(self, error: Diverged, state: TrainingState) -> TrainingState:
-        """Give up one network; return the state of the others."""
+        """Fail the points of the network that diverged; return the state of the others."""
         trainings = list(self.points)
         for point in self.points.pop(trainings[error.network]):
             self.fail(point, error)
         return state.select([n for n in range(len(trainings)) if n != error.network])
 
     def report(self, progress: Progress) -> None:
-        """Tell the observer of each whole epoch."""
+        """Report each whole epoch to the observer."""
         if progress.is_whole_epoch:
             self.observer.progressed(os.getpid(), progress)
 
@@ -198,7 +202,7 @@ class _Groups:
 
 def failure_of(error: BaseException) -> Failure:
     """Describe an exception as a failure, with the last frames of its traceback where the user cannot fix it."""
-    no_memory = isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY)
+    no_memory = isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY_TEXTS)
     reason: Reason = "out of memory" if no_memory else "error"
     if isinstance(error, UserError):
         return Failure(reason, str(error))
@@ -206,7 +210,7 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _last_frames(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
     return "".join(traceback.format_list(frames)).rstrip()
 
 

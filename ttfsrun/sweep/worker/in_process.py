@@ -1,4 +1,4 @@
-"""In place of a crew: the leader computes itself, so that a debugger sees everything."""
+"""Computation in the leader's own process instead of a crew of workers, for a debugger."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ttfsrun.sweep.worker.site import Site
 
 
 class InProcess:
-    """Computes one population after the other in this process. Imports torch when it runs."""
+    """Substitute for a crew that computes in this process. `run` imports torch."""
 
     def __init__(self, threads: int, greeting: Greeting, observer: Observer) -> None:
         self._threads, self._greeting, self._observer = threads, greeting, observer
 
     def run(self, populations: Sequence[Sequence[SweepPoint]]) -> None:
-        """Compute all populations, the first ones first."""
+        """Compute all populations, in their order."""
         from ttfsrun.neuron import use_threads
         from ttfsrun.sweep.worker.execute import execute
 
@@ -26,5 +26,5 @@ class InProcess:
             execute(population, site, self._observer)
 
     def stop(self) -> None:
-        """Leave at once, from a signal handler: raises KeyboardInterrupt, and the training saves its state."""
+        """Raise KeyboardInterrupt, from a signal handler; the training saves its state."""
         raise KeyboardInterrupt

@@ -1,13 +1,13 @@
-"""How this package starts processes of its own."""
+"""Command lines of the Python processes that this package starts."""
 
 from __future__ import annotations
 
 import sys
 
-#: Unlike `python -m`, it does not import from the folder in which the user happens to be.
+#: Unlike `python -m`, it does not import from the current folder.
 START = "import sys; sys.path = [entry for entry in sys.path if entry]; from {module} import main; sys.exit(main())"
 
 
 def python_command(module: str) -> list[str]:
-    """The command that calls `main` of a module, with the interpreter that runs now."""
+    """Return the command that calls `main` of a module with the running interpreter."""
     return [sys.executable, "-u", "-c", START.format(module=module)]

@@ -1,6 +1,6 @@
-"""Messages between the leader of a task and its workers, each a line of JSON; and who observes them.
+"""Messages between the leader of a task and its workers, each a line of JSON; and their observer.
 
-To a worker: a `Greeting`, then `Assignment`s. From a worker: `Progress`, `Finished` and `Ready`.
+The leader sends a `Greeting`, then `Assignment`s; a worker answers with `Progress`, `Finished` and `Ready`.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ from ttfsrun.training.progress import Progress
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """To a worker: one population."""
+    """Message to a worker: one population to compute."""
 
     points: list[SweepPoint]
     threads: int
 
 
 class Greeting(msgspec.Struct, frozen=True, kw_only=True):
-    """To a new worker, once."""
+    """First message to a worker: the same for all points of the task."""
 
-    checkpoints: str
+    checkpoints: str  # folder
     submission: str
     job: str | None
-    package: str
-    made_by: dict[str, Any]
+    package: str  # checksum of the package's files
+    made_by: dict[str, Any]  # see `results.provenance`
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
-    """From a worker: a point has come to its end."""
+    """Message from a worker: a point is done or failed."""
 
     record: Record
     curves: Curves | None
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """From a worker: all points of its assignment have."""
+    """Message from a worker: all points of its assignment are finished."""
 
 
 Message = Progress | Finished | Ready
 
 
 class Observer(Protocol):
-    """Learns what happens while points are computed."""
+    """Receiver of progress and records while points are computed."""
 
     def progressed(self, worker: int, progress: Progress) -> None:
-        """Receive how far the population of a worker, known by its process id, is."""
+        """Receive the progress of a worker's population. worker: its process id."""
 
     def finished(self, record: Record, curves: Curves | None) -> None:
         """Receive the record of a point that is done or failed."""

@@ -1,7 +1,7 @@
-"""A worker: a process that computes one population after the other and reports to its leader.
+"""Worker: a process that computes one population after the other for its leader.
 
-Its standard input brings assignments, its standard output takes messages (see `messages`); everything else goes to
-stderr. When its leader asks it to stop, or is gone, it saves its state and exits.
+It reads assignments from standard input and writes messages to standard output (see `messages`); all other output
+goes to standard error. On SIGTERM, or when its leader has ended, it saves its state and exits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ttfsrun.training.progress import Progress
 
 
 def main() -> int:
-    """Work until the leader closes the connection; return the exit code."""
+    """Compute assignments until the leader closes the connection; return the exit code."""
     for number in (signal.SIGINT, signal.SIGUSR2):  # a scheduler signals all processes of a task
         signal.signal(number, signal.SIG_IGN)  # the leader handles it
     leader = _Connection()
@@ -39,17 +39,17 @@ def main() -> int:
                 with leader.working():
                     execute(assignment.points, Site.of(greeting, assignment.threads), leader)
                 leader.send(Ready())
-    except (Terminated, BrokenPipeError):  # a broken pipe: the leader is gone
+    except (Terminated, BrokenPipeError):  # a broken pipe: the leader has ended
         return TERMINATED
     return 0
 
 
 class _Connection:
-    """The two pipes to the leader. A thread reads, so that the end of the leader is noticed during work."""
+    """The two pipes to the leader. A thread reads, so that the end of the leader is noticed during a computation."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "wb")
-        os.dup2(2, 1)  # whatever some library prints
+        os.dup2(2, 1)  # output of libraries goes to standard error
         self._received: SimpleQueue[bytes] = SimpleQueue()
         self._is_working = False
         threading.Thread(target=self._read, daemon=True).start()
@@ -66,13 +66,13 @@ class _Connection:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """While the block lasts, the end of the leader stops the work."""
+        """Terminate the computation in the block if the leader ends."""
         self._is_working = True
         yield
         self._is_working = False
 
     def receive(self) -> bytes:
-        """Return the next line; nothing at the end."""
+        """Wait for the next line and return it; empty at the end."""
         return self._received.get()
 
     def send(self, message: Message) -> None:

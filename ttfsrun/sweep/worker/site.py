@@ -1,4 +1,4 @@
-"""Where and by what points are computed: what every record of an execution says. Without torch."""
+"""Records of points, with the host, process and code that computed them. Does not import torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ttfsrun.sweep.worker.messages import Greeting
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a point failed. killed_worker: it ended its process, so that the leader speaks for it."""
+    """Why a point failed. killed_worker: the worker died, so the leader writes the record."""
 
     reason: Reason
     message: str
@@ -28,7 +28,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Site:
-    """A process on this machine that computes points for a submission."""
+    """Process that computes points for a submission."""
 
     checkpoints: Path
     threads: int
@@ -40,7 +40,7 @@ class Site:
 
     @classmethod
     def of(cls, greeting: Greeting, threads: int) -> Site:
-        """Return the site of this process, as its leader describes the task."""
+        """Return the site of this process, with the task described by the leader's greeting."""
         return cls(
             checkpoints=Path(greeting.checkpoints),
             threads=threads,
@@ -70,7 +70,7 @@ class Site:
         )
 
     def _execution(self, seconds: float, population: int, *, of_children: bool = False) -> Execution:
-        """of_children: memory is that of processes that this one started, and that have ended."""
+        """Return the execution. of_children: the memory is the peak of child processes that have ended."""
         who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
         return Execution(
             seconds=seconds,

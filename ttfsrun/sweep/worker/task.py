@@ -1,4 +1,4 @@
-"""A task: populations computed by a crew, every result on disk before the next one is heard of."""
+"""A task of a submission: computes populations with a crew, and writes each record to disk as it arrives."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shard:
-    """The results of one start of one task. Nobody else writes there, so a torn line stays the last."""
+    """Files with the records and curves of one start of one task. No other process writes to them."""
 
     folder: SweepFolder
     name: str
 
     @classmethod
     def reserved(cls, folder: SweepFolder, submission: str, task: int) -> Shard:
-        """The next one of a task: each start has its own."""
+        """Create and return the next unused shard of a task."""
         folder.shards.mkdir(parents=True, exist_ok=True)
         start = 0
         while True:
@@ -44,49 +44,54 @@ class Shard:
 
     @staticmethod
     def of_task(folder: SweepFolder, submission: str, task: int) -> list[Path]:
-        """The results of all starts of a task so far."""
+        """Return the paths of the records of all starts of a task so far."""
         return sorted(folder.shards.glob(f"{submission}-{task:05d}-*.results.jsonl"))
 
     @property
     def results(self) -> Path:
+        """Path of the records."""
         return self.folder.shards / f"{self.name}.results.jsonl"
 
     @property
     def curves(self) -> Path:
+        """Path of the learning curves."""
         return self.folder.shards / f"{self.name}.curves.jsonl"
 
     def remove_if_empty(self) -> None:
-        """A start that came to no result leaves no file."""
+        """Remove the file of records where it has none."""
         with suppress(OSError):
             if self.results.stat().st_size == 0:
                 self.results.unlink()
 
     def write(self, record: Record, curves: Curves | None) -> None:
-        """Put a result on disk; a CannotWrite where that fails."""
+        """Write a record and its curves to disk. Raises CannotWrite where that fails."""
         try:
             if curves is not None:
                 lines.append_line(self.curves, curves)
             lines.append_line(self.results, record)
         except OSError as error:
-            raise CannotWrite(f"{error.filename or self.results}: {error.strerror}; the result is not kept") from None
+            raise CannotWrite(f"{error.filename or self.results}: {error.strerror}; the result was not saved") from None
 
 
 class Task:
-    """Populations of one task of a submission, from the start to the end, or to `stop`."""
+    """One start of a task of a submission."""
 
     def __init__(self, folder: SweepFolder, submission: str, number: int, observer: Observer) -> None:
         self.folder, self.submission, self.number, self.observer = folder, submission, number, observer
-        self.progress = False  # whether an epoch or a point was finished
-        self.failed = 0
+        self.progress = False  # whether this start finished an epoch or a point
+        self.failed = 0  # points that failed, in this start and earlier ones
         self.package = package_checksum()
         self.made_by = provenance()
         self.job: str | None = None
         self._crew: Crew | InProcess | None = None
-        self._told_to_stop = False  # perhaps before there is a crew
+        self._stopping = False  # may be set before there is a crew
         self._shard: Shard | None = None
 
     def run(self, populations: Sequence[Population], resources: Resources | int) -> None:
-        """Compute the points that have not come to their end yet; with nothing but threads, in this very process."""
+        """Compute the points that are not finished yet. resources: if it is a number of threads, in this process.
+
+        Raises CannotWrite where the sweep's folder cannot be written.
+        """
         missing = self._missing(populations)
         greeting = Greeting(
             checkpoints=str(self.folder.checkpoints),
@@ -106,15 +111,15 @@ class Task:
             else InProcess(resources, greeting, self)
         )
         try:
-            if not self._told_to_stop:
+            if not self._stopping:
                 self._crew.run(missing)
         finally:
             self._shard.remove_if_empty()
         checkpoints.remove_finished(self.folder.checkpoints, self._finished_trainings())
 
     def stop(self) -> None:
-        """Save what runs, and leave `run`. To be called from a signal handler."""
-        self._told_to_stop = True
+        """Make `run` save unfinished trainings and return. May be called from a signal handler."""
+        self._stopping = True
         if self._crew is not None:
             self._crew.stop()
 
@@ -130,28 +135,31 @@ class Task:
         self.observer.finished(record, curves)
 
     def _missing(self, populations: Sequence[Population]) -> list[list[SweepPoint]]:
-        """Points without a result. Those that failed in an earlier start of this task would fail again: it is queued
-        again for the others, and as long as something is achieved for them."""
+        """Return the points to compute: those neither done nor failed in an earlier start of this task.
+
+        The failed ones would fail again; a requeued task computes only the others.
+        """
         done = {point for point, attempt in latest(self.folder.records_as(Attempt)).items() if attempt.status == "done"}
         failed = self._failed_before() - done
         self.failed = len(failed)
-        left = [[point for point in population if point.point not in done | failed] for population in populations]
-        return [population for population in left if population]
+        remaining = [[point for point in population if point.point not in done | failed] for population in populations]
+        return [population for population in remaining if population]
 
     def _failed_before(self) -> set[str]:
+        """Return the points that failed in an earlier start of this task."""
         earlier = Shard.of_task(self.folder, self.submission, self.number)
         return {
             record.point for path in earlier for record in lines.read_lines(path, Attempt) if record.status == "failed"
         }
 
     def _finished_trainings(self) -> set[str]:
-        """The trainings all of whose points have a record."""
+        """Return the trainings all of whose points have a record."""
         recorded = {attempt.point for attempt in self.folder.records_as(Attempt)}
         trainings = {point.training for point in self.folder.points.values()}
         return trainings - {point.training for key, point in self.folder.points.items() if key not in recorded}
 
 
 def populations_of(folder: SweepFolder, task: Sequence[Sequence[str]]) -> list[list[SweepPoint]]:
-    """The populations of a task by the ids of their points."""
+    """Return the populations of a task. task: the ids of their points."""
     points: Mapping[str, SweepPoint] = folder.points
     return [[points[name] for name in population] for population in task]

@@ -1,0 +1,46 @@
+"""A training that diverges stops, and says in which network, epoch and batch."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_networks import Splits, Tiny, trained
+
+from ttfsrun.training.trainer import Diverged, Trainer
+
+
+def test_an_infinite_loss_stops_and_is_named_with_epoch_and_batch(tiny: Tiny, samples: Splits) -> None:
+    with pytest.raises(Diverged, match=r"^the loss is inf in epoch 1, batch 1 \(network with seed\.init=3\): lower "):
+        trained([tiny("training.loss.beta=0.001", "seed.init=3")], samples)
+    assert Diverged.exit_code == 1
+
+
+def test_an_infinite_gradient_of_the_loss_stops(tiny: Tiny, samples: Splits) -> None:
+    with pytest.raises(Diverged, match=r"^the gradient of the loss is (inf|nan) in epoch 1, batch 1 "):
+        trained([tiny("training.loss.beta=0.0029")], samples)  # exp(2 / beta) is a float64, but no float32
+
+
+def test_an_infinite_gradient_by_the_weights_stops_and_is_named_with_its_layer(tiny: Tiny, samples: Splits) -> None:
+    # A loss that changes by 1 / xi, and spikes that move by 1 / weight: each is a float32, their product is not.
+    config = tiny(
+        "training.loss.xi=1e-37",
+        "training.gradient_limit=null",
+        "network.neuron.v_th=0.001",
+        "network.init={mean:[0.0015,0.0005],std:[0.0008,0.0008]}",
+    )
+    with pytest.raises(Diverged, match=r"^the gradient of layer [12] is (nan|inf) in epoch 1, batch [1-5] "):
+        trained([config], samples)
+
+
+def test_the_epoch_is_counted_from_the_first_one_that_was_ever_trained(tiny: Tiny, samples: Splits) -> None:
+    state = trained([tiny()], samples, epochs=2).state
+    late = Trainer([tiny("training.loss.beta=0.001")], samples["train"], samples["valid"], state)
+    with pytest.raises(Diverged, match="in epoch 3, batch 1 "):
+        late.run_epoch()
+
+
+def test_the_network_that_diverged_is_named(tiny: Tiny, samples: Splits) -> None:
+    overflow = "training.loss.beta=0.001"
+    sound = tiny(overflow, "seed.init=5", "network.neuron={v_th:0.5,v_leak:1}")  # all its neurons fire at time 0
+    trained([sound], samples)
+    with pytest.raises(Diverged, match=r"network with seed\.init=6"):
+        trained([sound, tiny(overflow, "seed.init=6")], samples)

@@ -1,0 +1,1 @@
+"""Old module names that queued array tasks still import."""
