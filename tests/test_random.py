@@ -1,4 +1,4 @@
-"""Streams of random numbers: named, apart, and the same for ever."""
+"""Streams of random numbers: named, independent, and permanent."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def test_flags_may_stand_anywhere_between_settings(capsys: pytest.CaptureFixture
         (["evaluate", "seed.chip=3"], "seed.chip=3: evaluate needs the folder of a run before any settings"),
         (["chip", "--overwrite"], "--overwrite replaces what is in the folder that --out names: name one"),
         (["chip", "seed.chip=1,2"], "seed.chip=1, ...: 2 configurations, but only one is allowed; do not sweep"),
-        (["chip", "substrate.chip.file=no"], "substrate.chip.file=no: does not exist; `ttfsrun chip` creates such a file"),
+        (["chip", "substrate.chip.file=no"], "substrate.chip.file=no: does not exist; `ttfsrun chip` creates such a"),
         (["config", "seed.init=-1"], "seed.init=-1: must be an integer >= 0"),
         (["config", "~training.epochs"], "training.epochs: missing"),
     ],

@@ -48,7 +48,7 @@ def exact(cell: Cell) -> Exact:
 
 
 def rounding(cell: Cell, computed: Number, dtype: torch.dtype) -> Number:
-    """Of a spike: an input's time and a delay, added; each is rounded, and so is the sum."""
+    """Return the bound on the error of a spike from rounding an input's time, a delay, and their sum."""
     return 2 * torch.finfo(dtype).eps * (abs(computed) + min(cell.tau_mem, cell.tau_syn)) if computed < mp.inf else 0
 
 

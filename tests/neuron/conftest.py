@@ -1,4 +1,4 @@
-"""What the tests of the neuron share: ratios of the time constants, drawn layers, what "exact" means in floats."""
+"""Fixtures for the tests of the neuron: ratios of the time constants, random layers, and what "exact" means."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def restore_threads() -> Iterator[None]:
 
 @pytest.fixture
 def threads_for_anything(restore_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many threads as are allowed, however little there is to do."""
+    """Use as many threads as allowed, however little work there is."""
     monkeypatch.setattr(parallel, "SMALLEST_SHARE", 1)
 
 
@@ -102,5 +102,5 @@ def check_exact() -> CheckExact:
 
 
 def _values(value: float | Tensor, shape: torch.Size) -> Array:
-    """A parameter, as it was given, for each sample and neuron."""
+    """Return a parameter, as given, for each sample and neuron."""
     return torch.as_tensor(value, dtype=torch.float64).detach().expand(shape).numpy()

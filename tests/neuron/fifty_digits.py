@@ -112,18 +112,18 @@ def kernels(delay: Number, tau_mem: Number, tau_syn: Number) -> tuple[Number, Nu
 
 
 def response(delay: Number, tau_mem: Number, tau_syn: Number) -> Number:
-    """k."""
+    """Return k."""
     return kernels(delay, tau_mem, tau_syn)[2]
 
 
 def response_slope(delay: Number, tau_mem: Number, tau_syn: Number) -> Number:
-    """dk / d delay."""
+    """Return dk / d delay."""
     _, decay, rise = kernels(delay, tau_mem, tau_syn)
     return decay - rise / tau_mem
 
 
 def response_by_tau(delay: Number, tau: Number, other: Number) -> Number:
-    """dk / dtau; k is symmetric in the two time constants."""
+    """Return dk / dtau; k is symmetric in the two time constants."""
     a, b = 1 / tau, 1 / other
     if a == b:
         by_rate = -(delay**2) / 2 * mp.exp(-a * delay)
@@ -173,18 +173,18 @@ def first_spikes(cell: Cell, shifts: Sequence[Number] = (0,)) -> list[Number]:
 
 
 def membrane(cell: Cell, time: Number) -> Number:
-    """V - v_leak, as the plain sum over all inputs."""
+    """Return V - v_leak, as the plain sum over all inputs."""
     return mp.fsum(w * response(delay, cell.tau_mem, cell.tau_syn) for delay, w in cell.causal(time))
 
 
 def slope(cell: Cell, time: Number) -> Number:
-    """V', as the plain sum over all inputs."""
+    """Return V', as the plain sum over all inputs."""
     return mp.fsum(w * response_slope(delay, cell.tau_mem, cell.tau_syn) for delay, w in cell.causal(time))
 
 
 @dataclass(frozen=True)
 class Derivatives:
-    """Of the first spike, by the implicit function theorem; 0 for what does not act on it."""
+    """Derivatives of the first spike, by the implicit function theorem; 0 for what does not affect it."""
 
     weights: list[Number]
     times: list[Number]
@@ -216,7 +216,7 @@ def derivatives(cell: Cell, spike: Number) -> Derivatives:
 
 
 def number(value: float) -> Number:
-    """Exactly this float."""
+    """Return exactly this float."""
     return mp.mpf(value)
 
 

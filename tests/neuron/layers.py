@@ -28,7 +28,7 @@ def reach(ratio: float) -> float:
 
 
 def usual(random: Random, unit: float) -> tuple[Array, Array]:
-    """A layer as in training."""
+    """Return a layer as in training."""
     return random.uniform(0, 2, (3, 20)), random.normal(0.25 * unit, 0.3 * unit, (20, 6))
 
 
@@ -68,7 +68,7 @@ def single(random: Random, unit: float) -> tuple[Array, Array]:
 
 
 def many(random: Random, unit: float) -> tuple[Array, Array]:
-    """As many inputs as two MNIST images have pixels, onto one neuron."""
+    """Return as many inputs as two MNIST images have pixels, to one neuron."""
     return random.uniform(0.15, 2, (1, 1568)), random.normal(0.008 * unit, 0.06 * unit, (1568, 1))
 
 

@@ -1,4 +1,4 @@
-"""Layers made to break a solver, against fifty digits (`agreement.py` says what agreeing means)."""
+"""Layers made to break a solver, against fifty digits (`agreement.py` defines agreement)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ gaps = st.floats(-15, -6).map(lambda digits: 10**digits)
 
 @st.composite
 def events(draw: st.DrawFn, latest: float) -> Inputs:
-    """One thing that happens to the neurons: an input, or several at nearly the same time."""
+    """One event: an input, or several at nearly the same time."""
     time, weight = draw(st.floats(-3, latest)), draw(weights)
     kind = draw(st.sampled_from(["one", "one", "tie", "cluster", "pair", "silent"]))
     if kind == "tie":

@@ -1,4 +1,4 @@
-"""Compiled code is kept on disk, and never used after a change of its source."""
+"""Compiled code is cached on disk, and never used after its source has changed."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def write(path: Path, source: str) -> Path:
 
 
 def folder(dispatcher) -> Path:
-    """Where the code of a compiled function is kept; below it numba has a folder for the function's file."""
+    """Return the cache folder of a compiled function; numba creates a folder below it for the function's file."""
     return Path(dispatcher.stats.cache_path).parent
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What NUMBA_CACHE_DIR says."""
+    """The folder that NUMBA_CACHE_DIR names."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

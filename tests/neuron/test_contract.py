@@ -1,4 +1,4 @@
-"""What `first_spike` takes and returns, and what it refuses."""
+"""Arguments, results and errors of `first_spike`."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_times_and_weights_are_both_float32_or_both_float64(times, weight):
 
 @pytest.mark.parametrize(("times", "weight"), [((3,), (3, 4)), ((2, 3), (3,)), ((2, 3), (4, 3)), ((2, 3), (5, 2, 4))])
 def test_shapes_that_do_not_fit_are_an_error_that_names_them(times, weight):
-    with pytest.raises(ValueError, match=r"wanted \[\.\.\., B, N\] and \[\.\.\., N, M\]") as error:
+    with pytest.raises(ValueError, match=r"expected \[\.\.\., B, N\] and \[\.\.\., N, M\]") as error:
         first_spike(torch.ones(times), torch.ones(weight), Neuron())
     assert str(list(times)) in str(error.value)
     assert str(list(weight)) in str(error.value)
@@ -153,7 +153,8 @@ def test_parameters_are_finite(name, value, form):
 
 @pytest.mark.parametrize("name", ["tau_mem", "tau_syn"])
 def test_a_time_constant_is_the_same_for_all_samples(name):
-    with pytest.raises(ValueError, match=rf"{name} \[4, 3\] does not .*; a time constant must be the same for all samples"):
+    message = rf"{name} \[4, 3\] does not .*; a time constant must be the same for all samples"
+    with pytest.raises(ValueError, match=message):
         first_spike(torch.ones(4, 6), torch.ones(6, 3), Neuron(**{name: torch.ones(4, 3)}))
 
 

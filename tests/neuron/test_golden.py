@@ -1,4 +1,4 @@
-"""The bits of float32 results. A change is no mistake by itself, but then `results/reference/` is to be made anew."""
+"""The bits of float32 results. They may change, but then `results/reference/` must be made again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOLDEN = "03c2f2428e2409aa"
 
 
 def digest() -> str:
-    """Of the spikes and gradients of a layer as in training."""
+    """Return the digest of the spikes and gradients of a layer as in training."""
     random = np.random.default_rng(1)
     times = random.uniform(0.2, 3.5, (40, 60)).astype(np.float32)
     weight = random.normal(0.15, 0.5, (60, 40)).astype(np.float32)

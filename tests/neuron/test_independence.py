@@ -1,4 +1,4 @@
-"""A result depends neither on company nor on threads, and memory does not grow with the number of synapse events."""
+"""Results depend neither on other networks nor on threads; memory does not grow with the number of synaptic events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The membrane's closed form for pictures: that of the plain neuron, and the exact spike lies on it."""
+"""The membrane's closed form for figures agrees with the reference neuron, and passes through the exact spike."""
 
 from __future__ import annotations
 

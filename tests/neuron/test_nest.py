@@ -101,7 +101,7 @@ def layers(config: Config) -> list[Layer]:
 
 @pytest.fixture(scope="module")
 def samples(config: Config) -> Samples:
-    """Samples that the network has not seen."""
+    """Samples that the network was not trained with."""
     return draw_samples(40, N_TEST, config)
 
 
@@ -112,7 +112,7 @@ def ours(layers: list[Layer], samples: Samples) -> list[Array]:
 
 @pytest.fixture(scope="module")
 def nests(layers: list[Layer], samples: Samples, tmp_path_factory: pytest.TempPathFactory) -> list[Array]:
-    """What NEST makes of the same inputs and parameters; its output layer hears its own hidden layer."""
+    """NEST's spikes for the same inputs and parameters; its output layer receives its own hidden layer's spikes."""
     parameters = [
         {"weight": layer.weight.numpy()} | {name: getattr(layer.neuron, name).numpy() for name in PARAMETERS}
         for layer in layers

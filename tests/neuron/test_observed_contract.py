@@ -1,4 +1,4 @@
-"""What `observed_spike` takes and returns, what it refuses, and that company and threads do not change a bit."""
+"""Arguments, results and errors of `observed_spike`; other networks and threads do not change a bit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def measured(*shape: int, dtype: torch.dtype) -> Tensor:
 
 
 def observed_times() -> Tensor:
-    """[5, 3]: of all sorts, and none of them plain."""
+    """Return unusual spike times [5, 3]."""
     values = [-0.0, 0.0, -3.5, 1e-40, 1 / 3, 2.0, 7.25, 1e30, -1e30, math.inf, 0.1, 0.2, 0.3, 1.5, 1.0]
     return torch.tensor(values, dtype=DOUBLE).reshape(5, 3)
 
@@ -75,7 +75,7 @@ def test_observed_times_are_of_the_type_of_the_inputs(observed):
 
 @pytest.mark.parametrize("shape", [(), (3,), (5, 1), (1, 3), (3, 5), (2, 5, 4)])
 def test_observed_times_of_another_shape_are_an_error_that_names_what_is_wanted(shape):
-    with pytest.raises(ValueError, match=r"wanted \[\.\.\., 5, 3\]") as error:
+    with pytest.raises(ValueError, match=r"expected \[\.\.\., 5, 3\]") as error:
         observed_spike(torch.ones(5, 8), torch.ones(8, 3), Neuron(), torch.ones(shape))
     assert str(list(shape)) in str(error.value)
 

@@ -1,4 +1,4 @@
-"""The plain float64 neuron that the others are measured with: its own limits, and the equation that it solves."""
+"""The float64 reference neuron: its limits, and the equation that it solves."""
 
 from __future__ import annotations
 

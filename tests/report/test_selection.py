@@ -1,4 +1,4 @@
-"""Which figures a table gets, and what they show."""
+"""The choice of figures for a table, and the contents of each."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def test_medians_and_quartiles_are_those_of_the_replicates() -> None:
     table = strengths()
     numbers = drawn(table)["strength"].numbers.set_index("at")
     errors = 100 * (1 - table[table[MISMATCH] == 0.05]["test_accuracy"])
-    told = numbers.loc["0.05"]
-    assert (told["median"], told["n"]) == (pytest.approx(errors.median()), len(SEEDS))
-    assert (told["q25"], told["q75"]) == pytest.approx((errors.quantile(0.25), errors.quantile(0.75)))
+    statistics = numbers.loc["0.05"]
+    assert (statistics["median"], statistics["n"]) == (pytest.approx(errors.median()), len(SEEDS))
+    assert (statistics["q25"], statistics["q75"]) == pytest.approx((errors.quantile(0.25), errors.quantile(0.75)))
 
 
 def test_a_seed_is_no_axis_unless_it_is_asked_for() -> None:
@@ -71,17 +71,17 @@ def test_chance_is_shown_where_the_axis_reaches_it(worst: float, seen: bool) -> 
 
 def test_settings_one_at_a_time_are_panels_with_a_common_axis() -> None:
     table = tables.table(one_at_a_time())
-    found = drawn(table)
-    panels = found["strength"].figure.axes
+    figures = drawn(table)
+    panels = figures["strength"].figure.axes
     assert [axes.get_xlabel() for axes in panels if axes.get_visible()] == [
         r"threshold mismatch (std, of $v_\mathrm{th} - v_\mathrm{leak}$)",
         r"spike jitter (std, $\tau_\mathrm{syn}$)",
         "weight bits",
     ]
     assert len({axes.get_ylim() for axes in panels}) == 1
-    numbers = found["strength"].numbers
+    numbers = figures["strength"].numbers
     assert list(numbers[numbers["setting"] == JITTER]["at"]) == ["0", "0.01", "0.02"]
-    assert "heat_map" not in found
+    assert "heat_map" not in figures
 
 
 def test_the_ranking_pairs_each_network_with_the_same_seeds_at_the_base() -> None:
@@ -108,20 +108,20 @@ def test_a_base_of_each_preset_has_a_panel_of_the_ranking() -> None:
         other = presets["chip" if name == "ideal" else "ideal"]
         for change in ({}, *({key: other[key]} for key in base)):
             points += [{"substrate": name, **base, **change, "seed.init": seed} for seed in SEEDS]
-    found = drawn(tables.table(points, noise=0))
-    assert len(found["ranking"].figure.axes) == 2
-    numbers = found["ranking"].numbers
+    figures = drawn(tables.table(points, noise=0))
+    assert len(figures["ranking"].figure.axes) == 2
+    numbers = figures["ranking"].numbers
     assert (numbers[numbers["substrate"] == "ideal"]["median"] > 0).all()
     assert (numbers[numbers["substrate"] == "chip"]["median"] < 0).all()
 
 
 def test_two_strengths_are_a_heat_map_of_medians() -> None:
     table = crossed({MISMATCH: [0, 0.1], JITTER: [0, 0.01, 0.02]})
-    found = drawn(table)
+    figures = drawn(table)
     here = table[(table[MISMATCH] == 0.1) & (table[JITTER] == 0.01)]
-    numbers = found["heat_map"].numbers.set_index([MISMATCH, JITTER])
+    numbers = figures["heat_map"].numbers.set_index([MISMATCH, JITTER])
     assert numbers.loc[(0.1, 0.01), "median"] == pytest.approx(100 * (1 - here["test_accuracy"].median()))
-    assert len(found["heat_map"].hover) == 6
+    assert len(figures["heat_map"].hover) == 6
 
 
 def test_the_transfer_from_chip_to_chip_has_a_cell_for_each_pair() -> None:
@@ -144,28 +144,31 @@ def test_chips_that_only_their_own_network_met_share_a_column() -> None:
 
 def test_a_trade_off_has_a_panel_for_each_cost_that_is_not_in_proportion_to_another() -> None:
     panels = drawn(strengths())["trade_off"].figure.axes
-    told = [axes.get_xlabel() for axes in panels]
-    assert told == [r"mean decision time ($\tau_\mathrm{syn}$)", "energy, events (µJ)"]
+    x_labels = [axes.get_xlabel() for axes in panels]
+    assert x_labels == [r"mean decision time ($\tau_\mathrm{syn}$)", "energy, events (µJ)"]
     assert "trade_off" not in drawn(strengths(), y="test_decision_time_mean")
 
 
 def test_a_trade_off_tells_the_settings_that_each_is_crossed_with_apart() -> None:
     alone = [{MISMATCH: 0.0, JITTER: 0.0}, {MISMATCH: 0.1, JITTER: 0.0}, {MISMATCH: 0.0, JITTER: 0.1}]
     crossed = tables.combinations({"protocol": ["clean", "loop"], "network.input_repeats": [1, 5], "seed.init": SEEDS})
-    one, two = ([{**point, **own} for point in alone for own in points] for points in ([{"seed.init": 0}], crossed))
-    told = {len(points): set(drawn(tables.table(points))["trade_off"].numbers) for points in (one, two)}
-    assert "away from the base" in told[len(one)]
-    assert {"protocol", "network.input_repeats"} <= told[len(two)]
+    one, two = (
+        [{**changes, **settings} for changes in alone for settings in points]
+        for points in ([{"seed.init": 0}], crossed)
+    )
+    columns = {len(points): set(drawn(tables.table(points))["trade_off"].numbers) for points in (one, two)}
+    assert "away from the base" in columns[len(one)]
+    assert {"protocol", "network.input_repeats"} <= columns[len(two)]
 
 
 def test_the_conditions_of_a_grid_have_a_figure_of_their_own() -> None:
     column = f"condition.{JITTER}"
     noisy = [{"condition": "noisy", column: value, "more": 100 * value} for value in (0.01, 0.02, 0.1)]
     table = tables.table([{"seed.init": seed} for seed in SEEDS], [{}, *noisy], noise=0)
-    found = drawn(table)
-    numbers = found["strength_substrate_spike_time_jitter"].numbers
+    figures = drawn(table)
+    numbers = figures["strength_substrate_spike_time_jitter"].numbers
     assert list(numbers["median"]) == pytest.approx([3, 4, 12])
-    assert list(found["strength"].numbers["at"]) == ["own"]
+    assert list(figures["strength"].numbers["at"]) == ["own"]
 
 
 def test_settings_drawn_at_random_are_points_with_a_panel_each() -> None:
@@ -179,9 +182,9 @@ def test_settings_drawn_at_random_are_points_with_a_panel_each() -> None:
 def test_settings_that_move_together_are_one_axis() -> None:
     pairs = [(0.0, 0.0), (0.1, 0.01), (0.2, 0.02)]
     points = [{MISMATCH: a, JITTER: b, "seed.init": seed} for a, b in pairs for seed in SEEDS]
-    found = drawn(tables.table(points))
-    assert "heat_map" not in found
-    assert "spike jitter moves with it" in found["strength"].caption
+    figures = drawn(tables.table(points))
+    assert "heat_map" not in figures
+    assert "spike jitter moves with it" in figures["strength"].caption
 
 
 def test_every_marker_has_its_text_in_the_order_of_the_picture() -> None:
@@ -191,19 +194,19 @@ def test_every_marker_has_its_text_in_the_order_of_the_picture() -> None:
         assert points.keys() <= drawing.hover.keys()
         for gid, collection in points.items():
             assert len(collection.get_offsets()) == len(drawing.hover[gid])
-    found = drawn(strengths())["strength"]
-    (gid,) = found.hover
-    offsets = next(c for c in found.figure.axes[0].collections if c.get_gid() == gid).get_offsets()
-    told = [float(re.match(r"test_error ([\d.]+) %", text)[1]) for text in found.hover[gid]]  # type: ignore[index]
-    assert np.asarray(offsets)[:, 1] == pytest.approx(told, rel=1e-3)
+    plotted = drawn(strengths())["strength"]
+    (gid,) = plotted.hover
+    offsets = next(c for c in plotted.figure.axes[0].collections if c.get_gid() == gid).get_offsets()
+    errors = [float(re.match(r"test_error ([\d.]+) %", text)[1]) for text in plotted.hover[gid]]  # type: ignore[index]
+    assert np.asarray(offsets)[:, 1] == pytest.approx(errors, rel=1e-3)
 
 
 def test_an_svg_keeps_the_name_of_the_points_and_a_mark_for_each() -> None:
-    found = drawn(strengths())["strength"]
-    ((gid, texts),) = found.hover.items()
+    plotted = drawn(strengths())["strength"]
+    ((gid, texts),) = plotted.hover.items()
     stream = io.StringIO()
     with style.figure_style():
-        found.figure.savefig(stream, format="svg")
+        plotted.figure.savefig(stream, format="svg")
     group = stream.getvalue().partition(f'<g id="{gid}"')[2].partition("\n   </g>")[0]
     assert group.count("<use ") == len(texts)
 
@@ -217,9 +220,9 @@ def test_a_wish_for_a_column_or_a_metric_that_there_is_not_names_those_that_ther
 
 def test_another_metric_is_drawn_as_it_is() -> None:
     table = strengths()
-    found = drawn(table, y="test_loss")["strength"]
-    assert found.figure.axes[0].get_ylabel() == "test loss"
-    assert found.numbers["median"].iloc[0] == pytest.approx(table[table[MISMATCH] == 0]["test_loss"].median())
+    plotted = drawn(table, y="test_loss")["strength"]
+    assert plotted.figure.axes[0].get_ylabel() == "test loss"
+    assert plotted.numbers["median"].iloc[0] == pytest.approx(table[table[MISMATCH] == 0]["test_loss"].median())
 
 
 def test_colour_and_style_are_as_wished() -> None:

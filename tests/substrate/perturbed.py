@@ -1,4 +1,4 @@
-"""Substrates of tiny networks, by settings; and each strength that there is, strong enough to be seen."""
+"""Substrates of tiny networks, and a noticeable value of every strength."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _tiny() -> bytes:
 
 
 def configured(substrate: Mapping[str, Any] | None = None, **others: Any) -> Config:
-    """The tiny configuration with some settings of the substrate, by dotted key, and others (`seed__chip=3`)."""
+    """Return the tiny configuration with settings of the substrate, by dotted key, and others (`seed__chip=3`)."""
     tree = msgspec.json.decode(_tiny())
     for key, value in (substrate or {}).items():
         assign(tree, f"substrate.{key}", value)
@@ -78,23 +78,23 @@ def configured(substrate: Mapping[str, Any] | None = None, **others: Any) -> Con
 
 
 def operating(*configs: Config, step: int = 0, writing: int = 0, age: int = 0, phase: str = "training") -> Operation:
-    """A batch on the substrates of the configurations, all perturbed."""
+    """Return a batch on the substrates of the configurations, all perturbed."""
     return emulate(configs, [True] * len(configs)).during(phase, step, writing=writing, age=age)
 
 
 def doubled(network: Network) -> Network:
-    """The network in float64."""
+    """Return the network in float64."""
     return network.with_weights([weight.double() for weight in network.weights])
 
 
 def some_times(n_samples: int = 20, n_inputs: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Input times [1, B, N] as those of yin-yang."""
+    """Return input times [1, B, N] like those of yin-yang."""
     generator = torch.Generator().manual_seed(seed)
     return (0.15 + 1.85 * torch.rand(1, n_samples, n_inputs, generator=generator, dtype=torch.float64)).to(dtype)
 
 
 def outcome(configs: list[Config], times: Tensor, operation: Operation) -> tuple[list[Tensor], list[Tensor]]:
-    """Spikes of each layer, and derivatives of sum_n t_n + t_n^2 / 2 by the weights and the inputs."""
+    """Return the spikes of each layer, and derivatives of sum_n t_n + t_n^2 / 2 by weights and inputs."""
     network = build(configs)
     times = times.expand(len(configs), -1, -1).clone().requires_grad_()
     weights = [weight.clone().requires_grad_() for weight in network.weights]

@@ -1,4 +1,4 @@
-"""What the backward pass sees: the rules compared with two layers composed by hand, and with differences."""
+"""The rules of the backward pass, compared with two layers composed by hand, and with finite differences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TwoLayers:
         return torch.cat((times, times.new_full((*times.shape[:-1], 1), BIAS)), dim=-1)
 
     def by_hand(self, recorded: list[Tensor] | None = None) -> list[Tensor]:
-        """Two layers of nominal neurons; at recorded spikes if there are any."""
+        """Return the spikes of two layers of nominal neurons, or their derivatives at recorded spikes if given."""
         seen, layers = self.times, []
         for number, weight in enumerate(self.weights):
             inputs = self.with_bias(seen)
@@ -102,7 +102,7 @@ def test_ideal_is_two_layers_of_the_nominal_network_with_the_error_of_the_record
 
 @pytest.mark.parametrize("rule", ["observed", "ideal"])
 def test_nothing_of_the_substrate_but_its_spikes_reaches_the_derivatives(rule: str) -> None:
-    """Of two chips that happen to emit the same spikes, neither rule can tell which it was."""
+    """Neither rule can distinguish two chips that happen to emit the same spikes."""
     config = configured({"weight.clip": 1e6, "time_resolution.step": 100.0}, training__backward=rule)
     other = configured({"v_th.chip_std": 0.001, "time_resolution.step": 100.0}, training__backward=rule)
     results = [outcome([each], some_times(), operating(each)) for each in (config, other)]

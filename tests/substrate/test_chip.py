@@ -1,4 +1,4 @@
-"""A chip is its settings, its seed and the shape of the network: nothing else makes it another one."""
+"""A chip depends only on its settings, its seed and the shape of the network."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def same_chip(first: Chip, second: Chip) -> bool:
 
 
 def draws(operation: Operation) -> dict[tuple[str, int], Tensor]:
-    """Of the first network: all numbers drawn in a batch of 9 samples, by name and layer."""
+    """Return all numbers that the first network draws in a batch of 9 samples, by name and layer."""
     (member,) = operation.members
     shapes = {"weight": [(5, 7), (8, 3)], "input_time": [(9, 5), (9, 1)]}
     found = {}
-    for where, changes in member.acting.items():
-        for perturbation in changes:
+    for where, perturbations in member.acting.items():
+        for perturbation in perturbations:
             for layer, shape in enumerate(shapes.get(where, [(9, 7), (9, 3)])):
                 drawn = operation._drawn(member, perturbation, layer, shape, torch.float64)
                 if drawn is not None:
@@ -186,7 +186,7 @@ def test_the_seed_of_the_chip_changes_its_pattern_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("pair", list(itertools.combinations(GROUPS, 2)), ids="+".join)
 def test_adding_a_perturbation_leaves_the_draws_of_others_as_they_are(pair: tuple[str, str]) -> None:
-    """For each two groups of settings, in both directions."""
+    """Compare every pair of groups of settings, in both directions."""
     both = draws(
         operating(configured(of_group(pair[0]) | of_group(pair[1]) | {"weight.rounding": "stochastic"}), age=2)
     )
@@ -223,7 +223,7 @@ def test_twice_the_strength_is_twice_the_same_draw(key: str) -> None:
 
 
 def test_no_two_purposes_share_a_stream() -> None:
-    """Streams are told apart by a checksum of their purpose: it must not collide for those that there are."""
+    """Streams differ by a checksum of their purpose: the checksums of existing purposes must not collide."""
     names = {p.stream or p.name for p in all_perturbations(configured().substrate)}
     phases = ["training", *(f"validation {epoch}" for epoch in range(300))]
     phases += [f"{split} {trial}" for split in ("train", "valid", "test") for trial in range(100)]

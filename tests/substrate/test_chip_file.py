@@ -1,4 +1,4 @@
-"""A chip in a file: what was saved is what is loaded, and what cannot be a chip of the network is told in one line."""
+"""Chips in files: a saved chip loads unchanged, and a file that does not fit the network is reported on one line."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def test_what_is_no_file_of_a_chip_is_one_line(tiny: Callable[..., Config], tmp_
     (tmp_path / "text").write_text("mine")
     half = torch.zeros(20, dtype=torch.bfloat16)
     save_torch_file({"v_th.chip.layer_1": half}, tmp_path / "half")
-    lines = {"text": "cannot be read", "none": "does not exist", ".": "is a folder", "half": "of a type that numpy lacks"}
+    lines = {"text": "cannot be read", "none": "does not exist", ".": "is a folder"}
+    lines["half"] = "of a type that numpy lacks"
     for name, line in lines.items():
         with pytest.raises(UserError, match=line) as caught:
             Chip.load(tmp_path / name, tiny().chip_spec)

@@ -45,7 +45,7 @@ def splits() -> dict[str, Samples]:
 
 
 def trained(configs: Sequence[Config], splits: dict[str, Samples]) -> list[list[bytes]]:
-    """Everything that training makes of each network."""
+    """Return everything that training produces for each network."""
     trainer = Trainer(configs, splits["train"], splits["valid"])
     for _ in range(configs[0].training.epochs):
         trainer.run_epoch()

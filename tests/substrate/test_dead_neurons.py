@@ -1,4 +1,4 @@
-"""Dead neurons never spike, whatever is done, and no remedy is wasted on them."""
+"""Dead neurons never spike, and weight bumping skips them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def splits() -> dict[str, Samples]:
 
 @pytest.fixture
 def on_chip(tmp_path: Path) -> OnChip:
-    """A configuration on a chip with these dead neurons."""
+    """Return a configuration on a chip with these dead neurons."""
 
     def make(hidden: list[bool], labels: list[bool], **others: object) -> Config:
         path = tmp_path / "dead.safetensors"

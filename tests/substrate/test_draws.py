@@ -52,7 +52,7 @@ def check_rate(happened: Array, p: float) -> None:
 
 
 def pattern(substrate: dict[str, float], layer: int = 0) -> dict[str, Array]:
-    """What is drawn for one layer of a chip with 1e5 hidden neurons."""
+    """Return what is drawn for one layer of a chip with 1e5 hidden neurons."""
     return {name: layers[layer] for name, layers in Chip.of(configured(substrate, **WIDE).chip_spec).drawn.items()}
 
 
@@ -189,7 +189,7 @@ def test_stochastic_rounding_is_unbiased_and_takes_one_of_the_two_levels_next_to
 
 @pytest.fixture(scope="module")
 def ages() -> list[dict[str, Array]]:
-    """The drift of a chip with 1e5 hidden neurons, of the first layer, at the age of 0 to 14 epochs."""
+    """Return the drift of the first layer of a chip with 1e5 hidden neurons, at ages of 0 to 14 epochs."""
     config = configured({"drift.std": 0.2, "drift.tau": 2.0}, **WIDE)
     (member,) = emulate([config], [True]).members
     return [{name: layers[0] for name, layers in member.chip(age).drawn.items()} for age in range(15)]

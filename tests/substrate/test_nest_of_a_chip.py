@@ -50,7 +50,7 @@ class OnChip:
         return [layer[0].numpy() for layer in layers]
 
     def by_hand(self) -> list[dict[str, Array]]:
-        """What each neuron and synapse of the chip has."""
+        """Return the parameters of each neuron and synapse of the chip."""
         drawn, unit = Chip.of(self.config.chip_spec).drawn, V_TH - V_LEAK
         return [
             {

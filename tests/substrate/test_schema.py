@@ -1,4 +1,4 @@
-"""What no substrate can be is refused at the door: each mistake by its key, all of them in one message."""
+"""Impossible substrates are refused: each mistake is reported by its key, all of them in one message."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ABOUT_CONDITIONS = [
 
 
 def complaints_about(*overrides: str) -> list[str]:
-    """The lines of the one message, without the one that counts them."""
+    """Return the lines of the message, without the line that counts them."""
     with pytest.raises(ConfigError) as caught:
         expand(overrides)
     first, *others = str(caught.value).split("\n  ")

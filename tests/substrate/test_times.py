@@ -71,7 +71,7 @@ def test_times_on_the_grid_stay_where_they_are(times: np.ndarray, step: float) -
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("step", [*STEPS, 0.1, 0.3])
 def test_a_multiple_of_the_step_is_not_moved(step: float, dtype: torch.dtype, rounding: str) -> None:
-    """Such as 13 times 0.05, which is 0.64999998 in float32."""
+    """Multiples that are not exact, such as 13 times 0.05, which is 0.64999998 in float32."""
     times = (torch.arange(-3000, 3000, dtype=torch.float64) * step).to(dtype)
     moved = (on_grid(times, step, rounding) - times).double() / step  # type: ignore[arg-type]
     assert float(moved.abs().max()) < 1e-3

@@ -1,4 +1,4 @@
-"""Weights on a chip: levels, the order of what happens to them, what is held, and where training keeps them."""
+"""Weights on a chip: levels, the order of perturbations, stuck synapses, and projection in training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ roundings = st.sampled_from(["nearest", "stochastic"])
 
 
 def on_chip(config: Config, weight: Tensor, **when: int) -> Tensor:
-    """A layer's weights [N, M] as they are on the chip."""
+    """Return a layer's weights [N, M] as they are on the chip."""
     return operating(config, **when).weight(0, weight[None])[0]
 
 

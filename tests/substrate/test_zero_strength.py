@@ -1,4 +1,4 @@
-"""Zero strength is the ideal network, bit for bit: skipped or carried out, one perturbation alone or all together."""
+"""Zero strength is the ideal network, bit for bit: skipped or applied, one perturbation alone or all together."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OF_TAUS = ("tau_mem.chip", "tau_syn.chip")
 
 
 def sound(perturbation: Perturbation) -> bool:
-    """Whether it can be carried out at zero strength: there is no level without bits, no grid without a step."""
+    """Return whether it can be applied at zero strength: without bits there are no levels, without a step no grid."""
     drawn = perturbation.draw is not None and not perturbation.straight_through
     return drawn or perturbation.name == "tau_ratio_bias"
 
@@ -48,7 +48,7 @@ DRAWN = [p.name for p in all_perturbations(configured().substrate) if sound(p)]
 
 @pytest.fixture
 def carried_out(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Has the perturbations whose name matches carried out although they are off."""
+    """Apply the perturbations whose name matches although they are off."""
 
     def carry_out(*names: str) -> None:
         def also(substrate: Substrate) -> list[Perturbation]:
@@ -70,7 +70,7 @@ def same(first: list[Tensor], second: list[Tensor]) -> bool:
 
 
 def trained(config: Config, splits: dict[str, Samples]) -> list[bytes]:
-    """Everything that training makes of a network."""
+    """Return everything that training produces for a network."""
     trainer = Trainer([config], splits["train"], splits["valid"])
     for _ in range(config.training.epochs):
         trainer.run_epoch()
@@ -186,7 +186,7 @@ def test_training_on_a_saved_chip_of_zeros_is_plain_training(
     Chip(zeros).save(tmp_path / "zeros.safetensors")
     config = configured({"chip.file": str(tmp_path / "zeros.safetensors")}, training__backward=rule)
     (member,) = emulate([config], [True]).members
-    assert {p.name for changes in member.acting.values() for p in changes} == zeros.keys()
+    assert {p.name for perturbations in member.acting.values() for p in perturbations} == zeros.keys()
     assert trained(config, splits) == trained(configured(training__perturbed=False), splits)
 
 

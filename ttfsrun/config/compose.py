@@ -238,9 +238,9 @@ class Composer:
         try:
             config = msgspec.convert(settings, Config)
         except msgspec.ValidationError as error:
-            mistakes = self._unknown_overrides(overrides) or self.files.complaints.mistakes(settings)
+            mistakes = self._unknown_overrides(overrides) or self.files.diagnostics.mistakes(settings)
             lines = self._with_origins(mistakes, overrides) or [brief_message(error)]
-        lines += mistakes_in_conditions(settings, self.files.complaints)
+        lines += mistakes_in_conditions(settings, self.files.diagnostics)
         if lines:
             raise ConfigError(*lines)
         return config
@@ -271,11 +271,11 @@ class Composer:
 
     def _unknown_overrides(self, overrides: Sequence[str]) -> list[Mistake]:
         """Return a mistake for each override whose key is not in the schema."""
-        complaints = self.files.complaints
+        diagnostics = self.files.diagnostics
         return [
-            complaints.unknown_key(override.key_or_group, override.value())
+            diagnostics.unknown_key(override.key_or_group, override.value())
             for override in self._sorted(overrides)[1]
-            if not complaints.knows(override.key_or_group)
+            if not diagnostics.knows(override.key_or_group)
         ]
 
     def _sorted(self, overrides: Sequence[str]) -> tuple[list[Override], list[Override]]:

@@ -70,19 +70,19 @@ def conditions_of(config: Config) -> list[Condition]:
     return conditions
 
 
-def mistakes_in_conditions(settings: Tree, complaints: Diagnostics) -> list[str]:
+def mistakes_in_conditions(settings: Tree, diagnostics: Diagnostics) -> list[str]:
     """Return the mistakes in the conditions of resolved settings, without those that the settings have themselves."""
     conditions = lookup(settings, "evaluation.conditions")
     lines: list[str] = []
     for name, changes in conditions.items() if isinstance(conditions, dict) else ():
         mistakes = [f"the name of the point's own condition is {OWN}; choose another"] if name == OWN else []
         if isinstance(changes, dict):
-            mistakes += _mistakes_in_condition(changes, settings, complaints)
+            mistakes += _mistakes_in_condition(changes, settings, diagnostics)
         lines += [f"evaluation.conditions.{name}: {line}" for line in dict.fromkeys(mistakes)]
     return lines
 
 
-def _mistakes_in_condition(changes: Tree, settings: Tree, complaints: Diagnostics) -> list[str]:
+def _mistakes_in_condition(changes: Tree, settings: Tree, diagnostics: Diagnostics) -> list[str]:
     """Return the mistakes in the settings that one condition changes."""
     empty = [key for key, value in leaves(changes) if value == []]
     mistakes = [f"{key}=[]: a list of no values makes no condition; give at least one" for key in empty]
@@ -90,15 +90,15 @@ def _mistakes_in_condition(changes: Tree, settings: Tree, complaints: Diagnostic
         assigned = {
             key: value
             for key, value in values.items()
-            if complaints.knows(key) and assign(deep_copy(settings), key, value)
+            if diagnostics.knows(key) and assign(deep_copy(settings), key, value)
         }
         settable = {key: value for key, value in assigned.items() if _is_settable(key)}
-        mistakes += [complaints.unknown_key(key, value).line for key, value in values.items() if key not in assigned]
+        mistakes += [diagnostics.unknown_key(key, value).line for key, value in values.items() if key not in assigned]
         mistakes += [
             f"{key}: the training depends on it and happens once; a condition sets {', '.join(SETTABLE)}"
             for key in sorted(assigned.keys() - settable.keys())
         ]
-        mistakes += _new_mistakes(_changed(settings, settable), settings, complaints)
+        mistakes += _new_mistakes(_changed(settings, settable), settings, diagnostics)
     return mistakes
 
 
@@ -106,13 +106,13 @@ def _is_settable(key: str) -> bool:
     return any(key == part or key.startswith(f"{part}.") for part in SETTABLE)
 
 
-def _new_mistakes(changed: Tree, settings: Tree, complaints: Diagnostics) -> list[str]:
+def _new_mistakes(changed: Tree, settings: Tree, diagnostics: Diagnostics) -> list[str]:
     """Return the mistakes in changed settings that were not in the original settings."""
     try:
         msgspec.convert(changed, Config)
     except msgspec.ValidationError:
-        before = {mistake.line for mistake in complaints.mistakes(settings)}
-        return [mistake.line for mistake in complaints.mistakes(changed) if mistake.line not in before]
+        before = {mistake.line for mistake in diagnostics.mistakes(settings)}
+        return [mistake.line for mistake in diagnostics.mistakes(changed) if mistake.line not in before]
     return []
 
 

@@ -100,7 +100,7 @@ class ConfFolder:
         return sorted(path.stem for path in (self.folder / SWEEPS).glob("*.yaml"))
 
     @cached_property
-    def complaints(self) -> Diagnostics:
+    def diagnostics(self) -> Diagnostics:
         """The diagnostics of mistakes, with the groups of this folder."""
         return Diagnostics(self.groups)
 
@@ -110,10 +110,10 @@ class ConfFolder:
             try:
                 override = self._parser.parse_override(text)
             except HydraException as error:
-                raise ConfigError(self.complaints.unreadable(text, brief_message(error))) from None
+                raise ConfigError(self.diagnostics.unreadable(text, brief_message(error))) from None
             override.config_loader = self._loader  # glob(...) asks it for the choices of a group
             if not override.key_or_group:
-                raise ConfigError(self.complaints.unreadable(text, ""))
+                raise ConfigError(self.diagnostics.unreadable(text, ""))
             self._parsed[text] = override
         return self._parsed[text]
 
@@ -178,24 +178,24 @@ class ConfFolder:
         targets = re.findall(r"'([^']*)'", str(error))
         if not targets:
             return brief_message(error)
-        if self.complaints.knows(targets[0]):
+        if self.diagnostics.knows(targets[0]):
             return f"refers to {targets[0]}, which is missing"
-        return f"refers to {self.complaints.unknown_key(targets[0]).line}"
+        return f"refers to {self.diagnostics.unknown_key(targets[0]).line}"
 
     def _not_applied(self, override: Override, node: DictConfig, error: Exception) -> str:
         """Explain why Hydra did not apply an override."""
         key, value, line = override.key_or_group, override.value(), str(override.input_line)
         tree = _plain(node)
         exists = lookup(tree, key) is not ABSENT
-        if not self.complaints.knows(key) or (override.is_delete() and not exists):
-            return self.complaints.unknown_key(key, value).line
+        if not self.diagnostics.knows(key) or (override.is_delete() and not exists):
+            return self.diagnostics.unknown_key(key, value).line
         if exists and not isinstance(value, dict):
             return (
                 f"{line}: already exists; write {line[1:]}" if override.is_add() else f"{line}: {brief_message(error)}"
             )
         for name, entry in leaves({key: value}):  # add it anyway: the schema says why it is wrong
             assign(tree, name, entry)
-        mistakes = self.complaints.mistakes(tree)
+        mistakes = self.diagnostics.mistakes(tree)
         return mistakes[0].line if mistakes else f"{line}: no yaml file sets this key; to add it, write +{line}"
 
     def _defaults(self, choices: Sequence[Override]) -> tuple[CachingConfigRepository, list[ResultDefault]]:
@@ -215,14 +215,14 @@ class ConfFolder:
         """Raise ConfigError where an override does not choose an existing yaml file."""
         group, value, line = override.key_or_group, override.value(), override.input_line
         if group not in self.groups:
-            raise ConfigError(self.complaints.unknown_group(group, value))
+            raise ConfigError(self.diagnostics.unknown_group(group, value))
         if override.package is not None:
             raise ConfigError(f"{line}: a group cannot be moved with @; write {group}={show(value)}")
         if override.is_force_add():
             raise ConfigError(f"{line}: choose a group without ++; write {group}={show(value)}")
         for choice in value if isinstance(value, list) else [value]:
             if choice not in self.groups[group] and not override.is_delete():
-                raise ConfigError(self.complaints.wrong_choice(group, choice))
+                raise ConfigError(self.diagnostics.wrong_choice(group, choice))
 
     @cached_property
     def _parser(self) -> OverridesParser:

@@ -48,9 +48,7 @@ def fetch(files: Sequence[idx.Expected], folder: Path, mirrors: Sequence[str] = 
         ) from error
 
 
-def _fetch_checked(
-    file: idx.Expected, folder: Path, mirrors: Sequence[str], progress: Progress
-) -> tuple[Path, bytes]:
+def _fetch_checked(file: idx.Expected, folder: Path, mirrors: Sequence[str], progress: Progress) -> tuple[Path, bytes]:
     """Return the file's path in the folder and its content, from the first mirror that has it."""
     failures = []
     for mirror in mirrors:

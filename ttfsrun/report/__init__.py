@@ -2,6 +2,8 @@
 
 plot.py           the verb `plot`: a sweep's folder or table to figures in files
 selection.py      which figures a sweep gets
+plot_data.py      the table of a sweep as its figures share it
+plot_data.py      the data that these figures share
 write.py          the verb `report`: the page in a file
 snapshot.py       the states of the points, the table, and warnings, when the page is written
 columns.py        the table as compact JSON

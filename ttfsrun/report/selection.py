@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
 from ttfsrun.config.conditions import OWN
-from ttfsrun.errors import UserError
 from ttfsrun.figures import style
-from ttfsrun.figures.sweep import labels, one_at_a_time, palette, roles, rows, transfer
+from ttfsrun.figures.sweep import labels, palette, roles, rows, transfer
 from ttfsrun.figures.sweep.confusions import confusions
 from ttfsrun.figures.sweep.drawing import PlotOptions, Supplement, SweepFigure
 from ttfsrun.figures.sweep.heat_map import LARGEST, heat_map
@@ -23,6 +21,7 @@ from ttfsrun.figures.sweep.roles import Roles
 from ttfsrun.figures.sweep.rows import MEASURED
 from ttfsrun.figures.sweep.strength import MANY, Lines, Panel, strength
 from ttfsrun.figures.sweep.trade_off import trade_off
+from ttfsrun.report.plot_data import PlotData
 from ttfsrun.results.table import CONDITION, DATA, setting_columns
 
 __all__ = ["PlotOptions", "Supplement", "SweepFigure", "select_figures"]
@@ -54,77 +53,6 @@ def select_figures(
     figures = [*_strengths(data), *_strengths_of_conditions(data)]
     figures += [] if data.has_chosen_columns else _other_figures(data)
     return [dataclasses.replace(figure, caption=figure.caption.replace(style.TAU_SYN, "tau_syn")) for figure in figures]
-
-
-@dataclass(frozen=True)
-class PlotData:
-    """Data that all figures of a table share.
-
-    rows: see `rows.plain_rows`. keys: the settings that vary independently, without seeds.
-    design: how they vary one at a time; None where they do not.
-    """
-
-    table: pd.DataFrame
-    rows: pd.DataFrame
-    keys: list[str]
-    design: OneAtATime | None
-    options: PlotOptions
-    supplement: Supplement
-
-    @classmethod
-    def of(cls, table: pd.DataFrame, varying: Sequence[str], options: PlotOptions, supplement: Supplement) -> PlotData:
-        """Prepare a table. Raises UserError where an option names no column, or no metric."""
-        table = table.reset_index(drop=True)
-        columns_by_flag = {"--x": options.x, "--hue": options.hue, "--style": options.style}
-        chosen = {flag: name for flag, name in columns_by_flag.items() if name}
-        _check_options(table, chosen, options.y)
-        keys = roles.independent(table, varying)
-        seeds = [key for key in varying if key.startswith(roles.SEEDS) and key in table]
-        plain_rows = rows.plain_rows(table, [*keys, *seeds, *chosen.values()], options.y)
-        points = pd.DataFrame({key: rows.plain_values(table[key]) for key in keys}, dtype=object)
-        return cls(table, plain_rows, keys, one_at_a_time.detect(points, keys), options, supplement)
-
-    @property
-    def has_chosen_columns(self) -> bool:
-        """Whether the options name a column, so that only one figure is wanted."""
-        return any((self.options.x, self.options.hue, self.options.style))
-
-    @property
-    def metric(self) -> str:
-        return self.options.y
-
-    @property
-    def main(self) -> pd.DataFrame:
-        """The rows of conditions without a grid of their own."""
-        grids = self.condition_settings
-        return self.rows[self.rows[grids].isna().all(axis=1)] if grids else self.rows
-
-    @property
-    def condition_settings(self) -> list[str]:
-        """The columns of settings over which conditions have a grid."""
-        return [str(name) for name in self.rows if str(name).startswith(f"{CONDITION}.")]
-
-    @property
-    def own(self) -> pd.DataFrame:
-        """The rows of the points' own condition."""
-        return self.main[self.main[CONDITION] == OWN]
-
-    @property
-    def own_or_main(self) -> pd.DataFrame:
-        """The rows of the points' own condition; without any, those of all conditions without a grid."""
-        own = self.own
-        return own if len(own) else self.main
-
-
-def _check_options(table: pd.DataFrame, chosen: Mapping[str, str], metric: str) -> None:
-    """Raise UserError where a column or the metric does not exist. chosen: columns by the flag that names them."""
-    for flag, name in chosen.items():
-        if name not in table:
-            columns = [str(key) for key in table if "." in str(key) or key in (CONDITION, "chip", "protocol")]
-            raise UserError(f"{flag} {name}: the table has no such column; choose from {', '.join(columns)}")
-    metrics = [str(key) for key in table if str(key).partition("_")[0] in ("test", "valid", "train")]
-    if metric not in metrics:
-        raise UserError(f"--y {metric}: the table has no such metric; choose from {', '.join(metrics)}")
 
 
 def _strengths(data: PlotData) -> Iterator[SweepFigure]:
@@ -265,14 +193,14 @@ def _confusions(data: PlotData, selected: pd.DataFrame, shown: Sequence[str]) ->
     names = list(data_names.unique())
     for name in names:
         suffix = f"_{name}" if len(names) > 1 else ""
-        own, main = (table[data_names[table.index] == name] for table in (selected, data.main))
-        column = next((key for key in shown if own[key].nunique(dropna=False) > 1), None)
-        figures = [("confusion", own, column)] if column else []
+        part, main = (table[data_names[table.index] == name] for table in (selected, data.main))
+        column = next((key for key in shown if part[key].nunique(dropna=False) > 1), None)
+        figures = [("confusion", part, column)] if column else []
         if not column or main[CONDITION].nunique() > 1:
             figures.append(("confusion_conditions" if column else "confusion", main, CONDITION))
         for title, table, key in figures:
-            part, note = _fix_others(data, table, [key])
-            yield _with_note(confusions(title + suffix, part, key, data.supplement), note)
+            fixed, note = _fix_others(data, table, [key])
+            yield _with_note(confusions(title + suffix, fixed, key, data.supplement), note)
 
 
 def _with_note(figure: SweepFigure | None, note: str) -> SweepFigure | None:

@@ -47,7 +47,7 @@ _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 
 
 class Plotted(Protocol):
-    """A figure, its name and caption, the numbers behind it, and the texts of its markers by the gid of their artist."""
+    """A figure, its name and caption, the numbers behind it, and the texts of its markers by gid of their artist."""
 
     @property
     def name(self) -> str: ...

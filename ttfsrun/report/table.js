@@ -56,7 +56,7 @@ function isSetting(column) {
   return column.group.endsWith("settings") || column.group.startsWith("settings");
 }
 
-// A cell as it is read: measured numbers to four digits, the whole one on demand.
+// Return the text of a cell: metrics to four digits; the title of the cell has all of them.
 function shownCell(column, cell) {
   if (cell === null) return isSetting(column) ? "null" : "";
   if (typeof cell !== "number" || Number.isInteger(cell) || isSetting(column)) return String(cell);

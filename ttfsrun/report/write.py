@@ -110,7 +110,8 @@ def _lead(snapshot: Snapshot, varying: dict[str, list[Any]]) -> str:
     points, rows = len(snapshot.states.points), len(snapshot.table.rows)
     parts = [f"{points:,} point{'s' * (points != 1)}"]
     if varying:
-        parts.append("over " + ", ".join(f"{len(values):,} of {key}" for key, values in varying.items()))
+        numbers = (f"{key} ({len(values):,} value{'s' * (len(values) != 1)})" for key, values in varying.items())
+        parts.append("over " + ", ".join(numbers))
     if rows > points:
         parts.append(f"in {rows:,} rows, one for each condition of a point")
     return " ".join(parts) + ". " + _progress(snapshot.states.counts()["done"], points)

@@ -39,7 +39,7 @@ MISTAKES: list[tuple[str, str]] = [
     ("grid: {training.epochs: []}", "sweep.grid: training.epochs=[]: sweeps over no value at all"),
     ("grid: {training.keep: best}", "training.keep=best: must be a list of values, or text such as range(0,10)"),
     ("grid: {seed.init: 'range(0,'}", "sweep.grid: seed.init=range(0,: cannot be read as key=value"),
-    ("grid: {training.loss: [{a b: 1}]}", "sweep.grid: a b: the name of a setting has letters, digits"),
+    ("grid: {training.loss: [{a b: 1}]}", "sweep.grid: a b: the name of a setting consists of letters, digits"),
     ("seeds: 0", "sweep.seeds=0: must be an integer >= 1 and <= 1000000 or a list"),
     ("seeds: [1, -1]", "sweep.seeds[1]=-1: must be an integer >= 0"),
     ("base: experiment=yin_yang", "sweep.base=experiment=yin_yang: must be a list, each entry text; write"),

@@ -168,8 +168,8 @@ def _check_key(key: str, files: ConfFolder) -> None:
 
 def check_known(name: str, value: Any, files: ConfFolder) -> None:
     """Raise ConfigError where there is no setting or group of this name."""
-    if name not in files.groups and not files.complaints.knows(name):
-        raise ConfigError(files.complaints.unknown_key(name, value).line)
+    if name not in files.groups and not files.diagnostics.knows(name):
+        raise ConfigError(files.diagnostics.unknown_key(name, value).line)
 
 
 def _check_may_vary(name: str, subject: str) -> None:
