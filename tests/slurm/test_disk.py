@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sweeps import POINTS, USAGE, Sweep, output
+from sweeps import FAILED, POINTS, Sweep, output
 
 MOUNT_OPTIONS = "size=3m,nr_inodes=500"
 
@@ -73,7 +73,7 @@ def test_nothing_is_submitted_where_nothing_can_be_written(
     new, _, of_another = elsewhere.command(*elsewhere.words)
     subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
 
-    assert full == again == new == USAGE
+    assert full == again == new == FAILED
     assert "No space left on device" in of_full
     for words in (of_full, of_sweep, of_another):
         assert str(small_disk) in words
