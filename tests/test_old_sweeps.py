@@ -1,4 +1,4 @@
-"""A sweep that an earlier version made: this one gathers it to the same bytes, and goes on with it.
+"""A sweep that an earlier version made: this one gathers it to the same bytes, and continues it.
 
 Everything is asked of the command line, as its users do. See fixtures/sweep_1c340df/README.md.
 """
@@ -37,7 +37,7 @@ def old(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Call:
-    """A command line in the folder that holds the sweep; its exit code has to be the expected one."""
+    """A command line in the folder that holds the sweep; its exit code must be the expected one."""
 
     def call(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "ttfsrun", *words]

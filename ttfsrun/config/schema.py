@@ -176,9 +176,6 @@ class TrainingSettings(Settings):
     keep: Annotated[Literal["best", "last"], Meta(description="the network to report: best validation, or the last")]
 
 
-Age = Annotated[int, Meta(ge=0, le=100_000)]
-
-
 class EvaluationSettings(Settings):
     """Conditions that the network is evaluated under, after one training for all of them."""
 

@@ -30,21 +30,21 @@ _log = logging.getLogger(__name__)
 def fetch(files: Sequence[idx.Expected], folder: Path, mirrors: Sequence[str] = MIRRORS) -> None:
     """Download the files into the folder, each from the first mirror whose content has the right SHA-256.
 
-    Raises DataError where no mirror has a file, or the folder cannot be written.
+    Raises DataError where no mirror has a file, or the folder is not writable, and CannotWrite where the disk is full.
     """
+    remedy = f"set data.folder or {folders.ENVIRONMENT} to one that can be written or already holds the four files"
     try:
         folders.make_writable(folder)
         with _progress() as progress:
             for file in files:
                 path, content = _fetch_checked(file, folder, mirrors, progress)
-                with atomic_writer(path) as stream:
+                with atomic_writer(path, remedy) as stream:
                     stream.write(content)
                 _log.info("downloaded %s", path)
     except OSError as error:
         raise DataError(
             f"{folder}: cannot download {', '.join(file.name for file in files)} into this folder "
-            f"({error.strerror or error}); "
-            f"set data.folder or {folders.ENVIRONMENT} to one that can be written or already holds the four files"
+            f"({error.strerror or error}); {remedy}"
         ) from error
 
 

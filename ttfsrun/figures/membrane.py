@@ -22,7 +22,6 @@ STEM = 0.11  # length of the largest weight, as a fraction of a panel's height
 HEADROOM = 0.3  # room for the neuron's name above the threshold, as a fraction of the range below it
 LATER = "#B5B5B5"  # colour of everything after the crossing
 EXCITATORY, INHIBITORY = style.BLUE, style.VERMILLION
-QUANTITIES = ("membrane", "threshold", "leak", "crossing", "recorded", "input")
 COLUMNS = ["sample", "label", "role", "layer", "neuron", "quantity", "time", "value"]
 
 

@@ -48,6 +48,3 @@ def _csv_lines(rows: list[list[object]]) -> bytes:
     stream = io.StringIO(newline="")
     csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue().encode()
-
-
-StoredCurves = RawCurves
