@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
+
+from ttfsrun.training import trainer
 
 SPLITS = ("train", "valid", "test")
 
@@ -53,3 +56,17 @@ def comparable_metrics(content: bytes) -> Mapping[str, Any]:
     assert metrics.pop("seconds") > 0
     assert metrics.pop("made_by")  # the checkout may change while this runs
     return metrics
+
+
+def stop_in_the_second_epoch(patch: pytest.MonkeyPatch, stop: Callable[[], None]) -> None:
+    """Call `stop` in the middle of the second epoch of a tiny training, until the patch is undone."""
+    batches = []
+    step = trainer.Trainer._step
+
+    def stopped(self: trainer.Trainer, *args: Any) -> Any:
+        batches.append(args[-1])
+        if len(batches) == 8:  # five are an epoch
+            stop()
+        return step(self, *args)
+
+    patch.setattr(trainer.Trainer, "_step", stopped)

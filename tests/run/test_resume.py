@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from runs import Command, assert_same_run, read_files, refused
-
-from ttfsrun.training import trainer
+from runs import Command, assert_same_run, read_files, refused, stop_in_the_second_epoch
 
 
 @pytest.mark.parametrize("words", [(), ("seed.init=2,10,1", "training.input_noise=0.1")], ids=["one", "several"])
@@ -23,18 +20,12 @@ def test_an_interrupted_run_ends_like_one_that_was_not(
 ) -> None:
     whole = trained(tmp_path / "whole", *words)
     run = tmp_path / "a run"
-    batches = []
 
-    step = trainer.Trainer._step
-
-    def interrupted(self: trainer.Trainer, *args: Any) -> Any:
-        batches.append(args[-1])
-        if len(batches) == 8:  # five are an epoch
-            raise KeyboardInterrupt
-        return step(self, *args)
+    def interrupt() -> None:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "_step", interrupted)
+        stop_in_the_second_epoch(patch, interrupt)
         code, output, messages = ttfsrun("train", *tiny_overrides, *words, "--out", run)
     assert (code, output) == (130, "")
     assert messages.splitlines() == [

@@ -5,14 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from runs import Command, assert_same_run
+from runs import Command, assert_same_run, stop_in_the_second_epoch
 
 from ttfsrun.errors import TERMINATED, Terminated
 from ttfsrun.run.signals import on_signals, raise_terminated
-from ttfsrun.training import checkpoint, trainer
+from ttfsrun.training import checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -79,18 +78,13 @@ def test_a_terminated_run_saves_its_checkpoint_and_ends_like_one_that_was_not(
 ) -> None:
     undisturbed = trained(tmp_path / "undisturbed", *words)
     run = tmp_path / "run"
-    batches = []
-    step = trainer.Trainer._step
 
-    def terminated(self: trainer.Trainer, *args: Any) -> Any:
-        batches.append(args[-1])
-        if len(batches) == 8:  # five are an epoch
-            assert callable(signal.getsignal(signal.SIGTERM)), "nothing handles SIGTERM: it would end the tests"
-            signal.raise_signal(signal.SIGTERM)
-        return step(self, *args)
+    def terminate() -> None:
+        assert callable(signal.getsignal(signal.SIGTERM)), "nothing handles SIGTERM: it would end the tests"
+        signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer.Trainer, "_step", terminated)
+        stop_in_the_second_epoch(patch, terminate)
         code, output, messages = ttfsrun("train", *tiny_overrides, *words, "--out", run)
     assert (code, output) == (TERMINATED, "")
     assert TERMINATED == 143
