@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ttfsrun.cli import main
 from ttfsrun.config.compose import compose
 from ttfsrun.config.schema import Config
+from ttfsrun.data import mnist
 from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.neuron import get_threads, set_threads
 from ttfsrun.run import write
@@ -38,6 +43,42 @@ def tiny() -> Callable[..., Config]:
 def samples() -> dict[str, Samples]:
     """The encoded splits of the tiny configuration."""
     return load_samples(compose(TINY).data)[0]
+
+
+@pytest.fixture
+def pack() -> Callable[[np.ndarray], bytes]:
+    """The gzipped IDX file of an array of uint8."""
+    return _pack
+
+
+@pytest.fixture
+def digits() -> Callable[..., Path]:
+    """Writes a dataset in MNIST's format into a new folder; each `shift` of the labels is another dataset."""
+
+    def write(folder: Path, shift: int = 0) -> Path:
+        folder.mkdir()
+        for name, content in _digits(shift).items():
+            (folder / name).write_bytes(content)
+        return folder
+
+    return write
+
+
+def _pack(array: np.ndarray) -> bytes:
+    header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
+    return gzip.compress(header + array.tobytes(), compresslevel=1)
+
+
+@cache
+def _digits(shift: int) -> dict[str, bytes]:
+    """Pixel k of every image is its number modulo 251, labels count 0 to 9."""
+    files = {}
+    for images, labels in ((mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS), (mnist.TEST_IMAGES, mnist.TEST_LABELS)):
+        number = np.arange(images.shape[0])
+        pixels = np.broadcast_to((number % 251).astype(np.uint8)[:, None, None], images.shape)
+        files[f"{images.name}.gz"] = _pack(pixels)
+        files[f"{labels.name}.gz"] = _pack(((number + shift) % 10).astype(np.uint8))
+    return files
 
 
 @pytest.fixture

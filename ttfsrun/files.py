@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ttfsrun.errors import CannotWrite
+from ttfsrun.errors import CannotWrite, UserError
 
 
 @contextmanager
@@ -52,6 +52,25 @@ def write_atomic(path: Path, content: bytes, remedy: str = "") -> None:
 def sha256(path: Path) -> str:
     """Return the SHA-256 checksum of a file's content, hexadecimal. Raises OSError where it cannot be read."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def has_checksum(path: Path, checksum: str) -> bool:
+    """Return whether a file exists with content of this SHA-256 checksum."""
+    try:
+        return sha256(path) == checksum
+    except OSError:
+        return False
+
+
+def require_unchanged(files: Mapping[str, str], event: str) -> None:
+    """Raise UserError for a file that is missing, or whose content has changed, since an event.
+
+    files: the SHA-256 checksum of each.
+    """
+    for file, checksum in files.items():
+        if not has_checksum(Path(file), checksum):
+            what = "has changed" if os.path.lexists(file) else "has been removed"
+            raise UserError(f"{file} {what} since {event}; restore it (SHA-256 {checksum}), or name another file")
 
 
 def user_cache() -> Path:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from ttfsrun.config.compose import compose
-from ttfsrun.config.ids import chip_files, point_id, shape_id, training_id
+from ttfsrun.config.ids import point_id, shape_id, training_id
+from ttfsrun.config.paths import chip_files
+from ttfsrun.config.schema import Config
 
 CHIP = ["substrate=brainscales2"]
 EVALUATED = [
@@ -73,16 +77,21 @@ def test_shapes_do_not(word: str) -> None:
     assert shape_id(compose(CHIP)) != shape_id(compose([*CHIP, word]))
 
 
-def test_a_chip_file_counts_by_its_content() -> None:
-    words = ["+evaluation.conditions.elsewhere={substrate.chip.file: [b, c]}", "substrate.chip.file=a"]
-    config = compose(words)
-    assert chip_files(msgspec.to_builtins(config)) == ["a", "b", "c"] or set(
-        chip_files(msgspec.to_builtins(config))
-    ) == {"a", "b", "c"}
-    moved = compose([words[0], "substrate.chip.file=moved"])
-    sums = {"a": "1", "b": "2", "c": "3", "moved": "1"}
-    assert point_id(config, sums) == point_id(moved, sums)
-    assert point_id(config) != point_id(moved)
-    assert point_id(config, sums) != point_id(config, sums | {"c": "4"})
-    assert training_id(config, sums) == training_id(config, sums | {"c": "4"})
-    assert training_id(config, sums) != training_id(config, sums | {"a": "4"})
+def test_a_chip_file_counts_by_its_content(tmp_path: Path) -> None:
+    def configured(own: str, *others: str) -> Config:
+        for content, name in enumerate((own, *others)):
+            (tmp_path / name).write_text(str(content))
+        listed = ",".join(str(tmp_path / name) for name in others)
+        elsewhere = f"+evaluation.conditions.elsewhere={{substrate.chip.file: [{listed}]}}"
+        return compose([elsewhere, f"substrate.chip.file={tmp_path / own}"])
+
+    config, moved = configured("a", "b", "c"), configured("moved", "b", "c")
+    assert set(chip_files(msgspec.to_builtins(config))) == {str(tmp_path / name) for name in "abc"}
+    assert msgspec.to_builtins(config) != msgspec.to_builtins(moved)
+    point, training = point_id(config), training_id(config)
+    assert point_id(moved) == point
+    (tmp_path / "c").write_text("another")
+    assert point_id(config) != point
+    assert training_id(config) == training
+    (tmp_path / "a").write_text("another")
+    assert training_id(config) != training

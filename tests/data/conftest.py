@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import numpy as np
 import pytest
 
 from ttfsrun.data import idx, mnist
@@ -48,36 +45,9 @@ def real_mnist(real_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pack() -> Callable[[np.ndarray], bytes]:
-    """The gzipped IDX file of an array of uint8."""
-    return _pack
-
-
-def _pack(array: np.ndarray) -> bytes:
-    header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
-    return gzip.compress(header + array.tobytes(), compresslevel=1)
-
-
-@cache
-def _synthetic_files() -> dict[str, bytes]:
-    """A dataset in MNIST's format: pixel k of every image is its number modulo 251, labels count 0 to 9."""
-    files = {}
-    for images, labels in ((mnist.TRAIN_IMAGES, mnist.TRAIN_LABELS), (mnist.TEST_IMAGES, mnist.TEST_LABELS)):
-        number = np.arange(images.shape[0])
-        pixels = np.broadcast_to((number % 251).astype(np.uint8)[:, None, None], images.shape)
-        files[f"{images.name}.gz"] = _pack(pixels)
-        files[f"{labels.name}.gz"] = _pack((number % 10).astype(np.uint8))
-    return files
-
-
-@pytest.fixture
-def synthetic(tmp_path: Path) -> Path:
+def synthetic(digits: Callable[..., Path], tmp_path: Path) -> Path:
     """A folder with a dataset that is not MNIST."""
-    folder = tmp_path / "synthetic"
-    folder.mkdir()
-    for name, content in _synthetic_files().items():
-        (folder / name).write_bytes(content)
-    return folder
+    return digits(tmp_path / "synthetic")
 
 
 @pytest.fixture

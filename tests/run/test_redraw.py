@@ -163,11 +163,12 @@ def test_a_folder_without_runs_and_one_that_cannot_be_written_are_refused(
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The data that were loaded."""
+    from ttfsrun.run import inputs
     from ttfsrun.run import redraw as module
 
     loaded: list[object] = []
-    load: Callable[..., object] = module.load_samples
-    monkeypatch.setattr(module, "load_samples", lambda data: loaded.append(data) or load(data))
+    load: Callable[..., object] = inputs.load_samples
+    monkeypatch.setattr(inputs, "load_samples", lambda data: loaded.append(data) or load(data))
     monkeypatch.setattr(module, "plot_runs", lambda *args, **kwargs: [])
     return loaded
 

@@ -32,7 +32,7 @@ def test_a_run_leaves_its_configuration_numbers_weights_and_pictures(
         f"results: {tmp_path / 'run'}",
     ]
     files = read_files(tmp_path / "run")
-    names = {"config.yaml", "metrics.json", "curves.csv", "network.safetensors"}
+    names = {"config.yaml", "inputs.json", "metrics.json", "curves.csv", "network.safetensors"}
     figures = set(FIGURES) - {"chip", "conditions"}
     assert names | {f"figures/{name}.png" for name in figures} <= files.keys()
     assert all(name in names or Path(name).stem in figures for name in files)

@@ -6,12 +6,13 @@ None depends on paths, on the cluster, or on the number of threads.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ttfsrun.config.dotted_keys import Tree, leaves
+from ttfsrun.config.paths import checksums, chip_files, with_chip_files
 from ttfsrun.config.schema import Config
 
 #: Settings of which each network of a population may have its own value.
@@ -27,7 +28,6 @@ PER_NETWORK = (
     "training.schedule",
     "training.input_noise",
 )
-CHIP_FILE = "chip.file"
 NO_FILES: Mapping[str, str] = {}
 
 
@@ -52,14 +52,14 @@ def identify(settings: Tree, files: Mapping[str, str] = NO_FILES) -> Ids:
     return Ids(_hash(_of_point(by_content)), _hash(_of_training(by_content)), _hash(_of_population(settings)))
 
 
-def point_id(config: Config, files: Mapping[str, str] = NO_FILES) -> str:
-    """Return the id of a point; see `identify`."""
-    return identify(msgspec.to_builtins(config), files).point
+def point_id(config: Config) -> str:
+    """Return the id of a point; see `identify`. Raises ConfigError where a chip file cannot be read."""
+    return _ids(config).point
 
 
-def training_id(config: Config, files: Mapping[str, str] = NO_FILES) -> str:
-    """Return the id of a training; see `identify`."""
-    return identify(msgspec.to_builtins(config), files).training
+def training_id(config: Config) -> str:
+    """Return the id of a training; see `identify`. Raises ConfigError where a chip file cannot be read."""
+    return _ids(config).training
 
 
 def shape_id(config: Config) -> str:
@@ -67,29 +67,14 @@ def shape_id(config: Config) -> str:
     return identify(msgspec.to_builtins(config)).shape
 
 
+def _ids(config: Config) -> Ids:
+    settings = msgspec.to_builtins(config)
+    return identify(settings, checksums(chip_files(settings)))
+
+
 def shared_settings(config: Config) -> dict[str, Any]:
     """Return the settings, by dotted key, that all networks of a population have in common."""
     return _of_population(msgspec.to_builtins(config))
-
-
-def chip_files(settings: Tree) -> list[str]:
-    """Return the chip files that a configuration, given as plain values, and its conditions name."""
-    values = [value for key, value in leaves(settings) if key.endswith(CHIP_FILE)]
-    files = [file for value in values for file in (value if isinstance(value, list) else [value])]
-    return list(dict.fromkeys(file for file in files if file is not None))
-
-
-def with_chip_files(settings: Tree, rename: Callable[[str], str], key: str = "") -> Tree:
-    """Return the settings with each chip file renamed."""
-
-    def renamed(inner: str, value: Any) -> Any:
-        if isinstance(value, dict):
-            return with_chip_files(value, rename, inner)
-        if value is None or not inner.endswith(CHIP_FILE):
-            return value
-        return [file and rename(file) for file in value] if isinstance(value, list) else rename(value)
-
-    return {child: renamed(f"{key}.{child}", value) for child, value in settings.items()}
 
 
 def _of_point(settings: Tree) -> Tree:

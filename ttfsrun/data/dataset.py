@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,11 +27,27 @@ class Split:
     labels: NDArray[np.int64]
 
 
+class DataOrigin(msgspec.Struct, frozen=True, kw_only=True):
+    """What identifies the data, by name (checksums of files, seeds of a generator), and the folder of the files.
+
+    folder: an absolute path; None where the data are generated, or the folder is unknown.
+    """
+
+    source: dict[str, str]
+    folder: str | None = None
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits, and their source, which is recorded with the results."""
+    """The three splits, and where they came from; see `DataOrigin`."""
 
     train: Split
     valid: Split
     test: Split
     source: dict[str, str]
+    folder: Path | None = None
+
+    @property
+    def origin(self) -> DataOrigin:
+        """What is kept with everything that is computed from these data."""
+        return DataOrigin(source=self.source, folder=None if self.folder is None else str(self.folder.absolute()))

@@ -63,7 +63,7 @@ def read_mnist(folder: Path, size: int, mirrors: Sequence[str] = download.MIRROR
     if images is None:
         images = _prepare(stored, size)
         prepared.write_prepared(prepared_folders, name, images)
-    return _dataset(images)
+    return _dataset(images, folder)
 
 
 def resize(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -125,7 +125,7 @@ def _check_same_dataset(stored: Sequence[idx.Stored]) -> None:
         )
 
 
-def _dataset(images: prepared.Prepared) -> Dataset:
+def _dataset(images: prepared.Prepared, folder: Path) -> Dataset:
     values = images.pixels.astype(np.float32)
     values /= np.float32(255)
     np.subtract(1, values, out=values)
@@ -134,7 +134,8 @@ def _dataset(images: prepared.Prepared) -> Dataset:
     train, valid, test = (Split(values[a:b], labels[a:b]) for a, b in pairwise(ends))
     is_mnist = images.sha256 == tuple(file.sha256 for file in FILES)
     hashes = {file.name: sha256 for file, sha256 in zip(FILES, images.sha256, strict=True)}
-    return Dataset(train, valid, test, source={"dataset": "MNIST" if is_mnist else "in MNIST's format", **hashes})
+    source = {"dataset": "MNIST" if is_mnist else "in MNIST's format", **hashes}
+    return Dataset(train, valid, test, source, folder)
 
 
 def _names(files: Sequence[idx.Expected]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ttfsrun.config.schema import Mnist, YinYang
 from ttfsrun.data import encode, load_dataset
+from ttfsrun.data.dataset import DataOrigin
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,12 @@ class Samples:
     labels: NDArray[np.int64]
 
 
-def load_samples(settings: YinYang | Mnist) -> tuple[dict[str, Samples], dict[str, str]]:
-    """Return the encoded splits (train, valid, test) of a dataset, and its source.
+def load_samples(settings: YinYang | Mnist) -> tuple[dict[str, Samples], DataOrigin]:
+    """Return the encoded splits (train, valid, test) of a dataset, and its origin.
 
     settings: the configuration's `data`. Raises DataError where the data are missing or damaged.
     """
     dataset = load_dataset(settings)
     splits = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
     samples = {name: Samples(encode(split.values, settings.encoding), split.labels) for name, split in splits.items()}
-    return samples, dataset.source
+    return samples, dataset.origin

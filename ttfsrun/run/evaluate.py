@@ -9,9 +9,9 @@ from typing import Any
 from ttfsrun.config.compose import revisions
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.ids import point_id
-from ttfsrun.data.samples import load_samples
 from ttfsrun.evaluation.trained_network import TrainedNetwork, chip_checksums, evaluate
 from ttfsrun.run.folder import PopulationFolder
+from ttfsrun.run.inputs import require_stored_chips, stored_samples, stored_settings
 from ttfsrun.run.stored import read_weights, use_configured_threads
 
 
@@ -24,15 +24,16 @@ def evaluate_run(run: Path, overrides: Sequence[str]) -> Iterator[dict[str, Any]
     folder = PopulationFolder(run)
     for name in folder.names():
         member = folder.run(name)
-        for config, label in revisions(member.read_settings(), overrides):
+        for config, label in revisions(stored_settings(member), overrides):
             use_configured_threads(config)
             conditions = conditions_of(config)
+            require_stored_chips(member, config)
             chip_checksums(conditions)
             weights = read_weights(member, config)
-            samples, source = load_samples(config.data)
+            samples, data = stored_samples(member, config)
             evaluation = evaluate(TrainedNetwork(config, weights), conditions, samples)
             metrics: dict[str, Any] = {"run": str(member.path), "settings": label, "id": point_id(config)}
             metrics["network"] = config.training.keep
             for split, values in evaluation.splits.items():
                 metrics[split] = values | {"samples_per_second": values["samples"] / evaluation.seconds[split]}
-            yield metrics | {"conditions": evaluation.others, "data": source}
+            yield metrics | {"conditions": evaluation.others, "data": data.source}

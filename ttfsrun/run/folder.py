@@ -46,6 +46,16 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
+    def inputs(self) -> Path:
+        """What the run depends on besides its settings; see `run.inputs`."""
+        return self.path / "inputs.json"
+
+    @property
+    def chips(self) -> Path:
+        """The folder of the copies of chip files."""
+        return self.path / "chips"
+
+    @property
     def metrics(self) -> Path:
         """Metrics and provenance."""
         return self.path / "metrics.json"
@@ -196,9 +206,12 @@ class PopulationFolder:
                 raise UserError(f"{run.config} is not of a run: nothing is replaced; choose another folder with --out")
         for run in runs:
             figures = [path for path in run.figures.glob("*") if path.stem in FIGURES]
-            for path in (run.config, run.metrics, run.curves, run.network, run.conditions, *figures):
+            copies = list(run.chips.glob("*/*"))
+            for path in (run.config, run.inputs, run.metrics, run.curves, run.network, run.conditions):
                 path.unlink(missing_ok=True)
-            for folder in (run.figures, run.path):
+            for path in (*figures, *copies):
+                path.unlink(missing_ok=True)
+            for folder in (run.figures, *{copy.parent for copy in copies}, run.chips, run.path):
                 if folder.is_dir() and folder != self.path and not any(folder.iterdir()):
                     folder.rmdir()
         for path in (self.checkpoint, self.table, self.conditions):

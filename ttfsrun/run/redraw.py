@@ -7,13 +7,13 @@ from typing import Any
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config, Mnist, YinYang
-from ttfsrun.data.samples import load_samples
 from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import TrainedNetwork, chip_checksums, stored_records
 from ttfsrun.figures.run_figures import RunFigureData
 from ttfsrun.neuron import get_threads
 from ttfsrun.run.figures import figure_data, plot_runs
 from ttfsrun.run.folder import PopulationFolder, RunFolder, make_folder
+from ttfsrun.run.inputs import require_stored_chips, stored_samples
 from ttfsrun.run.stored import read_config, read_weights, use_configured_threads
 
 
@@ -35,7 +35,7 @@ def redraw(run: Path, out: Path | None = None) -> list[Path]:
         network = _trained_network(member, config)
         records, curves = _records(member, config), member.read_curves()
         if config.data != data:  # the networks of a population share it
-            data, samples = config.data, load_samples(config.data)[0]["test"]
+            data, samples = config.data, stored_samples(member, config)[0]["test"]
         figures = member.figures if out is None else out / name
         plots.append((figure_data(network, samples, records, curves), figures))
     for _, figures in plots:
@@ -45,6 +45,7 @@ def redraw(run: Path, out: Path | None = None) -> list[Path]:
 
 def _trained_network(run: RunFolder, config: Config) -> TrainedNetwork:
     weights = read_weights(run, config)
+    require_stored_chips(run, config)
     chip_checksums(conditions_of(config))
     return TrainedNetwork(config, weights)
 

@@ -12,12 +12,13 @@ from ttfsrun.errors import UserError
 from ttfsrun.network import build
 from ttfsrun.neuron import use_threads
 from ttfsrun.run.folder import RunFolder
+from ttfsrun.run.inputs import stored_settings
 from ttfsrun.training import checkpoint
 
 
 def read_config(run: RunFolder) -> Config:
     """Return the checked configuration of a run. Raises UserError where it is missing, damaged or not allowed."""
-    return revise(run.read_settings(), [])
+    return revise(stored_settings(run), [])
 
 
 def read_weights(run: RunFolder, config: Config) -> list[Tensor]:

@@ -10,17 +10,20 @@ from os import PathLike
 from pathlib import Path
 from shlex import quote
 
+import msgspec
+
 from ttfsrun.config.cluster import Slurm
 from ttfsrun.config.compose import Point, expand
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.ids import PER_NETWORK, point_id, shared_settings
+from ttfsrun.config.paths import chip_files, with_absolute_paths
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import load_samples
 from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import chip_checksums
-from ttfsrun.files import sha256
 from ttfsrun.results.provenance import provenance
 from ttfsrun.run.folder import PopulationFolder, RunFolder, default_folder, folder_names
+from ttfsrun.run.inputs import require_stored_chips, stored_samples, write_inputs
 from ttfsrun.run.progress import training_display
 from ttfsrun.run.signals import on_signals, raise_terminated
 from ttfsrun.run.stored import read_config, use_configured_threads
@@ -67,22 +70,26 @@ def train_points(
     """
     if resume is not None:
         population, state = _interrupted(resume)
+        samples, data = stored_samples(population.runs()[0], population.configs[0])
     else:
         population, state = _new(points, out), None
         population.folder.check(overwrite)
+        samples, data = load_samples(population.configs[0].data)
     use_configured_threads(population.configs[0])
-    samples, source = load_samples(population.configs[0].data)
     conditions = [conditions_of(config) for config in population.configs]
     chips = chip_checksums([condition for network in conditions for condition in network])
-    origin = {"data": source, "made_by": provenance()}  # before training: the source may change meanwhile
+    origin = {"data": data.source, "made_by": provenance()}  # before training: the source may change meanwhile
     if chips:
         origin["chips"] = chips
     if resume is None:
         population.folder.prepare()
-        for run, config in zip(population.runs(), population.configs, strict=True):
+    for run, config in zip(population.runs(), population.configs, strict=True):
+        if resume is None:
             run.write_config(config)
+        if not run.inputs.exists():
+            write_inputs(run, data, {file: chips[file] for file in chip_files(msgspec.to_builtins(config))})
     trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
-    members = dict(zip(population.names, map(_training_identity, population.configs), strict=True))
+    members = dict(zip(population.names, map(point_id, population.configs), strict=True))
     try:
         with on_signals(raise_terminated, signal.SIGTERM):
             with training_display(trainer) as show:
@@ -100,7 +107,7 @@ def train_points(
 
 def _new(points: Sequence[Point], out: Path | None) -> RunPopulation:
     """Return the population of the points. Raises UserError where they cannot be trained together."""
-    configs = [point.config for point in points]
+    configs = [_with_absolute_paths(point.config) for point in points]
     if isinstance(configs[0].cluster, Slurm):
         raise UserError("cluster=slurm: train runs here and now; ttfsrun sweep submits jobs, also of a single point")
     common = [shared_settings(config) for config in configs]
@@ -127,19 +134,22 @@ def _interrupted(path: Path) -> tuple[RunPopulation, TrainingState | None]:
     if not folder.checkpoint.exists() and all(folder.run(name).metrics.exists() for name in names):
         raise UserError(f"{path} is finished: there is nothing to resume")
     if not folder.checkpoint.exists():
-        return RunPopulation([read_config(folder.run(name)) for name in names], names, folder), None
+        return RunPopulation([_stored_config(folder.run(name)) for name in names], names, folder), None
     state, members = checkpoint.load_state(folder.checkpoint)
-    configs = [read_config(folder.run(name)) for name in members]
+    configs = [_stored_config(folder.run(name)) for name in members]
     for run, config, identity in zip(map(folder.run, members), configs, members.values(), strict=True):
-        if _training_identity(config) != identity:
+        if point_id(config) != identity:
             raise UserError(
-                f"{run.config}, or the chip that it names, has been changed since {folder.checkpoint} was written: "
-                "undo that, or train again"
+                f"{run.config} has been changed since {folder.checkpoint} was written: undo that, or train again"
             )
     return RunPopulation(configs, list(members), folder), state
 
 
-def _training_identity(config: Config) -> str:
-    """Return what must not change before a training is resumed: its point, and the content of its chip's file."""
-    file = config.substrate.chip.file
-    return point_id(config) if file is None else f"{point_id(config)} on {sha256(Path(file))}"
+def _with_absolute_paths(config: Config) -> Config:
+    return msgspec.convert(with_absolute_paths(msgspec.to_builtins(config)), Config)
+
+
+def _stored_config(run: RunFolder) -> Config:
+    config = read_config(run)
+    require_stored_chips(run, config)
+    return config

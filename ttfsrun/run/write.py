@@ -12,6 +12,7 @@ from ttfsrun.config.conditions import Condition
 from ttfsrun.config.ids import point_id
 from ttfsrun.data.samples import Samples
 from ttfsrun.evaluation.trained_network import CONDITION_SPLITS, TrainedNetwork, evaluate
+from ttfsrun.files import require_unchanged
 from ttfsrun.neuron import get_threads
 from ttfsrun.run.figures import figure_data, plot_runs
 from ttfsrun.run.folder import PopulationFolder
@@ -40,6 +41,7 @@ def write_results(
         run, weights = folder.run(name), [weight[p : p + 1] for weight in chosen.weights]
         network = TrainedNetwork(config, weights)
         evaluation = evaluate(network, conditions[p], samples)
+        require_unchanged(origin.get("chips", {}), "the training started")
         metrics: dict[str, Any] = {
             "id": point_id(config),
             "network": keep,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ttfsrun.config.compose import Composer, compose, conf_dir
+from ttfsrun.data.dataset import DataOrigin
 from ttfsrun.data.samples import load_samples
 from ttfsrun.errors import CannotWrite
 from ttfsrun.results.record import Curves, Record
@@ -196,8 +197,9 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(points, site, monkeypatc
     grid = points("seed.init=1", "training.epochs=5")
     with pytest.raises(KeyboardInterrupt):
         execute.execute(grid, site, Recorder(at=3))
-    samples, source = load_samples(compose([]).data)
-    monkeypatch.setattr(execute, "_load_samples", lambda settings: (samples, source | {"train_seed": "7"}))
+    samples, origin = load_samples(compose([]).data)
+    other = DataOrigin(source=origin.source | {"train_seed": "7"})
+    monkeypatch.setattr(execute, "_load_samples", lambda settings: (samples, other))
     recorder = Recorder()
     execute.execute(grid, site, recorder)
     assert recorder.epochs == 5

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.dotted_keys import ABSENT, Tree, leaves
-from ttfsrun.config.ids import chip_files, identify, with_chip_files
+from ttfsrun.config.ids import identify
+from ttfsrun.config.paths import absolute, checksums, chip_files, with_absolute_paths
 from ttfsrun.config.schema import Config
-from ttfsrun.errors import ConfigError
-from ttfsrun.files import expand_user, sha256
 from ttfsrun.results.sweep_folder import SweepPoint
 
 
@@ -26,11 +24,11 @@ def freeze_points(requested: Sequence[tuple[Sequence[str], Config]], keys: Seque
     settings = [msgspec.to_builtins(config) for _, config in requested]
     columns = varying_columns([overrides for overrides, _ in requested], settings, keys)
     files = [chip_files(of_point) for of_point in settings]
-    checksums = _checksums(files)
+    known = checksums(file for of_point in files for file in of_point)
     points: dict[str, SweepPoint] = {}
     fitting: set[tuple[str, ...]] = set()  # shapes with chip files that were checked
     for row, (_, config) in enumerate(requested):
-        own_checksums = {file: checksums[file] for file in files[row]}
+        own_checksums = {file: known[file] for file in files[row]}
         ids = identify(settings[row], own_checksums)
         if files[row] and (ids.shape, *files[row]) not in fitting:
             fitting.add((ids.shape, *files[row]))
@@ -41,8 +39,8 @@ def freeze_points(requested: Sequence[tuple[Sequence[str], Config]], keys: Seque
                 training=ids.training,
                 shape=ids.shape,
                 settings={key: column[row] for key, column in columns.items() if column[row] is not ABSENT},
-                config=_with_absolute_paths(settings[row]),
-                files={_absolute(file): checksum for file, checksum in own_checksums.items()},
+                config=with_absolute_paths({name: own for name, own in settings[row].items() if name != "cluster"}),
+                files={absolute(file): checksum for file, checksum in own_checksums.items()},
             )
     return list(points.values())
 
@@ -79,19 +77,6 @@ def _follows(column: Sequence[str], leader: Sequence[str]) -> bool:
     return len(set(zip(leader, column, strict=True))) == len(set(leader))
 
 
-def _checksums(files: Sequence[Sequence[str]]) -> Mapping[str, str]:
-    """Return the checksum of each chip file. Raises ConfigError that lists those that cannot be read."""
-    checksums, lines = {}, []
-    for file in dict.fromkeys(file for of_point in files for file in of_point):
-        try:
-            checksums[file] = sha256(Path(expand_user(file)))
-        except OSError as error:
-            lines.append(f"substrate.chip.file={file}: cannot be read ({error.strerror})")
-    if lines:
-        raise ConfigError(*lines)
-    return checksums
-
-
 def _require_fitting_chips(config: Config) -> None:
     """Raise UserError where a chip file does not fit the network of a configuration."""
     from ttfsrun.substrate.chip import Chip
@@ -99,16 +84,3 @@ def _require_fitting_chips(config: Config) -> None:
     for condition in conditions_of(config):
         if condition.config.substrate.chip.file is not None:
             Chip.of(condition.config.chip_spec)
-
-
-def _with_absolute_paths(settings: Tree) -> Tree:
-    """Return the settings without `cluster`, with paths that mean the same from every folder."""
-    frozen = {name: value for name, value in settings.items() if name != "cluster"}
-    folder = frozen["data"].get("folder")
-    if folder is not None:
-        frozen["data"] = frozen["data"] | {"folder": _absolute(folder)}
-    return with_chip_files(frozen, _absolute)
-
-
-def _absolute(path: str) -> str:
-    return str(Path(expand_user(path)).absolute())

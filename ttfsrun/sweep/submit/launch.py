@@ -13,13 +13,12 @@ from typing import Any
 
 import msgspec
 
-from ttfsrun import data
 from ttfsrun.config.cluster import Debug, Slurm
 from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import COMPLETE, INTERRUPTED, Reason, UserError
 from ttfsrun.results.provenance import package_checksum, provenance
-from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint, point_config
+from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint
 from ttfsrun.results.wording import count, duration
 from ttfsrun.sweep.grid.request import SweepRequest, read_request
 from ttfsrun.sweep.monitor.status import SweepStatus, sweep_status
@@ -29,6 +28,7 @@ from ttfsrun.sweep.submit.freeze import freeze_points
 from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, make_plan
 from ttfsrun.sweep.submit.reuse import reuse
 from ttfsrun.sweep.worker import checkpoints
+from ttfsrun.sweep.worker.frozen_data import freeze_data, on_frozen_data, read_frozen, require_frozen_data
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,9 @@ def _launch(
             _say(note)
     if not to_run:
         return 0 if status is None else _outcome(status)
-    _require_data(to_run)
+    to_run = on_frozen_data(to_run, read_frozen(about or folder.about))
+    if about is None:
+        require_frozen_data(to_run, read_frozen(folder.about))
     plan = _plan(folder, to_run, cluster, status, package)
     dispatcher = Dispatcher(folder, cluster, plan, package)
     _say(_plan_line(plan, dispatcher))
@@ -125,12 +127,6 @@ def _plan(
         costs = estimate_costs(points, status.records.values() if status else (), package)
     members = list(checkpoints.list_checkpoints(folder.checkpoints).values())
     return make_plan(points, costs, available_room(cluster), members)
-
-
-def _require_data(points: Sequence[SweepPoint]) -> None:
-    """Load each dataset once, so that it is downloaded, or its error is reported, before anything is submitted."""
-    for settings in {point_config(point).data for point in {point.shape: point for point in points}.values()}:
-        data.load_dataset(settings)
 
 
 def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:
@@ -186,6 +182,7 @@ def _about(
         "grid": request.spec,
         "cluster": msgspec.to_builtins(first.cluster),
         "package": package_checksum(),
+        "data": msgspec.to_builtins(freeze_data(points)),
         "made_by": provenance(),
     }
 

@@ -11,6 +11,7 @@ from ttfsrun import data
 from ttfsrun.config.schema import Config, Mnist, YinYang
 from ttfsrun.results.record import Attempt, Curves, Record
 from ttfsrun.results.sweep_folder import SweepFolder, latest, point_config
+from ttfsrun.sweep.worker.frozen_data import on_frozen_data, read_frozen
 from ttfsrun.sweep.worker.task import Shard
 
 log = logging.getLogger(__name__)
@@ -58,13 +59,15 @@ class _DataSources:
     """The data of this sweep's points. Ids do not depend on the folder of the data, so the content is compared."""
 
     def __init__(self, folder: SweepFolder) -> None:
-        self._folder = folder
+        self._points = {
+            point.point: point for point in on_frozen_data(folder.points.values(), read_frozen(folder.about))
+        }
         self._sources: dict[YinYang | Mnist, dict[str, str]] = {}
 
     def match(self, point: str, record: Record) -> bool:
         """Return whether a result was computed on the data that this sweep would use."""
         assert record.result is not None
-        config: Config = point_config(self._folder.points[point])
+        config: Config = point_config(self._points[point])
         if config.data not in self._sources:
             self._sources[config.data] = data.load_dataset(config.data).source
         return bool(self._sources[config.data] == record.result["data"])

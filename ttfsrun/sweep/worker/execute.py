@@ -22,10 +22,11 @@ from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import CannotWrite, Reason, UserError
 from ttfsrun.evaluation.trained_network import TrainedNetwork, evaluate
-from ttfsrun.files import sha256
+from ttfsrun.files import require_unchanged
 from ttfsrun.results.record import Curves
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
 from ttfsrun.sweep.worker import checkpoints
+from ttfsrun.sweep.worker.frozen_data import on_frozen_data, require_frozen
 from ttfsrun.sweep.worker.messages import Observer
 from ttfsrun.sweep.worker.site import Failure, Site
 from ttfsrun.training import checkpoint
@@ -34,6 +35,7 @@ from ttfsrun.training.progress import Progress
 from ttfsrun.training.state import SPLITS, TrainingState, curve_metrics
 from ttfsrun.training.trainer import Diverged, Trainer
 
+SWEEP_MADE = "the sweep was made"  # the event since which chip files must not change
 MAX_FRAMES = 3  # of a traceback in a record
 NO_MEMORY_TEXTS = ("can't allocate memory", "not enough memory", "Unable to allocate", "std::bad_alloc")
 
@@ -43,7 +45,7 @@ def execute(points: Sequence[SweepPoint], site: Site, observer: Observer) -> Non
 
     Raises CannotWrite or BrokenPipeError where the observer cannot take a record.
     """
-    groups = _Groups(points, site, observer)
+    groups = _Groups(on_frozen_data(points, site.data), site, observer)
     failure = _attempt(groups)
     if failure is None:
         return
@@ -74,22 +76,24 @@ def _attempt(groups: _Groups) -> Exception | None:
 
 
 def _train_and_evaluate(groups: _Groups) -> None:
-    samples, source = _load_samples(groups.configs()[0].data)
-    members = groups.members(source)
+    settings = groups.configs()[0].data
+    samples, origin = _load_samples(settings)
+    require_frozen(settings, origin, groups.site.data)
+    members = groups.members(origin.source)
     stored = checkpoints.find_checkpoint(groups.site.checkpoints, members)
     state = None if stored is None else _restore(stored, list(members))
     while groups.points:
         path = checkpoints.checkpoint_path(groups.site.checkpoints, groups.points)
         trainer = Trainer(groups.configs(), samples["train"], samples["valid"], state)
         try:
-            fit(trainer, path, groups.members(source), groups.report)
+            fit(trainer, path, groups.members(origin.source), groups.report)
             break
         except Diverged as error:
             state = groups.without(error, trainer.state)
             path.unlink(missing_ok=True)
     else:
         return
-    _evaluate(groups, trainer, samples, source)
+    _evaluate(groups, trainer, samples, origin.source)
     path.unlink(missing_ok=True)
 
 
@@ -106,6 +110,7 @@ def _evaluate(groups: _Groups, trainer: Trainer, samples: dict[str, Samples], so
                 weights = [weight[p : p + 1] for weight in chosen.weights]
                 epoch = int(state.best_epoch[p]) if keep == "best" else state.epoch
                 evaluation = evaluate(TrainedNetwork(config, weights), conditions_of(config), samples)
+                require_unchanged(point.files, SWEEP_MADE)
                 first, *others = evaluation.records
                 result = {"network": keep, "epoch": epoch, **first, "conditions": others, "data": source}
             except Exception as error:  # noqa: BLE001  # it concerns this point only
@@ -169,9 +174,10 @@ class _Groups:
         """Fail the points whose chip file has changed since the sweep was made."""
         for training, points in list(self.points.items()):
             for point in list(points):
-                changed = [file for file, checksum in point.files.items() if _checksum(file) != checksum]
-                if changed:
-                    self.fail(point, UserError(f"{changed[0]} has changed since the sweep was made"))
+                try:
+                    require_unchanged(point.files, SWEEP_MADE)
+                except UserError as error:
+                    self.fail(point, error)
                     points.remove(point)
             if not points:
                 del self.points[training]
@@ -212,10 +218,3 @@ def failure_of(error: BaseException) -> Failure:
 def _last_frames(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
     return "".join(traceback.format_list(frames)).rstrip()
-
-
-def _checksum(file: str) -> str | None:
-    try:
-        return sha256(Path(file))
-    except OSError:
-        return None

@@ -11,6 +11,7 @@ import msgspec
 
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.sweep.worker.frozen_data import FrozenData
 from ttfsrun.training.progress import Progress
 
 
@@ -29,6 +30,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     job: str | None
     package: str  # checksum of the package's files
     made_by: dict[str, Any]  # see `results.provenance`
+    data: list[FrozenData] = []
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

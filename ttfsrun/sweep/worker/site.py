@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ttfsrun.errors import Reason
 from ttfsrun.results.record import Execution, Record
 from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.sweep.worker.frozen_data import FrozenData
 from ttfsrun.sweep.worker.messages import Greeting
 
 
@@ -37,6 +38,7 @@ class Site:
     job: str | None
     package: str  # checksum of the package's files
     made_by: Mapping[str, Any]  # see `results.provenance`
+    data: Sequence[FrozenData] = ()
 
     @classmethod
     def of(cls, greeting: Greeting, threads: int) -> Site:
@@ -49,6 +51,7 @@ class Site:
             job=greeting.job,
             package=greeting.package,
             made_by=greeting.made_by,
+            data=greeting.data,
         )
 
     def done(self, point: SweepPoint, result: dict[str, Any], seconds: float, population: int) -> Record:

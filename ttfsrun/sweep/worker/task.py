@@ -16,6 +16,7 @@ from ttfsrun.results.record import Attempt, Curves, Record
 from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, latest
 from ttfsrun.sweep.worker import checkpoints
 from ttfsrun.sweep.worker.crew import Crew, Population, Resources
+from ttfsrun.sweep.worker.frozen_data import read_frozen
 from ttfsrun.sweep.worker.in_process import InProcess
 from ttfsrun.sweep.worker.messages import Greeting, Observer
 from ttfsrun.training.progress import Progress
@@ -99,6 +100,7 @@ class Task:
             job=self.job,
             package=self.package,
             made_by=self.made_by,
+            data=read_frozen(self.folder.about),
         )
         try:
             self._shard = Shard.reserved(self.folder, self.submission, self.number)
