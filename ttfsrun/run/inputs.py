@@ -60,8 +60,8 @@ def _older_inputs(run: RunFolder) -> RunInputs:
     if not run.metrics.exists():
         return RunInputs(data=None)
     metrics = run.read_metrics()
-    source = metrics.get("data")
-    return RunInputs(data=DataOrigin(source=source) if isinstance(source, dict) else None, chips=metrics.get("chips", {}))
+    source, chips = metrics.get("data"), metrics.get("chips", {})
+    return RunInputs(data=DataOrigin(source=source) if isinstance(source, dict) else None, chips=chips)
 
 
 def stored_settings(run: RunFolder) -> Tree:
