@@ -64,6 +64,21 @@ def digits() -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def two_datasets(digits: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """Two folders, each with another dataset in MNIST's format, the first named by TTFSRUN_DATA; the cache is empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    one, other = digits(tmp_path / "one"), digits(tmp_path / "other", shift=1)
+    monkeypatch.setenv("TTFSRUN_DATA", str(one))
+    return one, other
+
+
+@pytest.fixture
+def tiny_images() -> tuple[str, ...]:
+    """A tiny network for images, and a short training."""
+    return ("data=mnist_16x16", "network.hidden=[3]", "training.batch_size=10000", "training.epochs=1")
+
+
 def _pack(array: np.ndarray) -> bytes:
     header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
     return gzip.compress(header + array.tobytes(), compresslevel=1)

@@ -14,7 +14,6 @@ from runs import SPLITS, Command, read_files, read_metrics, refused, stop_in_the
 from ttfsrun.files import sha256
 
 ANALOG = ("substrate=brainscales2", "substrate.v_th.chip_std=0.4")
-IMAGES = ("data=mnist_16x16", "network.hidden=[3]", "training.batch_size=10000", "training.epochs=1")
 
 
 @pytest.fixture
@@ -132,16 +131,10 @@ def test_a_chip_that_changes_during_the_training_leaves_no_metrics(
     assert numbers(read_metrics(run)) == numbers(read_metrics(tmp_path / "whole"))
 
 
-@pytest.fixture
-def two_datasets(digits: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Two folders, each with another dataset in MNIST's format; the cache of the user is empty."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return digits(tmp_path / "one"), digits(tmp_path / "other", shift=1)
-
-
 @pytest.mark.slow
 def test_an_interrupted_training_resumes_on_its_own_data_only(
     two_datasets: tuple[Path, Path],
+    tiny_images: tuple[str, ...],
     ttfsrun: Command,
     no_figures: None,
     tmp_path: Path,
@@ -153,10 +146,9 @@ def test_an_interrupted_training_resumes_on_its_own_data_only(
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setenv("TTFSRUN_DATA", str(one))
     with monkeypatch.context() as patch:
         stop_in_the_second_epoch(patch, interrupt)
-        assert ttfsrun("train", *IMAGES, "training.epochs=2", "--out", run)[0] == 130
+        assert ttfsrun("train", *tiny_images, "training.epochs=2", "--out", run)[0] == 130
     before = read_files(run)
     monkeypatch.setenv("TTFSRUN_DATA", str(other))
     message = refused(ttfsrun("train", "--resume", run))
