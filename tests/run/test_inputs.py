@@ -172,3 +172,17 @@ def test_an_interrupted_training_resumes_on_its_own_data_only(
 def test_a_damaged_list_of_inputs_is_refused(run: Path, ttfsrun: Command) -> None:
     (run / "inputs.json").write_text('{"data": 3}')
     assert f"{run / 'inputs.json'} cannot be read" in refused(ttfsrun("evaluate", run))
+
+
+def test_a_training_that_other_code_resumes_says_so(
+    trained: Callable[..., Path], ttfsrun: Command, tmp_path: Path
+) -> None:
+    run = trained(tmp_path / "run")
+    (run / "metrics.json").unlink()
+    inputs = json.loads((run / "inputs.json").read_text())
+    inputs["made_by"] |= {"torch": "1.13.1"}
+    (run / "inputs.json").write_text(json.dumps(inputs))
+    code, _, messages = ttfsrun("train", "--resume", run)
+    assert code == 0
+    assert f"{run} was started with another environment; resumed with torch" in messages
+    assert "instead of 1.13.1" in messages

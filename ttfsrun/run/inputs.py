@@ -7,6 +7,7 @@ have the checksums in metrics.json, and no copies.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,16 +21,24 @@ from ttfsrun.data.origin import known_folder, require_same
 from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import UserError
 from ttfsrun.files import has_checksum, require_unchanged, write_atomic
+from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.run.folder import RunFolder, make_folder
+
+log = logging.getLogger(__name__)
 
 NAME_LENGTH = 12  # hexadecimal digits of the checksum that name the folder of a copy
 
 
 class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of inputs.json. chips: the SHA-256 checksum of each chip file, by absolute path."""
+    """The content of inputs.json.
+
+    chips: the SHA-256 checksum of each chip file, by absolute path. made_by: the versions of what computes, the
+    processor and the checksum of the package, when the training started.
+    """
 
     data: DataOrigin | None
     chips: dict[str, str] = {}
+    made_by: dict[str, str] = {}
 
 
 def write_inputs(run: RunFolder, data: DataOrigin, chips: Mapping[str, str]) -> None:
@@ -42,7 +51,8 @@ def write_inputs(run: RunFolder, data: DataOrigin, chips: Mapping[str, str]) -> 
         make_folder(copy.parent)
         write_atomic(copy, Path(file).read_bytes())
     require_unchanged(chips, "the command started")
-    write_atomic(run.inputs, msgspec.json.format(msgspec.json.encode(RunInputs(data=data, chips=dict(chips)))) + b"\n")
+    inputs = RunInputs(data=data, chips=dict(chips), made_by=_made_by())
+    write_atomic(run.inputs, msgspec.json.format(msgspec.json.encode(inputs)) + b"\n")
 
 
 def read_inputs(run: RunFolder) -> RunInputs:
@@ -62,6 +72,19 @@ def _older_inputs(run: RunFolder) -> RunInputs:
     metrics = run.read_metrics()
     source, chips = metrics.get("data"), metrics.get("chips", {})
     return RunInputs(data=DataOrigin(source=source) if isinstance(source, dict) else None, chips=chips)
+
+
+def warn_of_other_code(run: RunFolder) -> None:
+    """Log a warning where the training of a run was started by other code, other versions or another processor."""
+    before, now = read_inputs(run).made_by, _made_by()
+    changes = [f"{name} {now.get(name)} instead of {value}" for name, value in before.items() if now.get(name) != value]
+    if changes:
+        log.warning("%s was started with another environment; resumed with %s", run.path, ", ".join(changes))
+
+
+def _made_by() -> dict[str, str]:
+    versions = {name: str(value) for name, value in provenance().items() if not name.startswith("git_")}
+    return versions | {"package": package_checksum()}
 
 
 def stored_settings(run: RunFolder) -> Tree:

@@ -23,7 +23,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import chip_checksums
 from ttfsrun.results.provenance import provenance
 from ttfsrun.run.folder import PopulationFolder, RunFolder, default_folder, folder_names
-from ttfsrun.run.inputs import require_stored_chips, stored_samples, write_inputs
+from ttfsrun.run.inputs import require_stored_chips, stored_samples, warn_of_other_code, write_inputs
 from ttfsrun.run.progress import training_display
 from ttfsrun.run.signals import on_signals, raise_terminated
 from ttfsrun.run.stored import read_config, use_configured_threads
@@ -70,6 +70,7 @@ def train_points(
     """
     if resume is not None:
         population, state = _interrupted(resume)
+        warn_of_other_code(population.runs()[0])
         samples, data = stored_samples(population.runs()[0], population.configs[0])
     else:
         population, state = _new(points, out), None
