@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,7 @@ def test_the_package_runs_as_a_module() -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
-    script = f"{sys.executable} -m ttfsrun config seed.init='range(200)' | head -1"
+    script = f"{shlex.quote(sys.executable)} -m ttfsrun config seed.init='range(200)' | head -1"
     done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("# ")
     assert done.stderr.split() == ["200", "points", *(f"seed.init={number}" for number in range(200))]
