@@ -104,7 +104,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("seed.init=3,", ["the last comma has no value after it"]),
     ("=3", ["there is no key before the ="]),
     ("a b=3", ["a b=3: cannot be read as key=value"]),
-    ("seed.init=int(x)", ["seed.init=int(x): cannot be read"]),
+    ("seed.init=int(x)", ["seed.init=int(x): invalid literal for int()"]),
     ("mnist_16x16", ["mnist_16x16: an override has the form key=value; did you mean experiment=mnist_16x16?"]),
     ("", ["an override has the form key=value, for example seed.init=3"]),
     # what refers to nothing
@@ -116,7 +116,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     # sweeps
     ("seed.init=range(5,5)", ["seed.init=range(5,5): sweeps over no value"]),
     ("seed.init=range(0,5,0)", ["seed.init=range(0,5,0): "]),
-    ("seed.init=glob(*)", ["seed.init=glob(*): sweeps over no value"]),
+    ("seed.init=glob(*)", ["seed.init=glob(*): glob chooses yaml files of a group"]),
     ("seed.init=interval(0,1)", ["seed.init=interval(0,1): an interval has no countable values"]),
     ("seed.init=3,-3", ["seed.init=-3: must be an integer >= 0"]),
 ]

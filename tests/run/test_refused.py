@@ -19,6 +19,7 @@ from ttfsrun.training import checkpoint
         (["network.bias_time=null,0.9"], "network.bias_time=0.9 "),
         (["training.epochs=1,2"], "training.epochs=2 "),
         (["seed.init=1,1"], "2 points, but some are the same"),
+        (["substrate.spike_time.jitter=0,0.00"], "2 points, but some are the same"),
         (["seed.init=1,1", "training.optimizer.learning_rate=0.1,0.2"], "4 points, but some are the same"),
     ],
     ids=str,

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.config.conditions import mistakes_in_conditions
-from ttfsrun.config.conf_folder import ConfFolder, brief_message, closed, swept_values
+from ttfsrun.config.conf_folder import ConfFolder, brief_message, closed
 from ttfsrun.config.diagnostics import Mistake
 from ttfsrun.config.dotted_keys import ABSENT, Origins, Tree, assign, deep_copy, leaves, lookup
 from ttfsrun.config.fast_path import REFERENCE, NotPlain, with_plain_values
@@ -31,7 +31,7 @@ from ttfsrun.errors import ConfigError
 
 T = TypeVar("T")
 
-__all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources", "swept_values"]
+__all__ = ["Composer", "ConfigError", "Point", "compose", "conf_dir", "expand", "revise", "sources"]
 
 COMMAND_LINE = "command line"
 MAX_LISTED = 20  # mistakes in one message about a grid
@@ -211,7 +211,7 @@ class Composer:
         parsed = [self.files.parse(override) for override in overrides]
         if not any(override.is_sweep_override() for override in parsed):
             return [tuple(overrides)]
-        values_by_key = {override.get_key_element(): swept_values(override) for override in parsed}
+        values_by_key = {override.get_key_element(): self.files.swept_values(override) for override in parsed}
         return list(itertools.product(*values_by_key.values()))
 
     def _config(self, overrides: Sequence[str]) -> Config:

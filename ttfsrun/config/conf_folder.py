@@ -1,8 +1,8 @@
 """Interface to Hydra: the groups and files of `conf/`, and the grammar of overrides.
 
-Only this module uses Hydra's internals. It needs two things that Hydra's `compose` does not offer: the files in the
-order in which they are merged, and one merge for many points. It leaves out Hydra's own settings (logging, job
-folders) and its search for plugins. Each mistake is a `ConfigError` of one line.
+Only this module and `value_functions` use Hydra's internals. It needs two things that Hydra's `compose` does not
+offer: the files in the order in which they are merged, and one merge for many points. It leaves out Hydra's own
+settings (logging, job folders) and its search for plugins. Each mistake is a `ConfigError` of one line.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from ttfsrun.config.diagnostics import Diagnostics, show
 from ttfsrun.config.dotted_keys import ABSENT, Tree, assign, leaves, lookup
 from ttfsrun.config.introspection import USER_NAMED
 from ttfsrun.config.override_syntax import literal
+from ttfsrun.config.value_functions import check_not_nested, sweep_values, value_functions
 from ttfsrun.errors import ConfigError
 
 ROOT = "config"  # conf/config.yaml
@@ -42,7 +43,7 @@ SWEEPS = "sweep"  # the folder conf/sweep holds grids of points, not settings: s
 UNREADABLE = (HydraException, OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError, AssertionError)
 
 
-def brief_message(error: Exception) -> str:
+def brief_message(error: BaseException) -> str:
     """Return the text of an exception of a library on one line, without Hydra's advice."""
     return " ".join(re.split(r"\nConfig search path:|\nSee https://|\n *full_key:", str(error))[0].split())
 
@@ -60,22 +61,6 @@ def closed(node: DictConfig) -> DictConfig:
 def _plain(node: Any, resolve: bool = False) -> Tree:
     """Return Hydra's node as dictionaries, interpolations as they are or resolved; then no value may be `???`."""
     return cast("Tree", OmegaConf.to_container(node, resolve=resolve, throw_on_missing=resolve))
-
-
-def swept_values(override: Override) -> list[str]:
-    """Return one override for each value that an override sweeps over. Raises ConfigError where there is none."""
-    line = str(override.input_line)
-    if not override.is_sweep_override():
-        return [line]
-    if not override.is_discrete_sweep():
-        raise ConfigError(f"{line}: an interval has no countable values; use range(start,stop,step) or a list a,b,c")
-    try:
-        values = [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
-    except (ArithmeticError, ValueError) as error:
-        raise ConfigError(f"{line}: {brief_message(error)}") from None
-    if not values:
-        raise ConfigError(f"{line}: sweeps over no value at all; give at least one")
-    return values
 
 
 class ConfFolder:
@@ -109,9 +94,9 @@ class ConfFolder:
         if text not in self._parsed:
             try:
                 override = self._parser.parse_override(text)
-            except HydraException as error:
-                raise ConfigError(self.diagnostics.unreadable(text, brief_message(error))) from None
-            override.config_loader = self._loader  # glob(...) asks it for the choices of a group
+                check_not_nested(override.value())
+            except (HydraException, ValueError) as error:
+                raise ConfigError(self._unreadable(text, error)) from None
             if not override.key_or_group:
                 raise ConfigError(self.diagnostics.unreadable(text, ""))
             self._parsed[text] = override
@@ -123,6 +108,17 @@ class ConfFolder:
         if text not in self._parsed:
             self._parsed[text] = replace(self.parse(f"{key}=0"), _value=value, input_line=text)
         return text
+
+    def swept_values(self, override: Override) -> list[str]:
+        """Return an override for each value that an override sweeps over. Raises ConfigError where there is none."""
+        line, key = str(override.input_line), override.get_key_element()
+        if not override.is_sweep_override():
+            return [line]
+        try:
+            values = sweep_values(override, self.groups.get(override.key_or_group))
+        except ValueError as error:
+            raise ConfigError(f"{line}: {error}") from None
+        return [self.word(key, value) for value in values]
 
     def is_choice(self, override: Override) -> bool:
         """Return whether an override chooses a yaml file instead of setting a value."""
@@ -172,6 +168,15 @@ class ConfFolder:
             key = getattr(error, "full_key", None) or "an interpolation"
             reason = "refers to itself" if isinstance(error, RecursionError) else brief_message(error)
             raise ConfigError(f"{key}: {reason}") from None
+
+    def _unreadable(self, text: str, error: Exception) -> str:
+        """Explain an override that does not follow the grammar, or a function in it that cannot be evaluated."""
+        if isinstance(error, ValueError):
+            return f"{text}: {brief_message(error)}"
+        cause = error.__cause__
+        if cause is not None and " while evaluating " in str(error):
+            return f"{text}: {'cannot be evaluated' if isinstance(cause, AssertionError) else brief_message(cause)}"
+        return self.diagnostics.unreadable(text, brief_message(error))
 
     def _no_target(self, error: InterpolationKeyError) -> str:
         """Explain an interpolation whose target does not exist."""
@@ -226,7 +231,7 @@ class ConfFolder:
 
     @cached_property
     def _parser(self) -> OverridesParser:
-        return OverridesParser.create(self._loader)
+        return OverridesParser(value_functions(), self._loader)
 
     @cached_property
     def _loader(self) -> ConfigLoaderImpl:

@@ -119,7 +119,7 @@ def _new(points: Sequence[Point], out: Path | None) -> RunPopulation:
                     f"{key}={value} ({point.label}): the networks of one training differ only in "
                     f"{', '.join(PER_NETWORK)}; train the others with a command of their own"
                 )
-    if len({point.label for point in points}) < len(points):
+    if len(set(map(repr, configs))) < len(points):  # 0.1 and 0.10 are the same
         raise UserError(f"{len(points)} points, but some are the same: name each only once")
     folder = PopulationFolder(out or default_folder(configs))
     return RunPopulation(configs, folder_names([point.label for point in points]), folder)

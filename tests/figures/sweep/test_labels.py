@@ -47,3 +47,21 @@ def test_a_metric_is_named_with_its_unit(column: str, label: str) -> None:
 def test_a_long_label_has_its_unit_on_a_line_of_its_own_and_whole_formulas() -> None:
     wrapped = labels.wrapped(labels.label("substrate.v_th.chip_std"), 25)
     assert wrapped == "threshold mismatch\n" + r"(std, of $v_\mathrm{th} - v_\mathrm{leak}$)"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.15, "0.15"),
+        (1e-05, "1e-05"),
+        (0.1234567, "0.1234567"),
+        (1234567, "1234567"),
+        (0.1 + 0.2, "0.3"),
+        (float("inf"), "inf"),
+        (None, "none"),
+        (True, "true"),
+        ("in_the_loop", "in the loop"),
+    ],
+)
+def test_a_value_is_written_as_a_person_writes_it(value: object, text: str) -> None:
+    assert labels.text(value) == text

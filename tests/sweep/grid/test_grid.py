@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ttfsrun.config.compose import Composer, compose, conf_dir
 from ttfsrun.errors import ConfigError
@@ -205,6 +208,47 @@ def test_small_numbers_need_no_decimal_point(tmp_path: Path) -> None:
 def test_text_is_read_as_on_the_command_line(ask: Ask) -> None:
     assert len(ask(grid={"experiment": "glob(mnist*)"}).points) == 5
     assert values(ask(grid={"training.keep": "last,best"}), "training.keep") == [("last",), ("best",)]
+
+
+FORMS: list[tuple[list[str], dict[str, Any]]] = [  # of the values 0.05, 0.15, 0.25, 0.35, 0.45
+    ([f"{JITTER}=range(0.05,0.5,0.1)"], {}),
+    ([f"{JITTER}=sort(range(0.45,0,-0.1))"], {}),
+    ([f"{JITTER}=shuffle(0.05,.15,25e-2,0.350,45E-2)"], {}),
+    ([f"sweep.grid.{JITTER}=range(5e-2,5e-1,1e-1)"], {}),
+    ([], {"grid": {JITTER: "range(0.05,0.5,0.1)"}}),
+    ([], {"grid": {JITTER: [0.05, 0.15, 0.25, 0.35, 0.45]}}),
+    ([], {"zip": {JITTER: "range(0.05,0.5,0.1)", "training.epochs": "range(1,6)"}}),
+    ([], {"each": {JITTER: "range(0.05,0.5,0.1)"}, "base": [f"{BITS}=4"]}),
+]
+
+
+@pytest.mark.parametrize(("words", "spec"), FORMS, ids=str)
+@pytest.mark.parametrize("written", ["0.15", ".15", "0.150", "15e-2"])
+def test_exclude_hits_the_value_however_it_is_written(
+    ask: Ask, words: list[str], spec: dict[str, Any], written: str
+) -> None:
+    everything, remaining = ask(*words, **spec), ask(*words, f"sweep.exclude=[{{{JITTER}:{written}}}]", **spec)
+    lost = set(everything.points) - set(remaining.points)
+    assert [point_values(point)[JITTER] for point in lost] == [0.15]
+
+
+@settings(deadline=None)
+@given(st.integers(-300, 300), st.integers(-40, 40).filter(bool), st.integers(0, 4), st.integers(2, 9), st.data())
+def test_exclude_hits_each_value_of_a_range_of_decimals(
+    first: int, step: int, places: int, n: int, data: st.DataObject
+) -> None:
+    exact = [Decimal(first + k * step).scaleb(-places) for k in range(n + 1)]
+    texts = [format(number, "f") for number in exact]
+    k = data.draw(st.integers(0, n - 1))
+    words = [f"{JITTER}=range({texts[0]},{texts[n]},{Decimal(step).scaleb(-places):f})"]
+    remaining = read_request([*words, f"sweep.exclude=[{{{JITTER}:{texts[k]}}}]"], COMPOSER)
+    labels = [word.partition("=")[2] for (word,) in remaining.points]
+    assert [Decimal(label) for label in labels] == exact[:k] + exact[k + 1 : n]
+
+
+def test_a_shuffled_axis_is_the_same_each_time_so_that_a_limit_chooses_the_same_points() -> None:
+    words = [f"{BITS}=shuffle(range(1,9))", "seed.init=range(2)"]
+    assert read_request(words, Composer(conf_dir())) == read_request(words, Composer(conf_dir()))
 
 
 def test_the_spec_holds_what_was_asked_for(ask: Ask) -> None:

@@ -136,7 +136,10 @@ def text(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, int | float) else str(value).replace("_", " ")
+    if not isinstance(value, int | float):
+        return str(value).replace("_", " ")
+    short = f"{value:g}"
+    return short if float(short) == value else f"{value:.12g}"  # a value that was written has all of its digits
 
 
 def named(keys: Iterable[str], values: Iterable[object]) -> list[str]:

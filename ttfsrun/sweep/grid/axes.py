@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from hydra.core.override_parser.types import Override
 
-from ttfsrun.config.compose import swept_values
 from ttfsrun.config.conf_folder import ConfFolder
 from ttfsrun.config.diagnostics import show
 from ttfsrun.errors import ConfigError
@@ -71,7 +70,7 @@ def seed_axes(spec: Spec, files: ConfFolder) -> list[Axis]:
 def command_line_axes(overrides: Sequence[str], files: ConfFolder) -> list[Axis]:
     """Return an axis for each override. Of several for one key the last counts, as in Hydra."""
     by_key = {override.get_key_element(): override for override in map(files.parse, overrides)}
-    return [_axis(override) for override in by_key.values()]
+    return [_axis(override, files) for override in by_key.values()]
 
 
 def base_axes(spec: Spec, files: ConfFolder) -> list[Axis]:
@@ -83,16 +82,16 @@ def base_axes(spec: Spec, files: ConfFolder) -> list[Axis]:
             check_known(override.key_or_group, override.value(), files)
             if override.is_sweep_override():
                 raise ConfigError(f"{word}: base is common to all points; settings that vary belong in sweep.grid")
-            axes.append(_axis(override))
+            axes.append(_axis(override, files))
     return axes
 
 
-def _axis(override: Override) -> Axis:
+def _axis(override: Override, files: ConfFolder) -> Axis:
     word, key = str(override.input_line), override.key_or_group
     if not override.is_sweep_override():
         return Axis((key,), [(word,)], varies=False)
     _check_may_vary(key, word)
-    return Axis((key,), [(value,) for value in swept_values(override)])
+    return Axis((key,), [(value,) for value in files.swept_values(override)])
 
 
 def _groups(name: str, given: T | list[T]) -> Iterator[tuple[str, T]]:
@@ -117,7 +116,7 @@ def _overrides(key: str, values: Values, files: ConfFolder) -> list[str]:
         override = files.parse(f"{key}={values}")
         if not override.is_sweep_override():
             raise ConfigError(f"{key}={show(values)}: must be a list of values, or text such as range(0,10)")
-        return swept_values(override)
+        return files.swept_values(override)
     if not values:
         raise ConfigError(f"{key}=[]: sweeps over no value at all; give at least one")
     return [files.word(key, value) for value in values]

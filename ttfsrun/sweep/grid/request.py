@@ -18,10 +18,11 @@ from typing import Any
 
 from ttfsrun.config.compose import Composer
 from ttfsrun.config.conf_folder import ConfFolder
+from ttfsrun.config.value_functions import MAX_POINTS
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.axes import SEED, Axis, axes_of, base_axes, command_line_axes, seed_axes
 from ttfsrun.sweep.grid.exclude import check_excluded_keys, remove_excluded
-from ttfsrun.sweep.grid.spec import MAX_POINTS, SWEEP_CHOICE, SWEEP_OVERRIDE, Spec, as_plain, read_spec
+from ttfsrun.sweep.grid.spec import SWEEP_CHOICE, SWEEP_OVERRIDE, Spec, as_plain, read_spec
 
 PARTS = ("base", "grid", "each", "zip", "random", "sobol", "seeds")
 

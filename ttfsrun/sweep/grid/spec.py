@@ -35,15 +35,15 @@ import msgspec
 from msgspec import Meta
 from omegaconf import OmegaConf
 
-from ttfsrun.config.compose import MAX_LISTED, swept_values
+from ttfsrun.config.compose import MAX_LISTED
 from ttfsrun.config.conf_folder import SWEEPS, UNREADABLE, ConfFolder, brief_message
 from ttfsrun.config.diagnostics import Diagnostics, one_of
 from ttfsrun.config.dotted_keys import ABSENT, Tree, assign, lookup
+from ttfsrun.config.value_functions import MAX_POINTS
 from ttfsrun.errors import ConfigError, did_you_mean
 from ttfsrun.files import expand_user
 from ttfsrun.types import SeedNumber, Settings
 
-MAX_POINTS = 1_000_000  # of a grid; more are a typing mistake
 SWEEP_OVERRIDE = re.compile(r"[+~]*sweep(?![\w/])")
 SWEEP_CHOICE = re.compile(r"\+*sweep=(.*)", re.DOTALL)
 PARTS_BY_SETTING = (
@@ -182,7 +182,7 @@ def _edit(word: str, files: ConfFolder) -> tuple[str, Any]:
     if override.is_delete() or not key:
         raise ConfigError(f"{word}: cannot be read; write sweep=NAME, or sweep.{key or 'KEY'}=null for none")
     if override.is_sweep_override():  # sweep.seeds=3,5,8
-        return key, [files.parse(value).value() for value in swept_values(override)]
+        return key, [files.parse(value).value() for value in files.swept_values(override)]
     return key, override.value()
 
 
