@@ -132,3 +132,20 @@ def test_odd_characters_in_a_path_reach_no_shell(
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
     assert sweep.table() == reference.table()
+
+
+def test_without_the_environment_of_the_submission_tasks_read_the_same_data(
+    new_sweep: Callable[..., Sweep], tiny_images: tuple[str, ...], two_datasets: tuple[Path, Path]
+) -> None:
+    """Some sites export nothing by default: then TTFSRUN_DATA is not set in a job."""
+    sweep = new_sweep(
+        grid=[*tiny_images, "seed.init=0,1"],
+        cluster=["cluster=slurm", "cluster.cores=1", "cluster.sbatch={export: NONE}"],
+    )
+    setup = f"cluster.setup=['export PYTHONPATH={CHECKOUT}']"
+    one, _ = two_datasets
+    sweep.launch(setup, environment={"TTFSRUN_DATA": str(one)})
+    assert sweep.settled()["done"] == 2, sweep.logs()
+    (frozen,) = sweep.folder.about["data"]
+    assert frozen["folder"] == str(one)
+    assert [record.result and record.result["data"] for record in sweep.records()] == [frozen["source"]] * 2
