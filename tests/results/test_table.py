@@ -186,9 +186,9 @@ def test_learning_curves_become_a_long_table(tmp_path: Path) -> None:
     curves = {"train": {"loss": [0.5, None]}, "valid": {"accuracy": [0.1, 0.2]}}
     made_up.write(folder, [made_up.done(points[1]), Curves(point=points[1], curves=curves)])
     lines, _ = gather(folder, GatherOptions(curves=True))
-    assert lines[1] == f"{folder.curves}: 4 rows"
+    assert lines[1] == f"{tmp_path}/curves.csv: 4 rows"
     name = tmp_path.name
-    assert folder.curves.read_text().splitlines() == [
+    assert (tmp_path / "curves.csv").read_text().splitlines() == [
         "sweep,point,seed.init,split,metric,epoch,value",
         f"{name},{points[1]},1,train,loss,1,0.5",
         f"{name},{points[1]},1,train,loss,2,",
@@ -220,10 +220,13 @@ def test_parquet_without_pyarrow_is_a_line_that_says_what_to_install(
 def test_files_can_go_elsewhere_and_a_place_that_is_none_is_a_mistake(tmp_path: Path) -> None:
     folder, _ = made_up.seeds(tmp_path / "sweep", 1)
     gather(folder, GatherOptions(out=tmp_path / "deep" / "my.csv", over=["seed"], curves=True))
-    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["aggregate.csv", "curves.csv", "my.csv"]
+    names = ["my.aggregate.csv", "my.csv", "my.curves.csv"]
+    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == names
     assert not folder.table.exists()
     with pytest.raises(UserError, match="cannot be written"):
         gather(folder, GatherOptions(out=tmp_path / "deep" / "my.csv" / "x.csv"))
+    with pytest.raises(UserError, match="cannot be written"):
+        gather(folder, GatherOptions(out=tmp_path / f"{'x' * 300}.csv"))
 
 
 def test_what_is_no_sweep_is_a_mistake(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from ttfsrun.results.record import Record
 from ttfsrun.results.sweep_folder import Submitted, SweepFolder
+from ttfsrun.results.table_files import TableFiles
 
 CHECKOUT = Path(__file__).parents[2]
 WAIT_SECONDS = 150.0  # limit for a condition; twenty times what it takes on an idle machine
@@ -201,7 +202,7 @@ class Sweep:
         code, _, err = self.command("gather", self.path, "--bare", "--curves")
         assert not err
         assert code in (DONE, WITH_FAILURES, INCOMPLETE)
-        return self.folder.table.read_bytes() + self.folder.curves.read_bytes()
+        return self.folder.table.read_bytes() + TableFiles(self.folder.table).curves.read_bytes()
 
     def logs(self) -> str:
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.path.glob("slurm/*.out")))

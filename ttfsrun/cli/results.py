@@ -13,7 +13,7 @@ def _gather(args: argparse.Namespace) -> int:
     from ttfsrun.results.gather import GatherOptions, gather
     from ttfsrun.results.sweep_folder import SweepFolder
 
-    over = [key for key in (args.agg or "").split(",") if key]
+    over = list(dict.fromkeys(key for key in (args.agg or "").split(",") if key))
     options = GatherOptions(args.all, args.bare, over, args.parquet, args.curves, args.out)
     lines, code = gather(SweepFolder(args.sweep), options)
     print(*lines, sep="\n")
@@ -65,7 +65,7 @@ def _gather_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agg", metavar="KEY,...", help=over)
     parser.add_argument("--curves", action="store_true", help="also the learning curves")
     parser.add_argument("--parquet", action="store_true", help="also the table as Parquet")
-    out = "the table; other files go beside it; default: table.csv in SWEEP_DIR"
+    out = "the table, as A.csv; other files are named after it (A.curves.csv); default: table.csv in SWEEP_DIR"
     parser.add_argument("--out", type=Path, metavar="FILE", help=out)
 
 
@@ -76,12 +76,13 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _plot_arguments(parser: argparse.ArgumentParser) -> None:
     path = "the folder of a sweep, a table as gather writes it, or the folder of a run"
+    figures = "the folder for the figures; default: figures in PATH, A.figures for a table A.csv"
     parser.add_argument("path", type=Path, metavar="PATH", help=path)
     parser.add_argument("--x", metavar="KEY", help="the setting on the horizontal axis")
     parser.add_argument("--y", metavar="METRIC", help="the column of numbers; default: test_accuracy, as an error")
     parser.add_argument("--hue", metavar="KEY", help="the setting that is shown by colours")
     parser.add_argument("--style", metavar="KEY", help="the setting that is shown by markers and lines")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder for the figures; default: figures in PATH")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=figures)
 
 
 VERBS = {

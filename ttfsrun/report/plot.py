@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
 from ttfsrun.results.curves import curve_rows
 from ttfsrun.results.sweep_folder import SweepFolder, latest
 from ttfsrun.results.table import CONDITION, DATA, Table, read_table, setting_columns
+from ttfsrun.results.table_files import NAME, TableFiles
 from ttfsrun.results.views import ConfusionView, RawCurves
 from ttfsrun.results.wording import states, status_line
 
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
 
     from ttfsrun.report.selection import PlotOptions, Supplement, SweepFigure
 
+log = logging.getLogger(__name__)
+
 REQUIRED_COLUMNS = ("point", "status", CONDITION)  # of the table of a sweep
+CURVE_COLUMNS = ("point", "split", "metric", "epoch", "value")
 TEXT_COLUMNS = ("sweep", "point", "status", CONDITION, "reason", "message")
 MAX_LISTED = 3  # kinds of failures
-FIGURES = "figures"
 
 
 @dataclass(frozen=True)
@@ -37,13 +41,13 @@ class SweepSource:
     path: Path
     table: pd.DataFrame
     folder: SweepFolder | None
-    figures: Path  # the folder that figures are written to
+    files: TableFiles
 
     @classmethod
     def from_folder(cls, folder: SweepFolder, table: Table) -> SweepSource:
         """Return the source for a sweep's folder and its table, with or without the settings that do not vary."""
         constant = [key for key in setting_columns(table.columns) if key not in (*table.varying, DATA)]
-        return cls(folder.path, table.frame().drop(columns=constant), folder, folder.path / FIGURES)
+        return cls(folder.path, table.frame().drop(columns=constant), folder, TableFiles(folder.table))
 
     @property
     def varying(self) -> list[str]:
@@ -68,21 +72,17 @@ class SweepSource:
         return [str(name) for name in self.table[DATA].unique()] if DATA in self.table else []
 
     def _curves(self) -> pd.DataFrame | None:
-        import pandas as pd
-
         if self.folder:
             return _learning_curves(self.folder, self.table, self.varying)
-        file = (self.path if self.path.is_dir() else self.path.parent) / "curves.csv"
-        if not file.exists():
-            return None
-        return pd.read_csv(file, dtype={"point": str})
+        return _gathered_curves(self.files, self.table) if self.files.curves.exists() else None
 
 
 def plot_sweep(path: Path, options: PlotOptions, out: Path | None) -> tuple[list[str], int]:
     """Write every figure that the results allow; return the lines to print, and the exit code.
 
     path: a sweep's folder, a folder with its table, or the table. out: the folder for figures; None: `figures/` in the
-    sweep's folder or beside the table. Raises UserError where path is none of these or an option names no column, and
+    sweep's folder, or a folder named after the table. Warns of figures of an earlier plot, which are left. Raises
+    UserError where path is none of these, an option names no column or a file that is no figure would be replaced, and
     CannotWrite.
     """
     from ttfsrun.report.selection import select_figures
@@ -93,7 +93,10 @@ def plot_sweep(path: Path, options: PlotOptions, out: Path | None) -> tuple[list
     figures = select_figures(source.table, source.varying, options, source.supplement())
     if not figures:
         return _reasons_for_no_figure(source, counts, options), code
-    return [*_write_figures(figures, out or source.figures), status_line(counts)], code
+    target = out or source.files.figures
+    lines = list(_write_figures(figures, target))
+    _warn_of_earlier_figures(target, {figure.name for figure in figures})
+    return [*lines, status_line(counts)], code
 
 
 def find_source(path: Path) -> SweepSource:
@@ -104,7 +107,7 @@ def find_source(path: Path) -> SweepSource:
     if path.is_dir() and (path / "sweep.yaml").exists() and (path / "points.jsonl").exists():
         folder = SweepFolder(path)
         return SweepSource.from_folder(folder, read_table(folder))
-    file = path / "table.csv" if path.is_dir() else path
+    file = path / NAME if path.is_dir() else path
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -112,10 +115,10 @@ def find_source(path: Path) -> SweepSource:
         raise UserError(f"{path} is neither a sweep, nor a run, nor a table of a sweep: {detail}") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from None
-    return SweepSource(path, _parse_table(content, file), None, file.parent / FIGURES)
+    return SweepSource(path, _parse_table(content, file), None, TableFiles(file))
 
 
-def _parse_table(content: bytes, file: Path) -> pd.DataFrame:
+def _parse_table(content: bytes, file: Path, required: Sequence[str] = REQUIRED_COLUMNS) -> pd.DataFrame:
     """Return a table from CSV. Text stays text; only an empty cell, or nan, is a missing value."""
     import pandas as pd
 
@@ -129,16 +132,20 @@ def _parse_table(content: bytes, file: Path) -> pd.DataFrame:
         )
     except ValueError as error:
         raise UserError(f"{file}: cannot be read as a table: {' '.join(str(error).split())}") from None
-    missing = [name for name in REQUIRED_COLUMNS if name not in table]
+    missing = [name for name in required if name not in table]
     if missing:
         raise UserError(f"{file} is not a table of a sweep from ttfsrun gather: no column {', '.join(missing)}")
     return table
 
 
 def _write_figures(figures: list[SweepFigure], folder: Path) -> Iterator[str]:
-    """Write figures; yield a line on each."""
+    """Write figures; yield a line on each. Raises UserError where another file has the name of their numbers."""
     from ttfsrun.figures import style
 
+    for figure in figures:
+        numbers = folder / f"{figure.name}.csv"
+        if numbers.exists() and not numbers.with_suffix(".png").exists():
+            raise UserError(f"{numbers}: exists and is not of a figure; name another folder with --out")
     for figure in figures:
         try:
             files = style.save(figure.figure, folder / figure.name, figure.numbers, vector=True)
@@ -146,6 +153,17 @@ def _write_figures(figures: list[SweepFigure], folder: Path) -> Iterator[str]:
             raise CannotWrite(f"{error}; name another folder with --out") from None
         endings = ", ".join(file.suffix for file in files[1:])
         yield f"{files[0]} ({endings}): {figure.caption}"
+
+
+def _warn_of_earlier_figures(folder: Path, new: set[str]) -> None:
+    """Warn of figures in the folder that were not written now: they may be of another table."""
+    others = [
+        path.stem
+        for path in sorted(folder.glob("*.png"))
+        if path.stem not in new and all(path.with_suffix(suffix).exists() for suffix in (".pdf", ".csv"))
+    ]
+    if others:
+        log.warning("%s: also has figures of an earlier plot: %s", folder, ", ".join(others))
 
 
 def _reasons_for_no_figure(source: SweepSource, counts: Counter[str], options: PlotOptions) -> list[str]:
@@ -183,6 +201,24 @@ def _confusion_matrices(folder: SweepFolder, table: pd.DataFrame) -> list[np.nda
         matrices.append(None if matrix is None else np.array(matrix))
         n_rows[point] += 1
     return matrices
+
+
+def _gathered_curves(files: TableFiles, table: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the learning curves that were gathered with a table; None, with a warning, where they belong to another.
+
+    They belong to it if they are of the same sweep, and of the points that are done in the table, all of them.
+    """
+    curves = _parse_table(files.curves.read_bytes(), files.curves, CURVE_COLUMNS)
+    done = table[table["status"] == "done"]
+    for column in ("sweep", "point"):
+        of_curves, of_table = (set(part[column]) if column in part else None for part in (curves, done))
+        if None not in (of_curves, of_table) and of_curves != of_table:
+            log.warning(
+                "%s: not plotted, as it belongs to another table than %s (other %ss); gather both again with --curves",
+                *(files.curves, files.table, column),
+            )
+            return None
+    return curves
 
 
 def _learning_curves(folder: SweepFolder, table: pd.DataFrame, varying: list[str]) -> pd.DataFrame | None:

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from ttfsrun import __version__
-from ttfsrun.files import write_atomic
+from ttfsrun.errors import UserError
+from ttfsrun.files import write_atomic, writing
 from ttfsrun.report import page, provenance
 from ttfsrun.report.charts import svg_figures
 from ttfsrun.report.columns import columns, embedded, json_value
@@ -21,17 +22,20 @@ from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.wording import count, states
 
 NAME = "report.html"
+HEAD = 2000  # bytes of a report that say what it is
+GENERATOR = b'<meta name="generator" content="ttfsrun '
 
 
 def write_report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]:
     """Write the page; return the lines to print, and the exit code, which is that of `gather`.
 
-    out: the file; None: `report.html` in the sweep's folder. Raises UserError where the folder is no sweep or a record
-    cannot be read, and CannotWrite.
+    out: the file; None: `report.html` in the sweep's folder. Raises UserError where the folder is no sweep, a record
+    cannot be read or a file that is no report would be replaced, and CannotWrite.
     """
+    path = out or folder.path / NAME
+    _check_replaceable(path)
     snapshot = take_snapshot(folder)
     figures, note = svg_figures(folder, snapshot.table)
-    path = out or folder.path / NAME
     content = render(folder, snapshot, figures, note).encode(errors="replace")
     write_atomic(path, content, remedy="name another file with --out")
     counts = snapshot.states.counts()
@@ -39,6 +43,17 @@ def write_report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]
         f"{path}: {len(content) / 1e6:.1f} MB, {count(len(figures), 'figure') if figures else note}",
         f"{count(len(snapshot.states.points), 'point')}: {states(counts, counts)}",
     ], snapshot.states.exit_code
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise UserError where a file exists that is no report."""
+    with writing(path):
+        if not path.is_file():
+            return
+        with path.open("rb") as stream:
+            start = stream.read(HEAD)
+    if start and GENERATOR not in start:
+        raise UserError(f"{path}: exists and is not a report of a sweep; name another file with --out")
 
 
 def render(folder: SweepFolder, snapshot: Snapshot, figures: list[SvgFigure], note: str) -> str:

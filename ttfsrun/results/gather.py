@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,14 +12,17 @@ from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
 from ttfsrun.files import atomic_writer, write_atomic
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table, read_table
+from ttfsrun.results.table_files import TableFiles
 from ttfsrun.results.wording import count, status_line
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class GatherOptions:
     """What to write of a sweep, and where.
 
-    out: the table; None: `table.csv` in the sweep's folder. Other files go beside it.
+    out: the table; None: `table.csv` in the sweep's folder. Other files are named after it, see `TableFiles`.
     """
 
     every_setting: bool = False
@@ -32,36 +36,55 @@ class GatherOptions:
 def gather(folder: SweepFolder, options: GatherOptions) -> tuple[list[str], int]:
     """Write the files; return the lines that describe them, and the exit code.
 
-    Raises UserError where a setting to aggregate over does not vary, or pyarrow is missing, and CannotWrite.
+    Warns of files of an earlier gathering that no longer belong to the table. Raises UserError where a file of another
+    kind would be replaced, a setting to aggregate over does not vary, or pyarrow is missing, and CannotWrite.
     """
     if options.parquet and find_spec("pyarrow") is None:
         raise UserError("--parquet needs pyarrow, which is not installed: pip install 'ttfsrun[parquet]'")
+    files = TableFiles(options.out or folder.table)
+    files.check()
     table = read_table(folder, every_setting=options.every_setting, bare=options.bare)
     try:
-        lines = _write_files(folder, table, options)
+        lines = _write_files(folder, table, files, options)
     except CannotWrite as error:
         raise CannotWrite(f"{error}; name another file with --out") from None
     return [*lines, status_line(table.counts())], sweep_exit_code(table.counts())
 
 
-def _write_files(folder: SweepFolder, table: Table, options: GatherOptions) -> list[str]:
-    path = options.out or folder.table
-    write_atomic(path, table.csv())
-    lines = [f"{path}: {count(len(table.rows), 'row')}"]
-    if options.parquet:
-        lines.append(_write_parquet(table, path.with_suffix(".parquet")))
-    if options.over:
+def _write_files(folder: SweepFolder, table: Table, files: TableFiles, options: GatherOptions) -> list[str]:
+    content = table.csv()
+    changed = not files.table.exists() or files.table.read_bytes() != content
+    statistics = None
+    if options.over:  # before anything is written: it refuses settings that do not vary
         from ttfsrun.results.aggregate import aggregate
 
-        file, statistics = path.with_name("aggregate.csv"), aggregate(table, options.over)
-        write_atomic(file, statistics.to_csv(index=False, lineterminator="\n").encode())
-        lines.append(f"{file}: {count(len(statistics), 'row')}, over {', '.join(options.over)}")
+        statistics = aggregate(table, options.over)
+    write_atomic(files.table, content)
+    lines = [f"{files.table}: {count(len(table.rows), 'row')}"]
+    if options.parquet:
+        lines.append(_write_parquet(table, files.parquet))
+    if statistics is not None:
+        write_atomic(files.aggregate, statistics.to_csv(index=False, lineterminator="\n").encode())
+        lines.append(f"{files.aggregate}: {count(len(statistics), 'row')}, over {', '.join(options.over)}")
     if options.curves:
         from ttfsrun.results.curves import write_curves
 
-        file = path.with_name(folder.curves.name)
-        lines.append(f"{file}: {count(write_curves(folder, table, file), 'row')}")
+        lines.append(f"{files.curves}: {count(write_curves(folder, table, files.curves), 'row')}")
+    if changed:
+        _warn_of_earlier_files(files, options)
     return lines
+
+
+def _warn_of_earlier_files(files: TableFiles, options: GatherOptions) -> None:
+    """Warn of files that belong to the table that was replaced."""
+    written = {
+        files.parquet: ("--parquet", options.parquet),
+        files.aggregate: ("--agg", bool(options.over)),
+        files.curves: ("--curves", options.curves),
+    }
+    for path, (flag, is_new) in written.items():
+        if not is_new and path.exists():
+            log.warning("%s: is of an earlier table; gather with %s to renew it", path, flag)
 
 
 def _write_parquet(table: Table, path: Path) -> str:

@@ -3,7 +3,7 @@
 sweep.yaml    the request, and what made it        points.jsonl  the frozen configurations
 jobs.jsonl    what was submitted, append-only      shards/       results, one writer each, append-only
 checkpoints/  unfinished trainings                 slurm/        scripts and logs
-table.csv, curves.csv                              written by `gather` from the shards
+table.csv                                          written by `gather` from the shards, see `table_files`
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.files import write_atomic, writing
 from ttfsrun.results import lines
 from ttfsrun.results.record import Attempt, Curves, Record
+from ttfsrun.results.table_files import NAME as TABLE
 
 P = TypeVar("P", bound="PointId")
 A = TypeVar("A", bound=Attempt)
@@ -121,11 +122,7 @@ class SweepFolder:
 
     @property
     def table(self) -> Path:
-        return self.path / "table.csv"
-
-    @property
-    def curves(self) -> Path:
-        return self.path / "curves.csv"
+        return self.path / TABLE
 
     def create(self, about: Mapping[str, Any], points: Iterable[SweepPoint]) -> None:
         """Write the files that never change. sweep.yaml is last: it makes the folder a sweep. Raises CannotWrite."""
