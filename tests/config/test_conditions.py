@@ -48,6 +48,15 @@ def test_a_list_of_values_makes_a_grid_and_other_values_do_not() -> None:
     assert (last.config.substrate.spike_time.jitter, last.config.substrate.v_th.chip_std) == (0.1, 0.1)
 
 
+@pytest.mark.parametrize("values", ["[0.1,0.2,0.10]", "[1,1.0]", "[1e-1,0.1]"])
+def test_a_value_that_is_listed_twice_is_a_mistake(values: str) -> None:
+    words = f"evaluation.conditions={{noisy: {{substrate.spike_time.jitter: {values}}}}}"
+    with pytest.raises(
+        ConfigError, match=r"conditions\.noisy: substrate\.spike_time\.jitter=.*: a value is listed twice"
+    ):
+        compose([words])
+
+
 def test_every_perturbed_condition_goes_on_to_the_further_chips_unless_it_names_its_own() -> None:
     names = [(name, chip) for name, _, chip in described(CONDITIONS, "evaluation.chips=[7, 8]")]
     assert names[:3] == [("own", 0), ("own, other chips", 7), ("own, other chips", 8)]

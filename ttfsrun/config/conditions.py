@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ttfsrun.config.dotted_keys import Tree, assign, deep_copy, leaves, lookup
+from ttfsrun.config.dotted_keys import Tree, assign, deep_copy, leaves, lookup, same_value
 from ttfsrun.config.schema import Config
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def _mistakes_in_condition(changes: Tree, settings: Tree, diagnostics: Diagnosti
     """Return the mistakes in the settings that one condition changes."""
     empty = [key for key, value in leaves(changes) if value == []]
     mistakes = [f"{key}=[]: a list of no values makes no condition; give at least one" for key in empty]
+    repeated = [(key, value) for key, value in leaves(changes) if _has_equal(value)]
+    mistakes += [f"{key}={value}: a value is listed twice" for key, value in repeated]
     for values in _grid(changes):
         assigned = {
             key: value
@@ -146,3 +148,9 @@ def _grid(changes: Tree) -> list[dict[str, Any]]:
     named = dict(leaves(changes))
     columns = [value if isinstance(value, list) else [value] for value in named.values()]
     return [dict(zip(named, values, strict=True)) for values in itertools.product(*columns)]
+
+
+def _has_equal(values: Any) -> bool:
+    """Return whether a list has a value twice, as 0.1 and 0.10."""
+    entries = values if isinstance(values, list) else []
+    return any(same_value(*pair) for pair in itertools.combinations(entries, 2))

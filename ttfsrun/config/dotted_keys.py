@@ -47,6 +47,11 @@ def deep_copy(node: Any) -> Any:
     return [deep_copy(value) for value in node] if isinstance(node, list) else node
 
 
+def same_value(value: Any, other: Any) -> bool:
+    """Return whether values are equal: 2 and 2.0 are, 1 and true are not."""
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
+
+
 class Origins:
     """Origins of the values of a tree while layers are merged, each over the previous ones."""
 

@@ -16,7 +16,7 @@ from typing import Any
 from ttfsrun.config.compose import Composer
 from ttfsrun.config.conf_folder import ConfFolder
 from ttfsrun.config.diagnostics import show
-from ttfsrun.config.dotted_keys import ABSENT, Tree, lookup
+from ttfsrun.config.dotted_keys import ABSENT, Tree, lookup, same_value
 from ttfsrun.errors import ConfigError
 from ttfsrun.sweep.grid.axes import check_known
 from ttfsrun.sweep.grid.spec import Spec
@@ -83,9 +83,5 @@ class _Point:
 
 
 def _is_one_of(value: Any, excluded: Any) -> bool:
-    return _equal(value, excluded) or (isinstance(excluded, list) and any(_equal(value, other) for other in excluded))
-
-
-def _equal(value: Any, other: Any) -> bool:
-    """Return whether values are equal: 2 and 2.0 are, 1 and true are not."""
-    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
+    listed = excluded if isinstance(excluded, list) else []
+    return any(same_value(value, other) for other in (excluded, *listed))
