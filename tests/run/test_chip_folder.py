@@ -10,7 +10,7 @@ from PIL import Image
 
 from ttfsrun.config.compose import compose
 from ttfsrun.config.schema import Config
-from ttfsrun.errors import UserError
+from ttfsrun.errors import CannotWrite, UserError
 from ttfsrun.run.chip_folder import ChipFolder
 from ttfsrun.substrate.chip import Chip, units
 
@@ -58,14 +58,18 @@ def test_a_folder_that_is_not_empty_is_refused_unless_it_is_a_chip_to_overwrite(
     (tmp_path / "other" / "config.yaml").write_text("theirs: true\n")
     (tmp_path / "file").write_text("mine")
     for name, overwrite in (("nowhere", False), ("nowhere", True), ("chip", True)):
-        ChipFolder(tmp_path / name).check(overwrite)
+        with ChipFolder(tmp_path / name).claimed(overwrite):
+            pass
     for name, overwrite, line in (
         ("chip", False, "is not empty"),
         ("other", False, "is not empty"),
         ("other", True, r"is not the folder of a chip: it has no chip\.safetensors"),
         ("file", True, "is a file"),
     ):
-        with pytest.raises(UserError, match=line):
-            ChipFolder(tmp_path / name).check(overwrite)
-    with pytest.raises(UserError, match="cannot be written"):
-        written(config, tmp_path / "file" / "chip")
+        with pytest.raises(UserError, match=line), ChipFolder(tmp_path / name).claimed(overwrite):
+            pass
+    with (
+        pytest.raises(CannotWrite, match="cannot be written"),
+        ChipFolder(tmp_path / "file" / "chip").claimed(overwrite=False),
+    ):
+        pass

@@ -14,7 +14,9 @@ import yaml
 from ttfsrun.config.compose import compose, revise
 from ttfsrun.errors import UserError
 from ttfsrun.results.provenance import provenance
-from ttfsrun.run.folder import PopulationFolder, RunFolder, default_folder, folder_names
+from ttfsrun.run.folder import PopulationFolder, RunFolder, claimed_for_runs, default_folder, folder_names
+
+CONFIGS = [compose(["experiment=mnist_16x16"])]
 
 
 def make_run(path: Path) -> RunFolder:
@@ -77,23 +79,24 @@ def test_a_configuration_that_is_none_is_one_line(content: str, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
-def test_preparing_makes_a_folder_or_takes_an_empty_one(tmp_path: Path) -> None:
-    folder = PopulationFolder(tmp_path / "a" / "b")
+def test_a_folder_for_runs_is_made_or_an_empty_one_is_taken(tmp_path: Path) -> None:
     for overwrite in (False, True):
-        folder.check(overwrite)
-        folder.prepare()
-        assert folder.path.is_dir()
+        with claimed_for_runs(tmp_path / "a" / "b", CONFIGS, overwrite) as folder:
+            assert folder.path.is_dir()
+            folder.clear()
+            (tmp_path / "a" / "mine").touch()
+        assert not folder.path.exists(), "nothing was written to it"
 
 
-def test_checking_a_folder_changes_nothing(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_take_runs_is_left_as_it_is(tmp_path: Path) -> None:
     make_run(tmp_path / "run")
     (tmp_path / "file").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
-    PopulationFolder(tmp_path / "nowhere").check(overwrite=False)
-    PopulationFolder(tmp_path / "run").check(overwrite=True)
     for name, overwrite, line in (("run", False, "is not empty"), ("file", True, "is a file")):
-        with pytest.raises(UserError, match=line):
-            PopulationFolder(tmp_path / name).check(overwrite)
+        with pytest.raises(UserError, match=line), claimed_for_runs(tmp_path / name, CONFIGS, overwrite):
+            pass
+    with claimed_for_runs(tmp_path / "run", CONFIGS, overwrite=True):
+        pass
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -103,7 +106,7 @@ def test_overwriting_stops_before_the_first_file_if_one_run_is_none(tmp_path: Pa
     (tmp_path / "other" / "config.yaml").write_text("theirs: true\n")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=r"other/config\.yaml is not of a run: nothing is replaced"):
-        PopulationFolder(tmp_path).prepare()
+        PopulationFolder(tmp_path).clear()
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -111,14 +114,13 @@ def test_overwriting_leaves_an_empty_folder_where_only_a_run_was(tmp_path: Path)
     make_run(tmp_path / "run" / "seed.init=1")
     (tmp_path / "run" / "seed.init=1" / "figures").mkdir()
     (tmp_path / "run" / "seed.init=1" / "figures" / "raster.png").write_bytes(b"png")
-    PopulationFolder(tmp_path / "run").prepare()
+    PopulationFolder(tmp_path / "run").clear()
     assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_the_default_folder_tells_data_and_point() -> None:
-    configs = [compose(["experiment=mnist_16x16"])]
-    assert default_folder(configs).parent == Path("results/runs")
-    assert "-mnist-" in default_folder(configs).name
+    assert default_folder(CONFIGS).parent == Path("results/runs")
+    assert "-mnist-" in default_folder(CONFIGS).name
 
 
 def test_results_are_handled_without_torch() -> None:

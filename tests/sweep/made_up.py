@@ -16,9 +16,9 @@ from ttfsrun.config.compose import compose
 from ttfsrun.config.dotted_keys import assign, deep_copy
 from ttfsrun.errors import Reason
 from ttfsrun.results import lines
+from ttfsrun.results.processes import started
 from ttfsrun.results.record import Curves, Execution, Record
 from ttfsrun.results.sweep_folder import Ended, Intent, JobEntry, Refusal, Submitted, SweepFolder, SweepPoint
-from ttfsrun.sweep.monitor.processes import started
 from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, ScheduledTask
 
 PACKAGE = "c0de"

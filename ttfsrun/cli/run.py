@@ -49,14 +49,15 @@ def _chip(args: argparse.Namespace) -> int:
 
     config = compose(args.overrides)
     folder = None
-    if args.out is not None:
+    if args.out is None:
+        chip = Chip.of(config.chip_spec)
+    else:
         from ttfsrun.run.chip_folder import ChipFolder
 
         folder = ChipFolder(args.out)
-        folder.check(args.overwrite)
-    chip = Chip.of(config.chip_spec)
-    if folder is not None:
-        folder.write(chip, units(config.substrate))
+        with folder.claimed(args.overwrite):
+            chip = Chip.of(config.chip_spec)
+            folder.write(chip, units(config.substrate))
     print(summary_as_json(chip.summary()) if args.json else summary_as_text(chip.summary()))
     if folder is not None and not args.json:
         print(f"results: {folder.path}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ttfsrun.config import introspection
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
+from ttfsrun.results.claim import claimed_folder
 from ttfsrun.results.curves import curve_rows
 from ttfsrun.results.sweep_folder import SweepFolder, latest
 from ttfsrun.results.table import CONDITION, DATA, Table, read_table, setting_columns
@@ -82,8 +83,8 @@ def plot_sweep(path: Path, options: PlotOptions, out: Path | None) -> tuple[list
 
     path: a sweep's folder, a folder with its table, or the table. out: the folder for figures; None: `figures/` in the
     sweep's folder, or a folder named after the table. Warns of figures of an earlier plot, which are left. Raises
-    UserError where path is none of these, an option names no column or a file that is no figure would be replaced, and
-    CannotWrite.
+    UserError where path is none of these, an option names no column, a file that is no figure would be replaced, or
+    another process writes to the folder, and CannotWrite.
     """
     from ttfsrun.report.selection import select_figures
 
@@ -94,7 +95,8 @@ def plot_sweep(path: Path, options: PlotOptions, out: Path | None) -> tuple[list
     if not figures:
         return _reasons_for_no_figure(source, counts, options), code
     target = out or source.files.figures
-    lines = list(_write_figures(figures, target))
+    with claimed_folder(target):
+        lines = list(_write_figures(figures, target))
     _warn_of_earlier_figures(target, {figure.name for figure in figures})
     return [*lines, status_line(counts)], code
 

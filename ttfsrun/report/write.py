@@ -18,6 +18,7 @@ from ttfsrun.report.descriptions import descriptions
 from ttfsrun.report.failures import failure_groups
 from ttfsrun.report.snapshot import Snapshot, take_snapshot
 from ttfsrun.report.svg import SvgFigure
+from ttfsrun.results.claim import claimed_file
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.wording import count, states
 
@@ -30,14 +31,17 @@ def write_report(folder: SweepFolder, out: Path | None) -> tuple[list[str], int]
     """Write the page; return the lines to print, and the exit code, which is that of `gather`.
 
     out: the file; None: `report.html` in the sweep's folder. Raises UserError where the folder is no sweep, a record
-    cannot be read or a file that is no report would be replaced, and CannotWrite.
+    cannot be read, a file that is no report would be replaced, or another process writes to the same file, and
+    CannotWrite.
     """
+    folder.require()
     path = out or folder.path / NAME
     _check_replaceable(path)
-    snapshot = take_snapshot(folder)
-    figures, note = svg_figures(folder, snapshot.table)
-    content = render(folder, snapshot, figures, note).encode(errors="replace")
-    write_atomic(path, content, remedy="name another file with --out")
+    with claimed_file(path):
+        snapshot = take_snapshot(folder)
+        figures, note = svg_figures(folder, snapshot.table)
+        content = render(folder, snapshot, figures, note).encode(errors="replace")
+        write_atomic(path, content, remedy="name another file with --out")
     counts = snapshot.states.counts()
     return [
         f"{path}: {len(content) / 1e6:.1f} MB, {count(len(figures), 'figure') if figures else note}",

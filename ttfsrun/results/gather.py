@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
 from ttfsrun.files import atomic_writer, write_atomic
+from ttfsrun.results.claim import claimed_file
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table, read_table
 from ttfsrun.results.table_files import TableFiles
@@ -37,17 +38,20 @@ def gather(folder: SweepFolder, options: GatherOptions) -> tuple[list[str], int]
     """Write the files; return the lines that describe them, and the exit code.
 
     Warns of files of an earlier gathering that no longer belong to the table. Raises UserError where a file of another
-    kind would be replaced, a setting to aggregate over does not vary, or pyarrow is missing, and CannotWrite.
+    kind would be replaced, a setting to aggregate over does not vary, pyarrow is missing, or another process writes to
+    the same table, and CannotWrite.
     """
     if options.parquet and find_spec("pyarrow") is None:
         raise UserError("--parquet needs pyarrow, which is not installed: pip install 'ttfsrun[parquet]'")
+    folder.require()
     files = TableFiles(options.out or folder.table)
     files.check()
-    table = read_table(folder, every_setting=options.every_setting, bare=options.bare)
-    try:
-        lines = _write_files(folder, table, files, options)
-    except CannotWrite as error:
-        raise CannotWrite(f"{error}; name another file with --out") from None
+    with claimed_file(files.table):  # and with it the files that are named after it
+        table = read_table(folder, every_setting=options.every_setting, bare=options.bare)
+        try:
+            lines = _write_files(folder, table, files, options)
+        except CannotWrite as error:
+            raise CannotWrite(f"{error}; name another file with --out") from None
     return [*lines, status_line(table.counts())], sweep_exit_code(table.counts())
 
 

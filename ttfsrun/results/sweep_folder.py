@@ -143,6 +143,10 @@ class SweepFolder:
             raise UserError(f"{self.sweep} cannot be read: it describes no sweep")
         return about
 
+    def require(self) -> None:
+        """Raise UserError where the folder is not that of a sweep."""
+        _ = self.about
+
     @cached_property
     def points(self) -> dict[str, SweepPoint]:
         """All points by id, in their order."""

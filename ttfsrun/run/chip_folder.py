@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from ttfsrun.errors import UserError
 from ttfsrun.figures import chip as figure
 from ttfsrun.figures import style
 from ttfsrun.files import write_atomic
-from ttfsrun.run.folder import is_occupied, make_folder
+from ttfsrun.results.claim import claimed_folder, is_occupied
+from ttfsrun.run.folder import require_no_file
 from ttfsrun.substrate.chip import Chip
 
 
@@ -35,8 +37,19 @@ class ChipFolder:
         """The figure; its table is beside it."""
         return self.path / "chip.png"
 
-    def check(self, overwrite: bool) -> None:
-        """Raise UserError where the folder is not empty, unless it holds a chip to overwrite."""
+    @contextmanager
+    def claimed(self, overwrite: bool) -> Iterator[None]:
+        """Claim the folder during the block.
+
+        Raises Claimed where another process writes to it, UserError where it is not empty, unless it holds a chip to
+        overwrite, and CannotWrite.
+        """
+        require_no_file(self.path)
+        with claimed_folder(self.path):
+            self._check(overwrite)
+            yield
+
+    def _check(self, overwrite: bool) -> None:
         if not is_occupied(self.path):
             return
         if not overwrite:
@@ -47,11 +60,10 @@ class ChipFolder:
             raise UserError(f"{self.path} is not the folder of a chip: it has no {self.chip.name}")
 
     def write(self, chip: Chip, units: Mapping[str, str]) -> None:
-        """Write all files of a chip, the figure only where random numbers were drawn for it.
+        """Write all files of a chip to the claimed folder, the figure only where random numbers were drawn for it.
 
         units: see `figures.chip`. Raises CannotWrite where a file cannot be written.
         """
-        make_folder(self.path)
         for path in (self.figure, self.figure.with_suffix(".csv")):
             path.unlink(missing_ok=True)
         chip.save(self.chip)

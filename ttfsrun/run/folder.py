@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,8 @@ import yaml
 from ttfsrun.config.ids import point_id
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.files import write_atomic, writing
+from ttfsrun.files import write_atomic
+from ttfsrun.results.claim import claimed_folder, is_occupied
 
 DEFAULT = Path("results/runs")
 FIGURES = (  # stems of the names of a run's figures and their tables
@@ -189,13 +191,9 @@ class PopulationFolder:
             )
         self.names()  # raises where the folder never held a run
 
-    def prepare(self) -> None:
-        """Make the folder and remove the files of earlier runs.
-
-        Raises CannotWrite where the folder cannot be made, UserError where it holds something else than runs.
-        """
-        make_folder(self.path)
-        if any(self.path.iterdir()):
+    def clear(self) -> None:
+        """Remove the files of earlier runs. Raises UserError where the folder holds something else than runs."""
+        if is_occupied(self.path):
             self._remove_runs()
 
     def _remove_runs(self) -> None:
@@ -222,21 +220,29 @@ def _unfinished(path: Path) -> UserError:
     return UserError(f"{path} is missing: the run is not finished; resume it with train --resume")
 
 
-def is_occupied(folder: Path) -> bool:
-    """Whether a folder for results exists and is not empty. Raises UserError where it is a file."""
+@contextmanager
+def claimed_for_runs(out: Path | None, configs: Sequence[Config], overwrite: bool) -> Iterator[PopulationFolder]:
+    """Claim a folder for new runs during the block. out: by default a new folder. overwrite: of earlier runs.
+
+    Raises Claimed where another process writes to it, UserError where it is a file, or is not empty and holds no runs
+    to overwrite, and CannotWrite.
+    """
+    if out is not None:
+        require_no_file(out)
+    with claimed_folder(out or default_folder(configs), new=out is None) as path:
+        folder = PopulationFolder(path)
+        folder.check(overwrite)
+        yield folder
+
+
+def require_no_file(folder: Path) -> None:
+    """Raise UserError where a folder for results is a file."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --out")
-    return folder.exists() and any(folder.iterdir())
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder for results, with its parents. Raises CannotWrite where that fails."""
-    with writing(folder, "name another folder with --out"):
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def default_folder(configs: Sequence[Config]) -> Path:
-    """Return a new folder: results/runs/<date and time>-<data>-<id of the first point>."""
+    """Return the name of a new folder: results/runs/<date and time>-<data>-<id of the first point>."""
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     return DEFAULT / f"{now}-{configs[0].data.__struct_config__.tag}-{point_id(configs[0])}"
 

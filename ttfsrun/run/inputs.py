@@ -22,7 +22,7 @@ from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import UserError
 from ttfsrun.files import has_checksum, require_unchanged, write_atomic
 from ttfsrun.results.provenance import package_checksum, provenance
-from ttfsrun.run.folder import RunFolder, make_folder
+from ttfsrun.run.folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,6 @@ def write_inputs(run: RunFolder, data: DataOrigin, chips: Mapping[str, str]) -> 
     """
     for file, checksum in chips.items():
         copy = _copy(run, file, checksum)
-        make_folder(copy.parent)
         write_atomic(copy, Path(file).read_bytes())
     require_unchanged(chips, "the command started")
     inputs = RunInputs(data=data, chips=dict(chips), made_by=_made_by())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import TrainedNetwork, chip_checksums, stored_records
 from ttfsrun.figures.run_figures import RunFigureData
 from ttfsrun.neuron import get_threads
+from ttfsrun.results.claim import claimed_folder
 from ttfsrun.run.figures import figure_data, plot_runs
-from ttfsrun.run.folder import PopulationFolder, RunFolder, make_folder
+from ttfsrun.run.folder import PopulationFolder, RunFolder
 from ttfsrun.run.inputs import require_stored_chips, stored_samples
 from ttfsrun.run.stored import read_config, read_weights, use_configured_threads
 
@@ -26,9 +28,15 @@ def redraw(run: Path, out: Path | None = None) -> list[Path]:
     where a file cannot be written.
     """
     folder = PopulationFolder(run)
+    names = folder.names()  # raises where it is none of runs, before anything is written
+    with claimed_folder(run if out is None else out):  # with --out, the run need not be writable
+        return _redraw(folder, names, out)
+
+
+def _redraw(folder: PopulationFolder, names: Sequence[str], out: Path | None) -> list[Path]:
     plots: list[tuple[RunFigureData, Path]] = []
     data: YinYang | Mnist | None = None
-    for name in folder.names():
+    for name in names:
         member = folder.run(name)
         config = read_config(member)
         use_configured_threads(config)
@@ -38,8 +46,6 @@ def redraw(run: Path, out: Path | None = None) -> list[Path]:
             data, samples = config.data, stored_samples(member, config)[0]["test"]
         figures = member.figures if out is None else out / name
         plots.append((figure_data(network, samples, records, curves), figures))
-    for _, figures in plots:
-        make_folder(figures)
     return plot_runs(plots, get_threads(), vector=True)
 
 

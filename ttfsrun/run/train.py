@@ -21,8 +21,9 @@ from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import load_samples
 from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import chip_checksums
+from ttfsrun.results.claim import claimed_folder
 from ttfsrun.results.provenance import provenance
-from ttfsrun.run.folder import PopulationFolder, RunFolder, default_folder, folder_names
+from ttfsrun.run.folder import PopulationFolder, RunFolder, claimed_for_runs, folder_names
 from ttfsrun.run.inputs import require_stored_chips, stored_samples, warn_of_other_code, write_inputs
 from ttfsrun.run.progress import training_display
 from ttfsrun.run.signals import on_signals, raise_terminated
@@ -65,27 +66,33 @@ def train_points(
     """Train the points as one population, or resume an interrupted training.
 
     Returns the folder of the results, and the lines that summarise them. Raises UserError where the folder cannot take
-    the results, the points cannot share a population, or the training diverges (Diverged); Terminated on SIGTERM, after
-    saving a checkpoint.
+    the results, another process writes to it, the points cannot share a population, or the training diverges
+    (Diverged); Terminated on SIGTERM, after saving a checkpoint.
     """
     if resume is not None:
-        population, state = _interrupted(resume)
-        warn_of_other_code(population.runs()[0])
-        samples, data = stored_samples(population.runs()[0], population.configs[0])
-    else:
-        population, state = _new(points, out), None
-        population.folder.check(overwrite)
-        samples, data = load_samples(population.configs[0].data)
-    use_configured_threads(population.configs[0])
+        PopulationFolder(resume).names()  # raises where it is none of runs, before anything is written
+        with claimed_folder(resume, "train again with --out"):
+            return _train(*_interrupted(resume))
+    configs = _require_one_population(points)
+    with claimed_for_runs(out, configs, overwrite) as folder:
+        names = folder_names([point.label for point in points])
+        return _train(RunPopulation(configs, names, folder), None, is_new=True)
+
+
+def _train(population: RunPopulation, state: TrainingState | None, is_new: bool = False) -> tuple[Path, list[str]]:
+    """Train in a folder that this process has claimed; see `train_points`."""
+    first = population.configs[0]
+    use_configured_threads(first)
+    samples, data = load_samples(first.data) if is_new else stored_samples(population.runs()[0], first)
     conditions = [conditions_of(config) for config in population.configs]
     chips = chip_checksums([condition for network in conditions for condition in network])
     origin = {"data": data.source, "made_by": provenance()}  # before training: the source may change meanwhile
     if chips:
         origin["chips"] = chips
-    if resume is None:
-        population.folder.prepare()
+    if is_new:
+        population.folder.clear()
     for run, config in zip(population.runs(), population.configs, strict=True):
-        if resume is None:
+        if is_new:
             run.write_config(config)
         if not run.inputs.exists():
             write_inputs(run, data, {file: chips[file] for file in chip_files(msgspec.to_builtins(config))})
@@ -106,8 +113,8 @@ def train_points(
     return population.folder.path, lines
 
 
-def _new(points: Sequence[Point], out: Path | None) -> RunPopulation:
-    """Return the population of the points. Raises UserError where they cannot be trained together."""
+def _require_one_population(points: Sequence[Point]) -> list[Config]:
+    """Return the configurations of the points. Raises UserError where they cannot be trained together."""
     configs = [_with_absolute_paths(point.config) for point in points]
     if isinstance(configs[0].cluster, Slurm):
         raise UserError("cluster=slurm: train runs here and now; ttfsrun sweep submits jobs, also of a single point")
@@ -121,8 +128,7 @@ def _new(points: Sequence[Point], out: Path | None) -> RunPopulation:
                 )
     if len(set(map(repr, configs))) < len(points):  # 0.1 and 0.10 are the same
         raise UserError(f"{len(points)} points, but some are the same: name each only once")
-    folder = PopulationFolder(out or default_folder(configs))
-    return RunPopulation(configs, folder_names([point.label for point in points]), folder)
+    return configs
 
 
 def _interrupted(path: Path) -> tuple[RunPopulation, TrainingState | None]:
@@ -132,6 +138,7 @@ def _interrupted(path: Path) -> tuple[RunPopulation, TrainingState | None]:
     """
     folder = PopulationFolder(path)
     names = folder.names()
+    warn_of_other_code(folder.run(names[0]))
     if not folder.checkpoint.exists() and all(folder.run(name).metrics.exists() for name in names):
         raise UserError(f"{path} is finished: there is nothing to resume")
     if not folder.checkpoint.exists():

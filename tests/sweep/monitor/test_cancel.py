@@ -12,9 +12,9 @@ import pytest
 from made_up import Fake
 
 from ttfsrun.errors import SchedulerRefused
+from ttfsrun.results.processes import started
 from ttfsrun.results.sweep_folder import Ended
 from ttfsrun.sweep.monitor.cancel import cancel, planned_cancellations
-from ttfsrun.sweep.monitor.processes import started
 from ttfsrun.sweep.monitor.scheduler import ScheduledTask
 from ttfsrun.sweep.monitor.status import sweep_status
 

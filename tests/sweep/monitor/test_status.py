@@ -15,7 +15,7 @@ import pytest
 from made_up import START, Fake
 
 from ttfsrun.errors import REASONS
-from ttfsrun.sweep.monitor.processes import lives, started
+from ttfsrun.results.processes import lives, started
 from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, ScheduledTask
 from ttfsrun.sweep.monitor.status import PointState, SweepStatus, sweep_status
 

@@ -7,9 +7,9 @@ import signal
 import time
 from collections.abc import Iterator
 
+from ttfsrun.results.processes import is_here
 from ttfsrun.results.sweep_folder import Ended, SweepFolder
 from ttfsrun.results.wording import count
-from ttfsrun.sweep.monitor.processes import is_here
 from ttfsrun.sweep.monitor.scheduler import Scheduler, SlurmScheduler
 from ttfsrun.sweep.monitor.status import ALIVE, SweepStatus, sweep_status
 from ttfsrun.sweep.monitor.submissions import Submission

@@ -26,8 +26,8 @@ import msgspec
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.errors import Reason
+from ttfsrun.results.processes import lives
 from ttfsrun.results.sweep_folder import Ended, Intent, JobEntry, Refusal, Submitted
-from ttfsrun.sweep.monitor.processes import lives
 from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, Scheduler
 
 PointStatus = Literal["done", "failed", "running", "queued", "submitting", "missing", "unknown"]

@@ -14,9 +14,9 @@ import msgspec
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.errors import SchedulerRefused, UserError
+from ttfsrun.results.processes import started
 from ttfsrun.results.sweep_folder import Intent, Refusal, Submitted, SweepFolder
 from ttfsrun.results.wording import count
-from ttfsrun.sweep.monitor.processes import started
 from ttfsrun.sweep.submit import local
 from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, Room
 
@@ -68,12 +68,11 @@ class Dispatcher:
             return ""
         return self._slurm.script(self.token, f"{self.name}.0", 0, self.arrays[0])
 
-    def start(self, known_jobs: int, running: Sequence[str]) -> bool:
-        """Submit the tasks, or run them here. Return whether the submission, or the run, was finished.
+    def announce(self, known_jobs: int) -> None:
+        """Write the intent to jobs.jsonl.
 
-        known_jobs: lines of jobs.jsonl when the plan was made. running: ids of this sweep's jobs that the scheduler
-        has. Raises UserError where another process submits the same points, SchedulerRefused where the scheduler
-        refuses an array.
+        known_jobs: lines of jobs.jsonl when the plan was made. Raises UserError where another process submits the same
+        points, and CannotWrite.
         """
         self.folder.note(self._intent())
         rival = self._rival(known_jobs)
@@ -83,6 +82,13 @@ class Dispatcher:
                 f"another process (submission {rival}) has just taken points of this sweep: nothing was submitted; "
                 "the same command again submits the points that are left"
             )
+
+    def start(self, running: Sequence[str]) -> bool:
+        """Submit the announced tasks, or run them here. Return whether the submission, or the run, was finished.
+
+        running: ids of this sweep's jobs that the scheduler has. Raises SchedulerRefused where the scheduler refuses
+        an array.
+        """
         if isinstance(self.cluster, Slurm):
             self._submit(running, throttled=self.cluster.parallel_tasks is not None)
             return True

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -17,6 +18,7 @@ from ttfsrun.config.cluster import Debug, Slurm
 from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import COMPLETE, INTERRUPTED, Reason, UserError
+from ttfsrun.results.claim import claimed_folder, is_occupied
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint
 from ttfsrun.results.wording import count, duration
@@ -54,11 +56,13 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
     configs = composer.compose_all(request.points)
     points = freeze_points(list(zip(request.points, configs, strict=True)), request.keys)
     folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
-    about = None if _is_sweep_of(folder, points) else _about(folder, request, points, configs[0], overrides)
-    if about is not None and options.reuse and not options.dry_run:
-        folder.create(about, points)
-        about = None
-    return _launch(folder, points, configs[0].cluster, options, about)
+    with _claimed(folder, options):
+        about = None if _is_sweep_of(folder, points) else _about(folder, request, points, configs[0], overrides)
+        if about is not None and options.reuse and not options.dry_run:
+            folder.create(about, points)
+            about = None
+        announced = _announce(folder, points, configs[0].cluster, options, about)
+    return _start(announced)
 
 
 def retry(path: Path, overrides: Sequence[str], options: Options) -> int:
@@ -67,20 +71,39 @@ def retry(path: Path, overrides: Sequence[str], options: Options) -> int:
     overrides: settings of the cluster that replace those of the last submission.
     """
     folder = SweepFolder(path)
-    points = list(folder.points.values())
-    submitted = [job.cluster for job in folder.jobs() if isinstance(job, Intent)]
-    cluster = Composer(conf_dir()).cluster((submitted or [folder.about["cluster"]])[-1], overrides)
-    return _launch(folder, points, cluster, options, None)
+    folder.require()
+    with _claimed(folder, options):
+        points = list(folder.points.values())
+        submitted = [job.cluster for job in folder.jobs() if isinstance(job, Intent)]
+        cluster = Composer(conf_dir()).cluster((submitted or [folder.about["cluster"]])[-1], overrides)
+        announced = _announce(folder, points, cluster, options, None)
+    return _start(announced)
 
 
-def _launch(
+def _claimed(folder: SweepFolder, options: Options) -> AbstractContextManager[object]:
+    """Claim the folder while points are planned and announced, unless nothing is written."""
+    return nullcontext() if options.dry_run else claimed_folder(folder.path, "choose another --name or --out")
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A plan whose points jobs.jsonl names: no other process takes them. running: jobs of this sweep in the queue."""
+
+    dispatcher: Dispatcher
+    running: Sequence[str]
+
+
+def _announce(
     folder: SweepFolder,
     points: Sequence[SweepPoint],
     cluster: Cluster,
     options: Options,
     about: dict[str, Any] | None,
-) -> int:
-    """Run or submit the points that may run. about: content of sweep.yaml where the sweep is yet to be made."""
+) -> Announced | int:
+    """Plan and announce the points that may run; return the exit code where there is nothing to start.
+
+    about: content of sweep.yaml where the sweep is yet to be made.
+    """
     package, is_new = package_checksum(), about is not None
     if not (is_new or options.dry_run):
         reuse(folder, options.reuse, package)
@@ -110,12 +133,21 @@ def _launch(
         return 0
     if about is not None:
         folder.create(about, points)
-    finished = dispatcher.start(known_jobs, status.running_jobs() if status else [])
-    where = quote(str(folder.path))
-    if isinstance(cluster, Slurm):
+    dispatcher.announce(known_jobs)
+    return Announced(dispatcher, status.running_jobs() if status else [])
+
+
+def _start(announced: Announced | int) -> int:
+    """Run or submit what was announced, and return the exit code."""
+    if isinstance(announced, int):
+        return announced
+    dispatcher = announced.dispatcher
+    finished = dispatcher.start(announced.running)
+    where = quote(str(dispatcher.folder.path))
+    if isinstance(dispatcher.cluster, Slurm):
         _say(f"submitted; ttfsrun status {where} shows the progress")
         return 0
-    return _outcome(sweep_status(folder)) if finished else _interrupted(where)
+    return _outcome(sweep_status(dispatcher.folder)) if finished else _interrupted(where)
 
 
 def _plan(
@@ -131,7 +163,7 @@ def _plan(
 
 def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:
     """Return whether the folder holds these points already. Raises UserError where it holds something else."""
-    if not folder.path.exists() or not any(folder.path.iterdir()):
+    if not is_occupied(folder.path):
         return False
     if not folder.sweep.exists() and not folder.points_file.exists():
         raise UserError(f"{folder.path} is not empty and not a sweep: choose another --name or --out")
