@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import subprocess
 import sys
@@ -108,8 +109,21 @@ def test_the_caller_s_settings_do_not_reach_the_picture() -> None:
         return buffer.getvalue()
 
     plain = pixels()
-    with matplotlib.rc_context({"font.size": 20, "axes.linewidth": 5, "xtick.color": "red"}):
+    for theirs in ({"font.size": 20, "xtick.color": "red"}, {"text.usetex": True}, {"path.sketch": (1, 100, 2)}):
+        with matplotlib.rc_context(theirs):
+            assert pixels() == plain
+    with matplotlib.rc_context():
+        for name, value in list(matplotlib.rcParams.items()):
+            with contextlib.suppress(ValueError, RuntimeError):  # not every number is allowed
+                matplotlib.rcParams[name] = _other(value)
         assert pixels() == plain
+
+
+def _other(value: object) -> object:
+    """Return another value of the same kind, where that is simple."""
+    if isinstance(value, bool):
+        return not value
+    return value + 1 if isinstance(value, int | float) else value
 
 
 def test_figures_need_neither_torch_nor_numba_nor_pyplot() -> None:

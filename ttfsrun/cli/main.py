@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from ttfsrun import __version__
 from ttfsrun.cli import results, run, sweep
+from ttfsrun.config.environment import isolate_libraries, require_assertions
 from ttfsrun.errors import BROKEN_PIPE, INTERRUPTED, TERMINATED, USAGE, Terminated, UserError, did_you_mean
 
 VERBS = {**run.VERBS, **sweep.VERBS, **results.VERBS}
@@ -37,10 +38,13 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return the exit code."""
+    """Run one command line and return the exit code. argv: by default that of this process, which is then isolated."""
     logging.basicConfig(level=logging.WARNING, format="ttfsrun: %(message)s", stream=sys.stderr)
     logging.getLogger("ttfsrun").setLevel(logging.INFO)
     try:
+        if argv is None:  # the process is ours
+            require_assertions()
+            isolate_libraries()
         args = _parse(list(sys.argv[1:] if argv is None else argv))
         code = VERBS[args.verb].run(args)
         sys.stdout.flush()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
-from contextlib import AbstractContextManager
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ttfsrun.errors import UserError
 from ttfsrun.files import write_atomic
+
+log = logging.getLogger(__name__)
 
 COLUMN = 3.4  # width of one column of a journal page, in inches
 PAGE = 7.0  # width of two columns
@@ -70,9 +75,27 @@ _RC_PARAMS: dict[str, object] = {
 }
 
 
+#: How this process shows figures, which ours do not depend on. Matplotlib would load the backend.
+_OF_THE_PROCESS = {"backend", "backend_fallback", "interactive", "toolbar"}
+
+
 def figure_style() -> AbstractContextManager[None]:
-    """Return a context manager that sets the shared style of all figures within a `with` block."""
-    return matplotlib.rc_context(_RC_PARAMS)  # type: ignore[arg-type]
+    """Return a context manager that sets the shared style of all figures within a `with` block.
+
+    What it does not set is as matplotlib comes, whatever the user's settings are.
+    """
+    defaults = {name: value for name, value in dict.items(matplotlib.rcParamsDefault) if name not in _OF_THE_PROCESS}
+    return matplotlib.rc_context(defaults | _RC_PARAMS)  # type: ignore[arg-type]
+
+
+@contextmanager
+def only_warns(remedy: str) -> Iterator[None]:
+    """Log a figure that fails in the block as one line: whatever its reason is, the results do not depend on it."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # of a library that plots
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        log.warning("no figures: %s; %s", " ".join(reason.split()), remedy)
 
 
 def new_figure(width: float, height: float) -> Figure:

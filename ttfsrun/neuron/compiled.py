@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,14 +29,27 @@ def compiled(function: F) -> F:
     Division by zero gives inf or nan as in IEEE 754. Floating-point operations are never reordered or fused, so
     the result does not depend on the width of the processor's vectors.
     """
-    dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+    with _jit_enabled():
+        dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = _cache_folder(Path(function.__code__.co_filename))
     try:
         dispatcher._cache = _KernelCache(function)
     finally:
         numba.config.CACHE_DIR = before
+    dispatcher.compile = _jit_enabled()(dispatcher.compile)
     return dispatcher  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def _jit_enabled() -> Iterator[None]:
+    """Let numba compile during the block, also for users who debug code of their own with NUMBA_DISABLE_JIT=1."""
+    before = numba.config.DISABLE_JIT
+    numba.config.DISABLE_JIT = 0
+    try:
+        yield
+    finally:
+        numba.config.DISABLE_JIT = before
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]

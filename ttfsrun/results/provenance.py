@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -11,6 +12,8 @@ from typing import Any
 
 from ttfsrun import __version__
 
+#: With these, which git sets for its hooks, git looks at another repository than that of the folder.
+REPOSITORY_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
 PACKAGES = ("numpy", "torch", "numba", "llvmlite", "hydra-core")
 
 
@@ -35,8 +38,10 @@ def _git(folder: Path) -> dict[str, Any]:
 
 
 def _output(*command: str) -> str | None:
+    others = {name: value for name, value in os.environ.items() if name not in REPOSITORY_VARIABLES}
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=others)
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
 

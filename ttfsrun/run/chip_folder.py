@@ -10,7 +10,7 @@ from pathlib import Path
 from ttfsrun.errors import UserError
 from ttfsrun.figures import chip as figure
 from ttfsrun.figures import style
-from ttfsrun.files import write_atomic
+from ttfsrun.files import write_atomic, writing
 from ttfsrun.results.claim import claimed_folder, is_occupied
 from ttfsrun.run.folder import require_no_file
 from ttfsrun.substrate.chip import Chip
@@ -62,11 +62,14 @@ class ChipFolder:
     def write(self, chip: Chip, units: Mapping[str, str]) -> None:
         """Write all files of a chip to the claimed folder, the figure only where random numbers were drawn for it.
 
-        units: see `figures.chip`. Raises CannotWrite where a file cannot be written.
+        units: see `figures.chip`. Raises CannotWrite where a file cannot be written; a figure that fails is logged.
         """
         for path in (self.figure, self.figure.with_suffix(".csv")):
-            path.unlink(missing_ok=True)
+            with writing(path):
+                path.unlink(missing_ok=True)
         chip.save(self.chip)
         write_atomic(self.summary, chip.summary().to_csv(index=False, lineterminator="\n").encode())
-        if chip.drawn:
+        if not chip.drawn:
+            return
+        with style.only_warns("ttfsrun chip plots it again with --overwrite"):
             style.save(figure.chip(chip.drawn, units), self.figure, figure.table(chip.drawn))

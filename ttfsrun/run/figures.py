@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from ttfsrun.config.environment import isolate_libraries
 from ttfsrun.config.schema import YinYang
 from ttfsrun.data import encode
 from ttfsrun.data.samples import Samples
@@ -103,11 +104,16 @@ def plot_runs(figures: Sequence[tuple[RunFigureData, Path]], processes: int, vec
     """
     if processes == 1 or len(figures) <= MAX_SERIAL:
         return [path for data, folder in figures for path in plot_run(data, folder, vector)]
-    # Spawned, not forked: a fork would take along threads' locks. Only the parent handles an interrupt.
-    ignore = (signal.SIGINT, signal.SIG_IGN)
-    with ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, ignore) as pool:
+    # Spawned, not forked: a fork would take along threads' locks.
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_plotting) as pool:
         plots = [pool.submit(plot_run, data, folder, vector) for data, folder in figures]
         return [path for plot in plots for path in plot.result()]
+
+
+def _start_plotting() -> None:
+    """Prepare a process that plots."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles an interrupt
+    isolate_libraries()
 
 
 def _decision_map(data: YinYang, network: TrainedNetwork, test: Samples) -> DecisionMapData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from ttfsrun.config.conditions import Condition
 from ttfsrun.config.ids import point_id
 from ttfsrun.data.samples import Samples
 from ttfsrun.evaluation.trained_network import CONDITION_SPLITS, TrainedNetwork, evaluate
+from ttfsrun.figures import style
 from ttfsrun.files import require_unchanged
 from ttfsrun.neuron import get_threads
 from ttfsrun.run.figures import figure_data, plot_runs
@@ -32,11 +34,11 @@ def write_results(
     """Evaluate each network of a finished training and write all files; return the lines that summarise them.
 
     conditions: of each network, its own first. origin: further entries of each metrics.json (data, provenance).
-    Raises CannotWrite where a file cannot be written.
+    Raises CannotWrite where a file cannot be written, except for figures: where one fails, that is logged.
     """
     keep, state = trainer.settings.keep, trainer.state
     chosen = trainer.best() if keep == "best" else trainer.last()
-    networks, tables, figures = [], [], []
+    networks, tables, evaluated = [], [], []
     for p, (name, config) in enumerate(zip(names, trainer.configs, strict=True)):
         run, weights = folder.run(name), [weight[p : p + 1] for weight in chosen.weights]
         network = TrainedNetwork(config, weights)
@@ -59,14 +61,22 @@ def write_results(
         table = condition_table(evaluation.records)
         if evaluation.others:
             run.write_conditions(table)
-        figures.append((figure_data(network, samples["test"], evaluation.records, curves), run.figures))
+        evaluated.append((run, network, evaluation.records, curves))
         run.write_metrics(metrics)
         networks.append(_row(name, metrics))
         tables.append(table.assign(run=name))
-    plot_runs(figures, processes=get_threads())
     seed = trainer.configs[0].seed
     alike = len({point_id(msgspec.structs.replace(config, seed=seed)) for config in trainer.configs}) == 1
-    return [*_summary(folder, pd.DataFrame(networks), pd.concat(tables), alike), f"results: {folder.path}"]
+    summary = _summary(folder, pd.DataFrame(networks), pd.concat(tables), alike)
+    with style.only_warns(f"ttfsrun plot {quote(str(folder.path))} plots the figures"):
+        plot_runs(
+            [
+                (figure_data(network, samples["test"], records, curves), run.figures)
+                for run, network, records, curves in evaluated
+            ],
+            processes=get_threads(),
+        )
+    return [*summary, f"results: {folder.path}"]
 
 
 def curve_table(state: TrainingState, p: int) -> pd.DataFrame:

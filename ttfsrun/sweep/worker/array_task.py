@@ -26,6 +26,7 @@ from pathlib import Path
 import msgspec
 
 from ttfsrun.config.cluster import Slurm
+from ttfsrun.config.environment import isolate_libraries
 from ttfsrun.errors import COMPLETE, WITH_FAILURES, UserError
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import Intent, SweepFolder
@@ -48,6 +49,7 @@ def main() -> int:
     folder = SweepFolder(Path(path))
     number = int(first) + int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     try:
+        isolate_libraries()  # a job of an older version has not done so
         return _run(folder, submission, number)
     except UserError as error:
         log.error("%s", error)
