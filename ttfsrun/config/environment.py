@@ -60,7 +60,7 @@ def isolate_libraries() -> None:
         if module not in sys.modules and Path(file).exists():
             _import_elsewhere(module)
     if "numba" in sys.modules:  # it reads the file again whenever it compiles
-        sys.modules["numba"].core.config._config_fname = os.devnull
+        sys.modules["numba"].core.config._config_fname = ""
 
 
 def _use_matplotlib_defaults() -> None:
