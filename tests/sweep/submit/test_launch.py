@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -263,6 +264,37 @@ def test_costs_are_measured_once(asked, tmp_path, monkeypatch):
     assert cost.network > 0
     assert cost.memory > 1e8
     assert json.loads((tmp_path / "ttfsrun" / "costs.json").read_text())
+
+
+def test_costs_are_measured_again_in_another_environment(asked, tmp_path, monkeypatch):
+    measured = []
+
+    def calibrated(samples):
+        measured.append(len(samples))
+        return [Cost(1.0, 0.1, 0.1, 1e9 * len(measured), 1e6)] * len(samples)
+
+    def memory() -> float:
+        (cost,) = costs.estimate_costs(points, [], "code").values()
+        return cost.memory
+
+    points = asked("seed.init=1,2")
+    monkeypatch.setattr(costs, "_calibrated", calibrated)
+    assert (memory(), memory()) == (1e9, 1e9)
+    build = tmp_path / "torch" / "version.py"
+    build.parent.mkdir()
+    build.write_text("__version__ = '2.5.1'; cuda = '12.4'")
+    spec = SimpleNamespace(origin=str(build.with_name("__init__.py")))
+    with monkeypatch.context() as patch:  # the same version of torch, in a larger build
+        patch.setattr("importlib.util.find_spec", lambda name: spec)
+        assert memory() == 2e9
+    with monkeypatch.context() as patch:
+        version = metadata.version
+        patch.setattr(metadata, "version", lambda name: "99.0" if name == "numba" else version(name))
+        assert memory() == 3e9
+    with monkeypatch.context() as patch:
+        patch.setenv("MALLOC_ARENA_MAX", "1")
+        assert memory() == 4e9
+    assert memory() == 1e9
 
 
 @pytest.fixture

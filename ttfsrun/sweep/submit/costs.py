@@ -15,11 +15,11 @@ import msgspec
 
 from ttfsrun.errors import CannotWrite, RunFailed
 from ttfsrun.files import user_cache, write_atomic
-from ttfsrun.results.provenance import processor
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.results.views import RecordSummary
 from ttfsrun.results.wording import count
 from ttfsrun.sweep.cost import OVERHEAD, Cost
+from ttfsrun.sweep.submit.environment import environment_checksum
 from ttfsrun.sweep.worker.interpreter import python_command
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ def estimate_costs(points: Sequence[SweepPoint], records: Iterable[RecordSummary
     points_by_size = _grouped(points, [_size(point) for point in points])
     samples = {size: _spread(group) for size, group in points_by_size.items()}
     stored = _load_stored()
-    keys = {size: _cache_key(sample, package) for size, sample in samples.items()}
+    environment = environment_checksum()
+    keys = {size: _cache_key(sample, f"{package} {environment}") for size, sample in samples.items()}
     unmeasured = [size for size in keys if keys[size] not in stored]
     if unmeasured:
         log.info("measuring the cost of %s", count(len(unmeasured), "training"))
@@ -78,8 +79,8 @@ def _spread(points: Sequence[SweepPoint]) -> list[SweepPoint]:
     return [points[round(last * i / max(1, CALIBRATION_NETWORKS - 1))] for i in range(CALIBRATION_NETWORKS)]
 
 
-def _cache_key(sample: Sequence[SweepPoint], package: str) -> str:
-    text = " ".join([package, processor(), *(point.point for point in sample)])
+def _cache_key(sample: Sequence[SweepPoint], software: str) -> str:
+    text = " ".join([software, *(point.point for point in sample)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
