@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ import msgspec
 
 from ttfsrun.config.compose import compose
 from ttfsrun.config.dotted_keys import assign, deep_copy
-from ttfsrun.errors import Reason
+from ttfsrun.errors import Reason, SchedulerRefused
 from ttfsrun.results import lines
 from ttfsrun.results.processes import started
 from ttfsrun.results.record import Curves, Execution, Record
 from ttfsrun.results.sweep_folder import Ended, Intent, JobEntry, Refusal, Submitted, SweepFolder, SweepPoint
-from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, ScheduledTask
+from ttfsrun.sweep.monitor.scheduler import Queue, QueueSnapshot, ScheduledTask
 
 PACKAGE = "c0de"
 START = 1_700_000_000.0
@@ -181,6 +181,9 @@ class Fake:
     notes: tuple[str, ...] = ()
     asked: list[object] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    cluster: str = "cluster"
+    refusal: str | None = None  # of its queue
+    hidden: set[str] = field(default_factory=set)  # tasks of its queue that the answers to `query` lack
 
     def query(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
         self.asked.append(dict(names))
@@ -192,3 +195,13 @@ class Fake:
 
     def cancel(self, jobs: Sequence[str]) -> None:
         self.cancelled += jobs
+
+    def queue(self, names: Iterable[str]) -> Queue:
+        if self.refusal is not None:
+            raise SchedulerRefused(self.refusal)
+        alive = {task for task, state in self.tasks.items() if state.phase in ("running", "queued")}
+        return Queue(self.cluster, alive | self.hidden)
+
+    def on(self, cluster: str) -> Fake:
+        self.asked.append(cluster)
+        return self

@@ -63,21 +63,39 @@ def _cancel(args: argparse.Namespace) -> int:
     from ttfsrun.sweep.monitor.cancel import cancel, planned_cancellations
     from ttfsrun.sweep.monitor.status import sweep_status
 
+    if args.lost:
+        return _give_up(args)
     folder = SweepFolder(args.sweep)
     if not args.yes:
         lines = planned_cancellations(sweep_status(folder))
-        if lines and not _confirmed(lines):
+        if lines and not _confirmed(lines, "cancel"):
             sys.stderr.write("ttfsrun: nothing was cancelled\n")
             return 0
-    for line in cancel(folder, lost=args.lost):
+    for line in cancel(folder):
         print(line, flush=True)
     return 0
 
 
-def _confirmed(lines: list[str]) -> bool:
+def _give_up(args: argparse.Namespace) -> int:
+    from ttfsrun.results.sweep_folder import SweepFolder
+    from ttfsrun.sweep.monitor.lost import give_up, lost_units
+    from ttfsrun.sweep.monitor.status import sweep_status
+
+    folder = SweepFolder(args.sweep)
+    if not args.yes:
+        lines = [lost.description for lost in lost_units(sweep_status(folder)) if lost.kept is None]
+        if lines and not _confirmed(lines, "give up"):
+            sys.stderr.write("ttfsrun: nothing was given up\n")
+            return 0
+    for line in give_up(folder):
+        print(line, flush=True)
+    return 0
+
+
+def _confirmed(lines: list[str], what: str) -> bool:
     if not sys.stdin.isatty():
-        raise UserError(f"{'; '.join(lines)}: add --yes to cancel")
-    sys.stderr.write("\n".join([*lines, "Cancel? [y/N] "]))
+        raise UserError(f"{'; '.join(lines)}: add --yes to {what}")
+    sys.stderr.write("\n".join([*lines, f"{what.capitalize()}? [y/N] "]))
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -125,7 +143,7 @@ def _logs_arguments(parser: argparse.ArgumentParser) -> None:
 def _cancel_arguments(parser: argparse.ArgumentParser) -> None:
     add_sweep_folder(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask first")
-    lost = "also give up what cannot be reached: you know that it has ended"
+    lost = "cancel nothing, but give up the tasks that the queue no longer knows, so that retry can run their points"
     parser.add_argument("--lost", action="store_true", help=lost)
 
 

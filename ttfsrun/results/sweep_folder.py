@@ -65,6 +65,12 @@ class Intent(Entry, frozen=True, kw_only=True, tag="intent"):
     pid: int
     started: int
     package: str  # checksum of the package's files
+    uid: int | None = None  # of the user; None here and below: an older version wrote it
+    slurm: str | None = None  # name of the cluster
+    memory: float | None = None  # bytes that each task requests; None also: none are requested
+    raised: dict[str, float] = {}  # requests that shapes need, in bytes, known from tasks that ran out of memory
+    origins: dict[str, str] = {}  # environment variable of each setting of the cluster that comes from one
+    environment: dict[str, str] = {}  # further variables that sbatch reads
 
 
 class Submitted(Entry, frozen=True, kw_only=True, tag="submitted"):
@@ -87,7 +93,13 @@ class Ended(Entry, frozen=True, kw_only=True, tag="ended"):
     why: Literal["done", "interrupted", "cancelled"]
 
 
-JobEntry = Intent | Submitted | Refusal | Ended
+class GivenUp(Entry, frozen=True, kw_only=True, tag="given up"):
+    """Units of a submission that the queue did not know, and that the user gave up."""
+
+    units: list[int]
+
+
+JobEntry = Intent | Submitted | Refusal | Ended | GivenUp
 
 
 @dataclass(frozen=True)

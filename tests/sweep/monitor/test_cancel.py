@@ -15,6 +15,7 @@ from ttfsrun.errors import SchedulerRefused
 from ttfsrun.results.processes import started
 from ttfsrun.results.sweep_folder import Ended
 from ttfsrun.sweep.monitor.cancel import cancel, planned_cancellations
+from ttfsrun.sweep.monitor.lost import give_up
 from ttfsrun.sweep.monitor.scheduler import ScheduledTask
 from ttfsrun.sweep.monitor.status import sweep_status
 
@@ -91,7 +92,8 @@ def test_what_runs_elsewhere_is_left_alone_and_told(tmp_path: Path) -> None:
     made_up.submit(folder, made_up.intent([points], cluster=made_up.LOCAL, host="elsewhere", pid=7))
     assert list(cancel(folder, Fake())) == ["not cancelled: process 7 on elsewhere, which cannot be reached from here"]
     assert len(folder.jobs()) == 1
-    assert next(cancel(folder, Fake(), lost=True)).endswith("cannot be reached from here; given up as lost")
+    expected = "given up: process 7 on elsewhere, which cannot be checked from here: 1 unfinished point"
+    assert list(give_up(folder, Fake())) == [expected]
     assert set(sweep_status(folder, Fake()).counts()) == {"missing"}
 
 

@@ -59,10 +59,10 @@ def test_pending_tasks_that_share_a_line_are_told_apart(job: str, tasks: str) ->
     [
         ("COMPLETED|0:0", "error", "Slurm: COMPLETED"),
         ("FAILED|3:0", "error", "Slurm: FAILED (exit code 3)"),
-        ("FAILED|0:9", "error", "Slurm: FAILED (SIGKILL)"),
+        ("FAILED|0:9", "out of memory", "Slurm: FAILED (SIGKILL)"),
         ("FAILED|140:0", "time-out", "Slurm: FAILED (exit code 140, SIGUSR2)"),
         ("FAILED|12:0", "time-out", "Slurm: FAILED (exit code 140, SIGUSR2)"),  # the same, as Slurm 22.05 shows it
-        ("FAILED|9:0", "error", "Slurm: FAILED (exit code 137, SIGKILL)"),
+        ("FAILED|9:0", "out of memory", "Slurm: FAILED (exit code 137, SIGKILL)"),
         ("TIMEOUT|0:0", "time-out", "Slurm: TIMEOUT"),
         ("OUT_OF_MEMORY|0:125", "out of memory", "Slurm: OUT_OF_MEMORY"),
         ("NODE_FAIL|1:0", "node failure", "Slurm: NODE_FAIL (exit code 1)"),

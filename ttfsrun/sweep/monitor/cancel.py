@@ -22,11 +22,8 @@ def planned_cancellations(status: SweepStatus) -> list[str]:
     return [_describe(status, submission) for submission in status.live()]
 
 
-def cancel(folder: SweepFolder, scheduler: Scheduler | None = None, *, lost: bool = False) -> Iterator[str]:
-    """End all live submissions; yield a message for each. Calling it again is safe.
-
-    lost: what cannot be reached is known to have ended, so its points may be submitted again.
-    """
+def cancel(folder: SweepFolder, scheduler: Scheduler | None = None) -> Iterator[str]:
+    """End all live submissions; yield a message for each. Calling it again is safe."""
     scheduler = scheduler or SlurmScheduler()
     live = sweep_status(folder, scheduler).live()
     if not live:
@@ -36,16 +33,17 @@ def cancel(folder: SweepFolder, scheduler: Scheduler | None = None, *, lost: boo
         yield _stop_process(submission)[1]  # else it would submit further arrays
     for submission in sweep_status(folder, scheduler).live() if submitting else live:
         ended, message = _end(submission, scheduler)
-        if ended or lost:
+        if ended:
             folder.note(Ended(submission=submission.token, time=time.time(), why="cancelled"))
-        yield message + ("" if ended or not lost else "; given up as lost")
+        yield message
 
 
 def _end(submission: Submission, scheduler: Scheduler) -> tuple[bool, str]:
     """End a submission; return whether it has ended or will end, and a message."""
     intent, jobs = submission.intent, list(submission.jobs.values())
     if submission.on_slurm and jobs:
-        scheduler.cancel(jobs)  # includes jobs found by their names
+        cluster = submission.slurm_cluster
+        (scheduler if cluster is None else scheduler.on(cluster)).cancel(jobs)  # includes jobs found by their names
         return True, f"cancelled: Slurm job {', '.join(jobs)}"
     if not submission.on_slurm and submission.process_lives:
         return _stop_process(submission)

@@ -120,7 +120,7 @@ class StatusReport:
         yield from (f"warning: {note}" for note in [*self.states.notes, *self._unknown()])
         if self.states.counts()["unknown"]:
             folder = shlex.quote(str(self.states.folder.path))
-            yield f"if you know that the unknown points do not run: ttfsrun cancel {folder} --lost"
+            yield f"to give up what is lost: ttfsrun cancel {folder} --lost"
         if self.next_command:
             yield f"next: {self.next_command}"
 

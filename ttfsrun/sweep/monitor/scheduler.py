@@ -12,13 +12,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Literal, Protocol
 
 from ttfsrun.errors import Reason, SchedulerRefused
+from ttfsrun.sweep.slurm_environment import command_environment
 
 Phase = Literal["running", "queued", "ended", "unknown"]
 
@@ -51,6 +53,8 @@ class ScheduledTask:
     @property
     def reason(self) -> Reason:
         """Class of the failure of a task that ended."""
+        if self.state == "FAILED" and self.about.endswith(signal.SIGKILL.name):
+            return "out of memory"  # so it looks where Slurm's accounting or the kernel ended it
         return "time-out" if self.about == TIME_LIMIT_EXIT else REASON_OF_STATE.get(self.state, "error")
 
     @property
@@ -99,12 +103,27 @@ class Scheduler(Protocol):
     def cancel(self, jobs: Sequence[str]) -> None:
         """Cancel jobs; those that have ended are ignored. Raises SchedulerRefused."""
 
+    def queue(self, names: Iterable[str]) -> Queue:
+        """Return what the queue has of the jobs with these names. Raises SchedulerRefused where it does not answer."""
+
+    def on(self, cluster: str) -> Scheduler:
+        """Return the scheduler of another cluster."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The tasks of some jobs that run or wait: ids as in `QueueSnapshot`. cluster: the name of what answered."""
+
+    cluster: str
+    tasks: AbstractSet[str] = frozenset()
+
 
 @dataclass(frozen=True)
 class SlurmScheduler:
-    """Slurm of this machine, through its commands."""
+    """Slurm of this machine, or another cluster that it knows, through its commands."""
 
     timeout: float = 10.0  # seconds, for each command
+    cluster: str | None = None
 
     def query(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
         if not names:
@@ -138,10 +157,23 @@ class SlurmScheduler:
         if answer.problem and "completed" not in answer.problem and "Invalid job id" not in answer.problem:
             raise SchedulerRefused(answer.problem)
 
+    def queue(self, names: Iterable[str]) -> Queue:
+        settings, queue = self._run(["scontrol", "show", "config"], ["squeue", *_SQUEUE, "--name", ",".join(names)])
+        for answer in (settings, queue):
+            if answer.problem:
+                raise SchedulerRefused(answer.problem)
+        matches = (re.match(r"ClusterName\s*=\s*(\S+)", line) for line in settings.lines)
+        cluster = next((match[1] for match in matches if match), "")
+        return Queue(cluster, {task for task, _ in _rows(queue.lines)})
+
+    def on(self, cluster: str) -> SlurmScheduler:
+        return replace(self, cluster=cluster)
+
     def _run(self, *commands: list[str]) -> list[CommandAnswer]:
         """Run commands at the same time, so that all of them share one time limit."""
         deadline = time.monotonic() + self.timeout
-        processes = [_start(command) for command in commands]
+        elsewhere = [] if self.cluster is None else ["-M", self.cluster]
+        processes = [_start([command[0], *elsewhere, *command[1:]]) for command in commands]
         return [
             process if isinstance(process, CommandAnswer) else self._answer(command[0], process, deadline)
             for command, process in zip(commands, processes, strict=True)
@@ -170,19 +202,17 @@ class CommandAnswer:
     problem: str | None = None
 
 
-#: Both print: task, job name, state, exit code (sacct) or reason to wait (squeue), node.
+#: Both print: task, job name, state, exit code (sacct) or reason to wait (squeue), node. -a: in hidden partitions too.
 _SACCT = ("-X", "-n", "-P", "-o", "JobID,JobName,State,ExitCode,NodeList")
-_SQUEUE = ("-h", "-r", "-o", "%i|%j|%T|%r|%N")
+_SQUEUE = ("-a", "-h", "-r", "-o", "%i|%j|%T|%r|%N")
 
 
 def _start(command: list[str]) -> subprocess.Popen[str] | CommandAnswer:
     """Start a command in its own session, so that it can be killed with its children, without the user's filters."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
-    env |= {"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "standard"}  # 0: do not shorten lists of array tasks
     try:
         return subprocess.Popen(
             command,
-            env=env,
+            env=command_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -9,6 +9,7 @@ intent without answer     ended     those of a job with that name, if the schedu
 intent, job               any       those that the scheduler reports
 intent, local             alive     as many run as it has processes, the others are queued
 intent, local             ended     missing
+intent, job, given up     any       missing, unless the scheduler reports them
 intent, end               any       missing; a cancelled local process that is still alive counts as alive
 """
 
@@ -27,7 +28,7 @@ import msgspec
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.errors import Reason
 from ttfsrun.results.processes import lives
-from ttfsrun.results.sweep_folder import Ended, Intent, JobEntry, Refusal, Submitted
+from ttfsrun.results.sweep_folder import Ended, GivenUp, Intent, JobEntry, Refusal, Submitted
 from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, Scheduler
 
 PointStatus = Literal["done", "failed", "running", "queued", "submitting", "missing", "unknown"]
@@ -53,6 +54,7 @@ class Submission:
     jobs: dict[int, str] = field(default_factory=dict)  # ids by array
     refused: dict[int, str] = field(default_factory=dict)  # messages by array
     ended: set[str] = field(default_factory=set)  # reasons, see `Ended.why`
+    given_up: set[int] = field(default_factory=set)  # numbers of units
 
     @property
     def token(self) -> str:
@@ -63,6 +65,12 @@ class Submission:
     def on_slurm(self) -> bool:
         """Whether Slurm runs it, not a process of its own."""
         return str(self.intent.cluster["name"]) == "slurm"
+
+    @property
+    def slurm_cluster(self) -> str | None:
+        """Name of the cluster, where it is not the one of the machine that submitted."""
+        name = (self.intent.cluster.get("sbatch") or {}).get("clusters")
+        return str(name) if name else None
 
     @property
     def process_lives(self) -> bool | None:
@@ -103,6 +111,8 @@ def read_submissions(entries: Sequence[JobEntry]) -> list[Submission]:
             submission.refused[entry.array] = entry.message
         elif isinstance(entry, Ended):
             submission.ended.add(entry.why)
+        elif isinstance(entry, GivenUp):
+            submission.given_up.update(entry.units)
     return list(submissions.values())
 
 
@@ -119,19 +129,27 @@ def unit_states(submissions: Sequence[Submission], unfinished: AbstractSet[str],
 
     unfinished: the points without a result; a local unit without such points is finished.
     """
-    on_slurm = [submission for submission in submissions if submission.on_slurm and not submission.ended]
-    answered = _find_jobs(on_slurm, scheduler)
-    names = {job: submission.name(array) for submission in on_slurm for array, job in submission.jobs.items()}
-    since = min((submission.intent.time for submission in on_slurm), default=0.0)
+    units: dict[str, Sequence[UnitState]] = {}
+    units |= {each.token: _local_units(each, unfinished) for each in submissions if not each.on_slurm}
+    on_slurm = [submission for submission in submissions if submission.on_slurm]
+    notes: list[str] = []
+    for cluster in dict.fromkeys(submission.slurm_cluster for submission in on_slurm):
+        on_cluster = [submission for submission in on_slurm if submission.slurm_cluster == cluster]
+        states = _cluster_units(on_cluster, scheduler if cluster is None else scheduler.on(cluster))
+        units |= states.units
+        notes += states.notes
+    return UnitStates(units, list(dict.fromkeys(notes)))
+
+
+def _cluster_units(submissions: Sequence[Submission], scheduler: Scheduler) -> UnitStates:
+    """Return the states of the array tasks of one cluster. It is queried once for all jobs that have not ended."""
+    asked = [submission for submission in submissions if not submission.ended]
+    answered = _find_jobs(asked, scheduler)
+    names = {job: submission.name(array) for submission in asked for array, job in submission.jobs.items()}
+    since = min((submission.intent.time for submission in asked), default=0.0)
     snapshot = scheduler.query(names, since) if names else QueueSnapshot()
     notes = [*snapshot.notes, *([] if answered else ["the scheduler did not answer: jobs without an id are unknown"])]
-    units = {
-        submission.token: _slurm_units(submission, snapshot, answered)
-        if submission.on_slurm
-        else _local_units(submission, unfinished)
-        for submission in submissions
-    }
-    return UnitStates(units, list(dict.fromkeys(notes)))
+    return UnitStates({each.token: _slurm_units(each, snapshot, answered) for each in submissions}, notes)
 
 
 def _find_jobs(submissions: Sequence[Submission], scheduler: Scheduler) -> bool:
@@ -167,7 +185,12 @@ def _slurm_units(submission: Submission, snapshot: QueueSnapshot, answered: bool
             states += [UnitState("missing", f"refused: {refusal}")] * size
         else:
             states += [_unanswered_state(submission, answered)] * size
-    return states
+    return [
+        UnitState("missing", "given up: the queue did not know it")
+        if state.kind == "unknown" and number in submission.given_up
+        else state
+        for number, state in enumerate(states)
+    ]
 
 
 def _ended_state(submission: Submission) -> UnitState:

@@ -31,6 +31,7 @@ from ttfsrun.errors import COMPLETE, WITH_FAILURES, UserError
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import Intent, SweepFolder
 from ttfsrun.run.signals import on_signals
+from ttfsrun.sweep.slurm_environment import command_environment
 from ttfsrun.sweep.worker.crew import Resources
 from ttfsrun.sweep.worker.task import Task, populations_of
 from ttfsrun.training.progress import Progress
@@ -124,7 +125,14 @@ def _requeue(task: Task) -> None:
 def _run_command(*command: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the scheduler; one that cannot run or takes too long counts as failed."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        return subprocess.run(
+            command,
+            env=command_environment(),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 
