@@ -42,7 +42,7 @@ class Debug(Settings, tag_field="name", tag="debug"):
     threads: Threads
 
 
-class Slurm(Settings, tag_field="name", tag="slurm"):
+class Slurm(Settings, tag_field="name", tag="slurm", kw_only=True):
     """Array jobs of Slurm; a parameter that is null is left to the defaults of the cluster."""
 
     partition: str | None
@@ -53,6 +53,10 @@ class Slurm(Settings, tag_field="name", tag="slurm"):
     cores: Annotated[Count, Meta(description="of one array task")]
     threads: Threads
     memory_gb: Annotated[Positive | None, Meta(description="of one array task; null: as estimated")]
+    max_memory_gb: Annotated[
+        Positive | None,
+        Meta(description="that a task may request after it ran out of memory; null: that of the largest node"),
+    ] = None  # sweeps of older versions have no such setting
     exclusive: Annotated[bool, Meta(description="reserve whole nodes, for clusters that allocate nothing less")]
     task_minutes: Annotated[Positive, Meta(description="target duration of an array task")]
     time_minutes: Annotated[Count | None, Meta(description="time limit of an array task; null: 10 + 2 task_minutes")]

@@ -171,7 +171,8 @@ class Composer:
         if others:
             raise ConfigError(f"{others[0]}: a sweep keeps its points; only cluster= and cluster.KEY= can be set here")
         choices, values = self._sorted(overrides)
-        tree = deep_copy(self.settings([])) | {"cluster": deep_copy(stored)}
+        known = self.preset("cluster", stored["name"])  # an older version may have stored fewer settings
+        tree = deep_copy(self.settings([])) | {"cluster": deep_copy(known | stored)}
         for choice in choices:
             self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides).cluster

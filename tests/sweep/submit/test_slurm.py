@@ -16,6 +16,7 @@ from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.errors import ConfigError, SchedulerRefused, UserError
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.sweep.submit import slurm
+from ttfsrun.sweep.submit.memory import MemoryHistory, MemoryPolicy
 
 PROFILES = sorted((Path(__file__).parents[3] / "slurm" / "profiles").glob("*.yaml"))
 
@@ -43,7 +44,8 @@ def cluster(*words: str) -> Slurm:
 
 def script(*words: str, path: Path = Path("/sweeps/bits"), after: Sequence[str] = ()) -> str:
     """Return the script of an array of seven tasks, from number 3 on, each estimated at 2 GB."""
-    return slurm.ArraySubmitter(SweepFolder(path), cluster(*words), 2e9).script("token", "name.0", 3, 7, after)
+    memory = MemoryPolicy(cluster(*words)).request([], 2e9, MemoryHistory()).bytes
+    return slurm.ArraySubmitter(SweepFolder(path), cluster(*words), memory).script("token", "name.0", 3, 7, after)
 
 
 def directives(text: str) -> dict[str, str]:
@@ -130,10 +132,10 @@ def test_arrays_are_as_large_as_the_cluster_takes(commands):
     assert slurm.array_sizes(10, 4) == [3, 3, 4]
     assert slurm.array_sizes(8, 4) == [4, 4]
     assert slurm.array_sizes(1, 1001) == [1]
-    commands("scontrol", "echo 'MaxArraySize            = 20001'")
-    assert slurm.largest_array() == 20001
+    commands("scontrol", "echo 'ClusterName = c1'; echo 'MaxArraySize            = 20001'")
+    assert slurm.cluster_limits(cluster()) == slurm.Limits("c1", 20001)
     commands("scontrol", "exit 1")
-    assert slurm.largest_array() == 1001
+    assert slurm.cluster_limits(cluster()) == slurm.Limits(None, 1001)
 
 
 def test_no_more_tasks_are_made_than_the_user_may_submit(commands):
@@ -157,13 +159,40 @@ def test_a_refusal_is_told_in_the_scheduler_s_words(tmp_path, commands):
 def test_a_job_submitted_from_a_job_does_not_inherit_its_settings(tmp_path, commands, monkeypatch):
     monkeypatch.setenv("SLURM_MEM_PER_CPU", "100")
     monkeypatch.setenv("SBATCH_PARTITION", "elsewhere")
+    monkeypatch.setenv("SLURM_CONF", "/site/slurm.conf")
     commands("sbatch", f"env >{tmp_path}/seen; echo Submitted batch job 17")
-    arrays = slurm.ArraySubmitter(SweepFolder(tmp_path / "sweep"), cluster(), 1e9)
+    arrays = slurm.ArraySubmitter(SweepFolder(tmp_path / "sweep"), cluster(), 1e9, {"SLURM_CONF": "/site/slurm.conf"})
     assert arrays.submit("token", "name.0", 0, 3) == "17"
     seen = (tmp_path / "seen").read_text()
     assert "SLURM_MEM_PER_CPU" not in seen
-    assert "SBATCH_PARTITION" not in seen
+    assert "SBATCH_PARTITION" not in seen, "it is in the script, if nothing explicit is"
+    assert "SLURM_CONF=/site/slurm.conf" in seen
     assert os.environ["SLURM_MEM_PER_CPU"] == "100"
+
+
+def test_the_largest_node_of_the_partition_limits_the_memory(commands):
+    commands("sinfo", "echo 'long*|4000'; echo 'long*|8000'; echo 'big|64000'; echo 'odd|n/a'")
+    assert slurm.largest_node(cluster()) == 8000 * 2**20
+    assert slurm.largest_node(cluster("cluster.partition=big")) == 64000 * 2**20
+    assert slurm.largest_node(cluster("cluster.partition='long,big'")) == 64000 * 2**20
+    commands("sinfo", "exit 1")
+    assert slurm.largest_node(cluster()) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["SQUEUE_STATES", "SQUEUE_FORMAT2", "SINFO_FORMAT", "SCONTROL_ALL", "SLURM_EXIT_ERROR"]
+)
+def test_a_user_s_own_formats_and_filters_do_not_reach_the_queries(name, commands, monkeypatch):
+    monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("SLURM_CONF", "/site/slurm.conf")
+    check = f'[ -z "${{{name}+set}}" ] && [ "$SLURM_CONF" = /site/slurm.conf ] || exit 1'
+    commands("sacctmgr", f"{check}; echo 'lab|100'")
+    commands("squeue", f"{check}; echo 5_1")
+    commands("scontrol", f"{check}; echo 'MaxArraySize = 7'")
+    commands("sinfo", f"{check}; echo 'long*|4000'")
+    assert slurm.free_tasks(cluster("cluster.account=lab")) == 99
+    assert slurm.cluster_limits(cluster()).largest_array == 7
+    assert slurm.largest_node(cluster()) is not None
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)

@@ -8,6 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import msgspec
@@ -18,12 +19,44 @@ from ttfsrun.results.processes import started
 from ttfsrun.results.sweep_folder import Intent, Refusal, Submitted, SweepFolder
 from ttfsrun.results.wording import count
 from ttfsrun.sweep.submit import local
+from ttfsrun.sweep.submit.memory import MemoryPolicy, MemoryRequest
 from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, Room
+from ttfsrun.sweep.submit.slurm_defaults import kept_origins, with_defaults
 
 log = logging.getLogger(__name__)
 
 Cluster = Local | Debug | Slurm
 PLANNED_MEMORY = 0.9  # share of a task's memory that plans use
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a plan is run: the settings of the cluster with the defaults of the environment."""
+
+    cluster: Cluster
+    origins: dict[str, str] = field(default_factory=dict)  # variables that settings come from
+    environment: dict[str, str] = field(default_factory=dict)  # variables for sbatch
+    lines: Sequence[str] = ()  # what the user must know
+
+    @classmethod
+    def here(cls, cluster: Cluster, earlier: Intent | None = None) -> Target:
+        """Return the target for settings of the cluster in the environment of this process.
+
+        earlier: a submission with the settings of which the cluster agrees.
+        """
+        if not isinstance(cluster, Slurm):
+            return cls(cluster)
+        defaults = with_defaults(cluster, os.environ)
+        kept = {} if earlier is None else kept_origins(defaults.cluster, earlier, defaults.origins)
+        return cls(defaults.cluster, kept | defaults.origins, defaults.passed, list(defaults.lines()))
+
+    def memory_policy(self) -> MemoryPolicy:
+        """Return how much memory the tasks may request."""
+        if not isinstance(self.cluster, Slurm):
+            return MemoryPolicy(self.cluster)
+        from ttfsrun.sweep.submit import slurm
+
+        return MemoryPolicy(self.cluster, "memory_gb" in self.origins, slurm.largest_node(self.cluster))
 
 
 def available_room(cluster: Cluster) -> Room:
@@ -50,17 +83,23 @@ def available_room(cluster: Cluster) -> Room:
 class Dispatcher:
     """One dispatch of a plan; its token is in the names of its jobs and of its shards."""
 
-    def __init__(self, folder: SweepFolder, cluster: Cluster, plan: Plan, package: str) -> None:
-        """package: checksum of the code that plans."""
-        self.folder, self.cluster, self.plan, self.package = folder, cluster, plan, package
+    def __init__(
+        self, folder: SweepFolder, target: Target, plan: Plan, package: str, memory: MemoryRequest | None = None
+    ) -> None:
+        """package: checksum of the code that plans. memory: what each task requests."""
+        self.folder, self.target, self.plan, self.package = folder, target, plan, package
+        self.cluster, self.memory = target.cluster, memory or MemoryRequest()
         self.token = secrets.token_hex(4)
         self.arrays = [len(plan.tasks)]
-        if isinstance(cluster, Slurm):
+        self.slurm_name: str | None = None
+        if isinstance(self.cluster, Slurm):
             from ttfsrun.sweep.submit import slurm
 
-            self.arrays = slurm.array_sizes(len(plan.tasks), slurm.largest_array())
+            limits = slurm.cluster_limits(self.cluster)
+            self.slurm_name = limits.name
+            self.arrays = slurm.array_sizes(len(plan.tasks), limits.largest_array)
             self.name = slurm.job_name(folder.path.absolute().name, self.token)
-            self._slurm = slurm.ArraySubmitter(folder, cluster, plan.memory)
+            self._slurm = slurm.ArraySubmitter(folder, self.cluster, self.memory.bytes, target.environment)
 
     def script(self) -> str:
         """Return the batch script of the first array; empty where there is no scheduler."""
@@ -109,6 +148,12 @@ class Dispatcher:
             pid=os.getpid(),
             started=started(os.getpid()) or 0,
             package=self.package,
+            uid=os.getuid(),
+            slurm=self.slurm_name,
+            memory=self.memory.bytes,
+            raised=dict(self.memory.raised),
+            origins=self.target.origins,
+            environment=self.target.environment,
         )
 
     def _rival(self, known_jobs: int) -> str | None:

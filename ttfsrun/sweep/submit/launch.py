@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,10 +26,12 @@ from ttfsrun.results.wording import count, duration
 from ttfsrun.sweep.grid.request import SweepRequest, read_request
 from ttfsrun.sweep.monitor.status import SweepStatus, sweep_status
 from ttfsrun.sweep.submit.costs import default_costs, estimate_costs
-from ttfsrun.sweep.submit.dispatch import Cluster, Dispatcher, available_room
+from ttfsrun.sweep.submit.dispatch import Cluster, Dispatcher, Target, available_room
 from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.submit.memory import MemoryHistory
 from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, make_plan
 from ttfsrun.sweep.submit.reuse import reuse
+from ttfsrun.sweep.submit.slurm_defaults import without_outdated
 from ttfsrun.sweep.worker import checkpoints
 from ttfsrun.sweep.worker.frozen_data import freeze_data, on_frozen_data, read_frozen, require_frozen_data
 
@@ -61,7 +64,7 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
         if about is not None and options.reuse and not options.dry_run:
             folder.create(about, points)
             about = None
-        announced = _announce(folder, points, configs[0].cluster, options, about)
+        announced = _announce(folder, points, Target.here(configs[0].cluster), options, about)
     return _start(announced)
 
 
@@ -74,9 +77,10 @@ def retry(path: Path, overrides: Sequence[str], options: Options) -> int:
     folder.require()
     with _claimed(folder, options):
         points = list(folder.points.values())
-        submitted = [job.cluster for job in folder.jobs() if isinstance(job, Intent)]
-        cluster = Composer(conf_dir()).cluster((submitted or [folder.about["cluster"]])[-1], overrides)
-        announced = _announce(folder, points, cluster, options, None)
+        last = next((job for job in reversed(folder.jobs()) if isinstance(job, Intent)), None)
+        settings = folder.about["cluster"] if last is None else without_outdated(last, os.environ)
+        target = Target.here(Composer(conf_dir()).cluster(settings, overrides), last)
+        announced = _announce(folder, points, target, options, None)
     return _start(announced)
 
 
@@ -96,7 +100,7 @@ class Announced:
 def _announce(
     folder: SweepFolder,
     points: Sequence[SweepPoint],
-    cluster: Cluster,
+    target: Target,
     options: Options,
     about: dict[str, Any] | None,
 ) -> Announced | int:
@@ -112,19 +116,25 @@ def _announce(
     chosen = points[: options.limit]
     to_run = [point for point in chosen if status is None or status.may_run(point.point, options.again)]
     _say(_points_line(folder, points, chosen, to_run, status))
-    if status is not None:
-        for note in status.notes:
-            _say(note)
+    for note in [] if status is None else [*status.notes, *_lost_lines(status)]:
+        _say(note)
+    if to_run:
+        policy = target.memory_policy()
+        history = MemoryHistory() if status is None else MemoryHistory.of(points, folder.jobs(), status)
+        hopeless = policy.hopeless(to_run, history)
+        if hopeless:
+            _say(policy.hopeless_line(len(hopeless)))
+            to_run = [point for point in to_run if point.point not in hopeless]
     if not to_run:
         return 0 if status is None else _outcome(status)
     to_run = on_frozen_data(to_run, read_frozen(about or folder.about))
     if about is None:
         require_frozen_data(to_run, read_frozen(folder.about))
-    plan = _plan(folder, to_run, cluster, status, package)
-    dispatcher = Dispatcher(folder, cluster, plan, package)
-    _say(_plan_line(plan, dispatcher))
-    for warning in _warnings(plan, cluster):
-        _say(warning)
+    plan = _plan(folder, to_run, target.cluster, status, package)
+    memory = policy.request(to_run, plan.memory, history)
+    dispatcher = Dispatcher(folder, target, plan, package, memory)
+    for line in [_plan_line(plan, dispatcher), *_warnings(plan, target.cluster), *memory.lines, *target.lines]:
+        _say(line)
     if options.dry_run:
         sys.stdout.write(dispatcher.script())
         return 0
@@ -253,6 +263,11 @@ def _warnings(plan: Plan, cluster: Cluster) -> Iterator[str]:
     memory = None if isinstance(cluster, Debug) else cluster.memory_gb
     if memory is not None and plan.memory > GIGABYTE * memory:
         yield f"that is more than cluster.memory_gb={memory:g}: some points may fail"
+
+
+def _lost_lines(status: SweepStatus) -> Iterator[str]:
+    if status.counts()["unknown"]:
+        yield f"to give up what is lost: ttfsrun cancel {quote(str(status.folder.path))} --lost"
 
 
 def _confirmed() -> bool:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import getpass
 import math
+import os
 import re
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import submitit
@@ -20,26 +23,29 @@ from submitit.helpers import clean_env
 from ttfsrun.config.cluster import Slurm
 from ttfsrun.errors import SchedulerRefused, UserError
 from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.sweep.slurm_environment import command_environment
 from ttfsrun.sweep.worker.interpreter import python_command
 
 SIGNAL_SECONDS = 60  # between the signal and the time limit; Slurm's clock is that coarse
-MEMORY_MARGIN = 1.5  # requested memory, as a multiple of the estimate
 MEGABYTE = 2**20
 FORBIDDEN_IN_PATH = re.compile(r"[%\\\n\r]")  # special to Slurm in the names of log files
+NOTHING: Mapping[str, str] = MappingProxyType({})
 DEFAULT_MAX_ARRAY_SIZE = 1001  # Slurm's own default of MaxArraySize
 
 
 class ArraySubmitter:
     """Scripts and submission of the array jobs of one dispatch."""
 
-    def __init__(self, folder: SweepFolder, cluster: Slurm, memory: float) -> None:
-        """memory: estimated bytes of a task.
+    def __init__(
+        self, folder: SweepFolder, cluster: Slurm, memory: float | None, environment: Mapping[str, str] = NOTHING
+    ) -> None:
+        """memory: bytes that each task requests, if any. environment: variables that sbatch reads.
 
         Raises UserError where Slurm cannot write into the folder, SchedulerRefused where there is no Slurm.
         """
         if FORBIDDEN_IN_PATH.search(str(folder.path.absolute())):
             raise UserError(f"{folder.path}: Slurm cannot write logs to a path with %, \\ or line breaks; see --out")
-        self.folder, self.cluster = folder, cluster
+        self.folder, self.cluster, self.environment = folder, cluster, environment
         try:
             self._executor = submitit.SlurmExecutor(folder=folder.slurm.absolute())
         except RuntimeError as error:
@@ -57,6 +63,7 @@ class ArraySubmitter:
         try:
             self.folder.slurm.mkdir(parents=True, exist_ok=True)
             with clean_env():  # a job's own settings would otherwise apply to the jobs that it submits
+                os.environ.update(self.environment)
                 return str(self._executor._submit_command(self._command(submission, first)).job_id)
         except (submitit.core.utils.FailedJobError, submitit.core.utils.FailedSubmissionError, OSError) as error:
             raise SchedulerRefused(f"sbatch: {_last_line(str(error))}") from None
@@ -78,7 +85,7 @@ class ArraySubmitter:
         return ("" if self.cluster.srun else "exec ") + shlex.join(words)
 
 
-def _parameters(cluster: Slurm, memory: float) -> dict[str, Any]:
+def _parameters(cluster: Slurm, memory: float | None) -> dict[str, Any]:
     """Return the parameters of sbatch under submitit's names."""
     additional: dict[str, Any] = {"requeue": True}
     if not cluster.srun:  # the task replaces the batch shell, which must get the signal
@@ -95,7 +102,7 @@ def _parameters(cluster: Slurm, memory: float) -> dict[str, Any]:
         "ntasks_per_node": 1,
         "cpus_per_task": cluster.cores,
         "exclusive": cluster.exclusive or None,
-        "mem": _memory(cluster, memory),
+        "mem": None if memory is None else f"{math.ceil(memory / MEGABYTE)}M",
         "signal_delay_s": SIGNAL_SECONDS,
         "setup": cluster.setup or None,
         "use_srun": cluster.srun,
@@ -106,19 +113,34 @@ def _parameters(cluster: Slurm, memory: float) -> dict[str, Any]:
     return {key: value for key, value in parameters.items() if value is not None or key == "wckey"}
 
 
-def _memory(cluster: Slurm, memory: float) -> str | None:
-    """Return the memory that is set, else estimated; None for whole nodes and where cluster.sbatch sets it."""
-    if cluster.memory_gb is not None:
-        return f"{math.ceil(cluster.memory_gb * 1e9 / MEGABYTE)}M"
-    if cluster.exclusive or any(key.startswith("mem") for key in cluster.sbatch):
-        return None
-    return f"{math.ceil(MEMORY_MARGIN * memory / MEGABYTE)}M"
+@dataclass(frozen=True)
+class Limits:
+    """What the configuration of a cluster says."""
+
+    name: str | None = None
+    largest_array: int = DEFAULT_MAX_ARRAY_SIZE  # tasks of an array
 
 
-def largest_array() -> int:
-    """Return the largest number of tasks that an array of this cluster may have."""
-    matches = [re.match(r"MaxArraySize\s*=\s*(\d+)", row[0]) for row in _rows("scontrol", "show", "config")]
-    return next((max(1, int(match[1])) for match in matches if match), DEFAULT_MAX_ARRAY_SIZE)
+def cluster_limits(cluster: Slurm) -> Limits:
+    """Return the name of a cluster, and the largest number of tasks that an array may have there."""
+    rows = _rows("scontrol", *_elsewhere(cluster), "show", "config")
+    values = {key.strip(): value.strip() for key, _, value in (row[0].partition("=") for row in rows)}
+    largest = values.get("MaxArraySize", "")
+    return Limits(values.get("ClusterName"), max(1, int(largest)) if largest.isdecimal() else DEFAULT_MAX_ARRAY_SIZE)
+
+
+def largest_node(cluster: Slurm) -> float | None:
+    """Return the memory of the largest node that the tasks may use, in bytes; None: unknown."""
+    rows = [row for row in _rows("sinfo", *_elsewhere(cluster), "-a", "-h", "-N", "-o", "%P|%m") if len(row) == 2]
+    chosen = [] if cluster.partition is None else cluster.partition.split(",")
+    rows = [row for row in rows if row[0].rstrip("*") in chosen or (not chosen and row[0].endswith("*"))] or rows
+    return max((float(row[1]) * MEGABYTE for row in rows if row[1].isdecimal()), default=0.0) or None
+
+
+def _elsewhere(cluster: Slurm) -> list[str]:
+    """Return the option that names the cluster, where it is not that of this machine."""
+    name = cluster.sbatch.get("clusters")
+    return ["-M", str(name)] if name else []
 
 
 def free_tasks(cluster: Slurm) -> int | None:
@@ -132,14 +154,16 @@ def free_tasks(cluster: Slurm) -> int | None:
     numbers = [int(limit) for limit in limits if limit.isdecimal()]
     if not numbers:
         return None
-    queued = len(_rows("squeue", "-h", "-r", "-u", user, "-o", "%i"))
+    queued = len(_rows("squeue", "-a", "-h", "-r", "-u", user, "-o", "%i"))
     return max(1, min(numbers) - queued)
 
 
 def _rows(*command: str) -> list[list[str]]:
     """Return the output of a command of the scheduler, split at `|`; no rows where it fails."""
     try:
-        text = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+        text = subprocess.run(
+            command, env=command_environment(), capture_output=True, text=True, timeout=20, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.split("|") for line in text.splitlines()]

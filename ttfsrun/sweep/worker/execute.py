@@ -37,7 +37,11 @@ from ttfsrun.training.trainer import Diverged, Trainer
 
 SWEEP_MADE = "the sweep was made"  # the event since which chip files must not change
 MAX_FRAMES = 3  # of a traceback in a record
-NO_MEMORY_TEXTS = ("can't allocate memory", "not enough memory", "Unable to allocate", "std::bad_alloc")
+#: In messages of torch, numpy, the C++ library, CUDA, the dynamic linker, and threads.
+NO_MEMORY_TEXTS = (
+    *("can't allocate memory", "not enough memory", "Unable to allocate", "std::bad_alloc", "out of memory"),
+    *("Cannot allocate memory", "cannot allocate memory"),
+)
 
 
 def execute(points: Sequence[SweepPoint], site: Site, observer: Observer) -> None:
