@@ -69,3 +69,15 @@ def test_a_point_that_exhausts_its_memory_fails_alone(new_sweep: Callable[..., S
     check_finished_with_failures(sweep)
 
     assert list(failed(sweep).values()) == ["out of memory"]
+
+
+def test_a_task_that_ran_out_of_memory_is_retried_with_more(new_sweep: Callable[..., Sweep]) -> None:
+    sweep = new_sweep(grid=[*SHORT, "seed.init=0,1"], cluster=["cluster=slurm", "cluster.cores=1"])
+    sweep.launch(environment={"SBATCH_MEM_PER_NODE": "144M"})
+    now = sweep.settled()
+    assert (now["failed"], now["failures"][0]["reason"]) == (2, "out of memory")
+
+    code, _, err = sweep.command("retry", sweep.path, "--yes")
+    assert code == DONE
+    assert "2 points ran out of memory with 0.151 GB: tasks now request " in err
+    assert sweep.settled()["done"] == 2

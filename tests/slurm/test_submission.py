@@ -149,3 +149,44 @@ def test_without_the_environment_of_the_submission_tasks_read_the_same_data(
     (frozen,) = sweep.folder.about["data"]
     assert frozen["folder"] == str(one)
     assert [record.result and record.result["data"] for record in sweep.records()] == [frozen["source"]] * 2
+
+
+def test_defaults_of_the_environment_are_used_and_none_of_them_breaks_a_sweep(
+    sweep: Sweep, reference: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (partition, *_) = output("sinfo", "--noheader", "--format=%R").splitlines()[-1:]
+    breaking = {"SBATCH_ARRAY_INX": "5", "SBATCH_WAIT": "1", "SBATCH_NO_REQUEUE": "1", "SBATCH_OUTPUT": "/dev/null"}
+    breaking |= {"SQUEUE_FORMAT2": "jobid", "SQUEUE_STATES": "SUSPENDED", "SACCT_FORMAT": "JobID"}
+    breaking |= {"SLURM_TIME_FORMAT": "relative", "SLURM_EXIT_ERROR": "0"}
+    sweep.cluster = [*sweep.cluster, "cluster.sbatch={hold: true}"]
+    environment = {"SBATCH_PARTITION": partition, "SBATCH_TIMELIMIT": "0:45:00", **breaking}
+    messages = sweep.launch(environment=environment)
+
+    shown = output("scontrol", "--oneliner", "show", "job", sweep.jobs()[0])
+    assert f" Partition={partition} " in shown
+    assert " TimeLimit=00:45:00 " in shown
+    assert " Requeue=1 " in shown
+    assert f"cluster.partition={partition} (SBATCH_PARTITION)" in messages
+    assert "SBATCH_WAIT is not used" in messages
+    for job in sweep.jobs():
+        output("scontrol", "release", job)
+    with monkeypatch.context() as patch:
+        patch.setitem(sweep.command.environment, "SQUEUE_STATES", "SUSPENDED")
+        assert sweep.settled()["done"] == POINTS
+    assert sweep.table() == reference.table()
+
+
+def test_a_configuration_of_slurm_that_is_elsewhere_is_used(sweep: Sweep, tmp_path: Path) -> None:
+    configuration = Path("/etc/slurm/slurm.conf")
+    hide = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /etc/slurm && exec "$@"', "sh"]
+    if not configuration.exists() or subprocess.run([*hide, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("/etc/slurm cannot be hidden here")
+    elsewhere = tmp_path / "slurm.conf"
+    shutil.copy(configuration, elsewhere)
+    submit = [*hide, sys.executable, "-m", "ttfsrun", *sweep.words]
+    environment = sweep.command.environment | {"SLURM_CONF": str(elsewhere)}
+    done = subprocess.run(
+        submit, cwd=sweep.command.folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == DONE, done.stderr
+    assert sweep.settled()["done"] == POINTS
