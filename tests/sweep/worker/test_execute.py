@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -215,3 +217,17 @@ def test_what_the_listener_cannot_do_is_no_fault_of_the_points(points, site):
     with pytest.raises(CannotWrite):
         execute.execute(points("seed.init=range(4)"), site, recorder)
     assert len(recorder.records) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:75] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        ImportError("libtorch_cpu.so: failed to map segment: Cannot allocate memory"),
+    ],
+)
+def test_a_lack_of_memory_is_recognised_whoever_reports_it(error: Exception) -> None:
+    assert execute.failure_of(error).reason == "out of memory"
