@@ -6,10 +6,11 @@ import pytest
 
 from ttfsrun.config.compose import conf_dir
 from ttfsrun.config.conf_folder import ConfFolder
-from ttfsrun.config.fast_path import NotPlain, with_plain_values
+from ttfsrun.config.fast_path import NotPlain, Template
 
 FILES = ConfFolder(conf_dir())
 NODE, TREE = FILES.merged([])
+TEMPLATE = Template(TREE)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ NODE, TREE = FILES.merged([])
 )
 def test_plain_values_give_what_hydra_gives(texts: list[str]) -> None:
     overrides = [FILES.parse(text) for text in texts]
-    assert with_plain_values(TREE, overrides) == FILES.applied(NODE, overrides)
+    assert TEMPLATE.with_values(overrides) == FILES.applied(NODE, overrides)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +50,17 @@ def test_plain_values_give_what_hydra_gives(texts: list[str]) -> None:
 )
 def test_all_else_is_left_to_hydra(word: str) -> None:
     with pytest.raises(NotPlain):
-        with_plain_values(TREE, [FILES.parse(word)])
+        TEMPLATE.with_values([FILES.parse(word)])
 
 
 def test_the_merged_files_stay_as_they_are() -> None:
     before = repr(TREE)
-    with_plain_values(TREE, [FILES.parse("training={loss:{xi:0.1},epochs:3}"), FILES.parse("network.hidden.0=60")])
+    TEMPLATE.with_values([FILES.parse("training={loss:{xi:0.1},epochs:3}"), FILES.parse("network.hidden.0=60")])
     assert repr(TREE) == before
+
+
+def test_what_a_point_does_not_change_is_shared_not_copied() -> None:
+    one, other = (TEMPLATE.with_values([FILES.parse(f"substrate.weight.bits={bits}")]) for bits in (3, 4))
+    assert one["substrate"]["weight"] != other["substrate"]["weight"]
+    assert one["training"] is other["training"]
+    assert one["substrate"]["v_th"] is other["substrate"]["v_th"]

@@ -10,7 +10,7 @@ Hydra composes, the schema checks. A `ConfigError` has a line for each mistake.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +20,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
-from ttfsrun.config.conditions import mistakes_in_conditions
+from ttfsrun.config.conditions import mistakes_in_conditions, with_frozen_conditions
 from ttfsrun.config.conf_folder import ConfFolder, brief_message, closed
 from ttfsrun.config.diagnostics import Mistake
 from ttfsrun.config.dotted_keys import ABSENT, Origins, Tree, assign, deep_copy, leaves, lookup
-from ttfsrun.config.fast_path import REFERENCE, NotPlain, with_plain_values
+from ttfsrun.config.fast_path import REFERENCE, NotPlain, Template
 from ttfsrun.config.point_mistakes import MAX_FAILED_POINTS, summarise
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import ConfigError
@@ -108,7 +108,7 @@ class Composer:
 
     def __init__(self, conf: Path) -> None:
         self.files = ConfFolder(conf)
-        self._merged: dict[tuple[str, ...], tuple[DictConfig, Tree]] = {}
+        self._merged: dict[tuple[str, ...], tuple[DictConfig, Template]] = {}
         self._layers: dict[tuple[str, ...], list[tuple[str, Tree]]] = {}
 
     def expand(self, overrides: Sequence[str]) -> list[Point]:
@@ -116,19 +116,27 @@ class Composer:
         return [Point(self._config(point), label, point) for point, label in self.combinations(overrides)]
 
     def compose_all(self, points: Sequence[tuple[str, ...]]) -> list[Config]:
-        """Return the configuration of each point, given by its overrides.
+        """Return the configuration of each point; see `configs`."""
+        return list(self.configs(points))
 
-        Raises ConfigError with the mistakes of all points, but stops at MAX_FAILED_POINTS points with mistakes.
+    def configs(self, points: Sequence[tuple[str, ...]]) -> Iterator[Config]:
+        """Yield the configuration of each point, given by its overrides; from the first mistake on, yield no more.
+
+        At the end, raises ConfigError with the mistakes of all points, but stops at MAX_FAILED_POINTS of them.
         """
-        unknown = {override: self._unknown_overrides([override]) for override in set(itertools.chain(*points))}
-        configs, points_by_mistake, n_failed = [], dict[str, list[tuple[str, ...]]](), 0
+        different = set(itertools.chain.from_iterable(points))
+        unknown = {override: self._unknown_overrides([override]) for override in different}
+        points_by_mistake, n_failed = dict[str, list[tuple[str, ...]]](), 0
         for point in points:
             lines: Sequence[str] = [mistake.line for override in point for mistake in unknown[override]]
             if not lines:
                 try:
-                    configs.append(self._config(point))
+                    config = self._config(point)
                 except ConfigError as error:
                     lines = error.lines
+                else:
+                    if not n_failed:
+                        yield config
             for line in lines:
                 points_by_mistake.setdefault(line, []).append(point)
             n_failed += bool(lines)
@@ -136,7 +144,6 @@ class Composer:
                 break
         if points_by_mistake:
             raise ConfigError(*summarise(points_by_mistake, points), at_most=MAX_LISTED)
-        return configs
 
     def combinations(self, overrides: Sequence[str]) -> list[tuple[tuple[str, ...], str]]:
         """Return the overrides of each point with its label: those of them that vary between points."""
@@ -195,17 +202,24 @@ class Composer:
 
     def preset(self, group: str, choice: str) -> Tree:
         """Return the settings of a choice of a group, as plain values."""
-        settings: Tree = lookup(self.settings([f"{group}={choice}"]), group.replace("/", "."))
+        settings: Tree = deep_copy(lookup(self.settings([f"{group}={choice}"]), group.replace("/", ".")))
         return settings
 
     def settings(self, overrides: Sequence[str]) -> Tree:
-        """Return the settings of the yaml files under overrides, resolved but not checked."""
+        """Return the settings of the yaml files under overrides, resolved but not checked.
+
+        The caller must not change them: other points may share groups of them.
+        """
         choices, values = self._sorted(overrides)
-        node, tree = _once(self._merged, choices, self.files.merged)
+        node, template = _once(self._merged, choices, self._templates)
         try:
-            return with_plain_values(tree, values)
+            return template.with_values(values)
         except NotPlain:
             return self.files.applied(node, values)
+
+    def _templates(self, choices: Sequence[Override]) -> tuple[DictConfig, Template]:
+        node, tree = self.files.merged(choices)
+        return node, Template(tree)
 
     def _expanded(self, overrides: Sequence[str]) -> list[tuple[str, ...]]:
         """Return the overrides of each point. In a sweep, the last override of a key counts, as in Hydra."""
@@ -218,23 +232,9 @@ class Composer:
     def _config(self, overrides: Sequence[str]) -> Config:
         return self._checked(self.settings(overrides), overrides)
 
-    def _frozen(self, settings: Tree) -> Tree:
-        """Replace the name of a yaml file in each condition by its settings, so that later edits of it do not count.
-
-        The file comes first, single settings override it, in whatever order they are given: as on the command line.
-        """
-        conditions = lookup(settings, "evaluation.conditions")
-        if not isinstance(conditions, dict):
-            return settings
-        for name, changes in conditions.items():
-            if isinstance(changes, dict) and changes.get("substrate") in self.files.groups["substrate"]:
-                preset = self.preset("substrate", changes["substrate"])
-                conditions[name] = {"substrate": preset} | {k: v for k, v in changes.items() if k != "substrate"}
-        return settings
-
     def _checked(self, settings: Tree, overrides: Sequence[str]) -> Config:
         """Convert resolved settings to a configuration. Raises ConfigError, which names an override at fault."""
-        settings = self._frozen(settings)
+        settings = with_frozen_conditions(settings, self.files.groups["substrate"], self.preset)
         lines = []
         try:
             config = msgspec.convert(settings, Config)

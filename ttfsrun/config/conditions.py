@@ -14,7 +14,7 @@ so a condition cannot change a setting that the training depends on.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,23 @@ def conditions_of(config: Config) -> list[Condition]:
             varied_values = {key: value for key, value in values.items() if key in varied}
             conditions += _on_chips(name, varied_values, changed, [] if names_chip else config.evaluation.chips)
     return conditions
+
+
+def with_frozen_conditions(settings: Tree, presets: Collection[str], preset: Callable[[str, str], Tree]) -> Tree:
+    """Return settings with the content of each yaml file that a condition names, so that later edits do not count.
+
+    The file comes first, single settings override it, in whatever order they are given: as on the command line.
+    presets: names of the yaml files of substrates. preset: returns the settings of a group and such a name.
+    """
+    conditions = lookup(settings, "evaluation.conditions")
+    if not isinstance(conditions, dict) or not conditions:
+        return settings
+    frozen = dict(conditions)
+    for name, changes in conditions.items():
+        if isinstance(changes, dict) and changes.get("substrate") in presets:
+            content = preset("substrate", changes["substrate"])
+            frozen[name] = {"substrate": content} | {k: v for k, v in changes.items() if k != "substrate"}
+    return settings | {"evaluation": settings["evaluation"] | {"conditions": frozen}}
 
 
 def mistakes_in_conditions(settings: Tree, diagnostics: Diagnostics) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override, OverrideType
 
-from ttfsrun.config.dotted_keys import ABSENT, Tree, assign, deep_copy, lookup
+from ttfsrun.config.dotted_keys import ABSENT, Tree, lookup
 from ttfsrun.config.introspection import USER_NAMED
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # ${seed.init}: no function, no relative key
@@ -21,31 +21,69 @@ class NotPlain(Exception):
     """These settings need the full rules of Hydra and OmegaConf."""
 
 
-def with_plain_values(merged: Tree, overrides: Sequence[Override]) -> Tree:
-    """Return the settings after setting these values one after the other, references resolved.
+class Template:
+    """Merged yaml files, from which points are made: what a point does not change is shared, not copied."""
 
-    Raises NotPlain where that needs the full rules of Hydra and OmegaConf.
-    """
-    tree = deep_copy(merged)
-    for override in overrides:
-        if override.type is not OverrideType.CHANGE:
+    def __init__(self, merged: Tree) -> None:
+        self._merged = merged
+        self._plain: set[int] = set()  # ids of the groups and lists without a reference, which live as long as `merged`
+        self._find_plain(merged)
+
+    def with_values(self, overrides: Sequence[Override]) -> Tree:
+        """Return the settings after setting these values one after the other, references resolved.
+
+        The caller must not change the groups in it: other points share them.
+        Raises NotPlain where that needs the full rules of Hydra and OmegaConf.
+        """
+        tree = self._merged
+        for override in overrides:
+            if override.type is not OverrideType.CHANGE:
+                raise NotPlain
+            key = override.key_or_group
+            tree = _changed(tree, key.split("."), override.value(), key)
+        settings: Tree = self._resolved(tree, tree)
+        return settings
+
+    def _find_plain(self, node: Any) -> bool:
+        """Note the groups and lists of a node that have no reference; return whether the node has none."""
+        if isinstance(node, dict | list):
+            parts = [self._find_plain(value) for value in (node.values() if isinstance(node, dict) else node)]
+            if all(parts):
+                self._plain.add(id(node))
+            return all(parts)
+        return not _is_open(node)
+
+    def _resolved(self, node: Any, root: Tree) -> Any:
+        """Return the node with each reference replaced by its number, truth value or null."""
+        if id(node) in self._plain:
+            return node
+        if isinstance(node, dict):
+            return {name: self._resolved(value, root) for name, value in node.items()}
+        if isinstance(node, list):
+            return [self._resolved(value, root) for value in node]
+        if not _is_open(node):
+            return node
+        reference = REFERENCE.fullmatch(node)
+        target = lookup(root, reference[1]) if reference else ABSENT
+        if isinstance(target, (str, dict, list)) or target is ABSENT:
             raise NotPlain
-        _set(tree, override.key_or_group, override.value())
-    settings: Tree = _resolved(tree, tree)
-    return settings
+        return target
 
 
-def _set(tree: Tree, key: str, value: Any) -> None:
-    """Set an existing key, or an existing entry of a list."""
-    current = lookup(tree, key)
-    if current is not ABSENT:
-        assign(tree, key, _replacement(current, value, key))
-        return
-    parent, _, entry = key.rpartition(".")
-    entries = lookup(tree, parent)
-    if not isinstance(entries, list) or not entry.isdigit() or int(entry) >= len(entries):
+def _is_open(value: Any) -> bool:
+    """Return whether a value is, or may contain, a reference, or is yet to be given."""
+    return isinstance(value, str) and ("${" in value or value == "???")
+
+
+def _changed(node: Any, names: Sequence[str], value: Any, key: str) -> Any:
+    """Return a node with another value at an existing key, or an existing entry of a list; the rest is shared."""
+    name, *rest = names
+    if isinstance(node, list) and not rest and name.isdigit() and int(name) < len(node):
+        return [_replacement(old, value, key) if number == int(name) else old for number, old in enumerate(node)]
+    if not isinstance(node, dict) or name not in node:
         raise NotPlain
-    entries[int(entry)] = _replacement(entries[int(entry)], value, key)
+    new = _changed(node[name], rest, value, key) if rest else _replacement(node[name], value, key)
+    return node | {name: new}
 
 
 def _replacement(current: Any, value: Any, key: str) -> Any:
@@ -54,26 +92,12 @@ def _replacement(current: Any, value: Any, key: str) -> Any:
         return value
     if not isinstance(current, dict) or not isinstance(value, dict):
         raise NotPlain
+    replaced = dict(current)
     for name, part in value.items():
         if name in current:
-            current[name] = _replacement(current[name], part, f"{key}.{name}")
+            replaced[name] = _replacement(current[name], part, f"{key}.{name}")
         elif key in USER_NAMED:
-            current[name] = part
+            replaced[name] = part
         else:
             raise NotPlain
-    return current
-
-
-def _resolved(node: Any, root: Tree) -> Any:
-    """Return a copy of the node with each reference replaced by its number, truth value or null."""
-    if isinstance(node, dict):
-        return {name: _resolved(value, root) for name, value in node.items()}
-    if isinstance(node, list):
-        return [_resolved(value, root) for value in node]
-    if not isinstance(node, str) or not ("${" in node or node == "???"):
-        return node
-    reference = REFERENCE.fullmatch(node)
-    target = lookup(root, reference[1]) if reference else ABSENT
-    if isinstance(target, (str, dict, list)) or target is ABSENT:
-        raise NotPlain
-    return target
+    return replaced

@@ -15,6 +15,8 @@ import msgspec
 
 T = TypeVar("T")
 
+BUFFER = 1 << 18  # bytes of each read: on a network disk, the number of reads counts
+
 
 def append_line(path: Path, entry: Any) -> None:
     """Add one entry (a struct or plain values) as a line of JSON, and wait until it is on disk.
@@ -46,14 +48,17 @@ def _write(handle: int, content: bytes) -> None:
 
 
 def read_lines(path: Path, kind: type[T]) -> Iterator[T]:
-    """Yield the whole lines of a file as structs; none where there is no file. Torn and foreign lines are skipped."""
+    """Yield the whole lines of a file as structs; none where there is no file. Torn and foreign lines are skipped.
+
+    Only one line at a time is in memory.
+    """
     decoder = msgspec.json.Decoder(kind)
     try:
-        content = path.read_bytes()
+        stream = path.open("rb", buffering=BUFFER)
     except FileNotFoundError:
         return
-    for line in content.split(b"\n"):
-        if line:
+    with stream:
+        for line in stream:
             try:
                 yield decoder.decode(line)
             except msgspec.MsgspecError:

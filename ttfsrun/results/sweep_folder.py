@@ -19,7 +19,7 @@ import yaml
 
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.files import write_atomic, writing
+from ttfsrun.files import atomic_writer, write_atomic, writing
 from ttfsrun.results import lines
 from ttfsrun.results.record import Attempt, Curves, Record
 from ttfsrun.results.table_files import NAME as TABLE
@@ -139,7 +139,10 @@ class SweepFolder:
     def create(self, about: Mapping[str, Any], points: Iterable[SweepPoint]) -> None:
         """Write the files that never change. sweep.yaml is last: it makes the folder a sweep. Raises CannotWrite."""
         encoder = msgspec.json.Encoder()
-        write_atomic(self.points_file, b"".join(encoder.encode(point) + b"\n" for point in points))
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with atomic_writer(self.points_file) as stream:
+            stream.writelines(encoder.encode(point) + b"\n" for point in points)
         write_atomic(self.sweep, yaml.safe_dump(dict(about), sort_keys=False, allow_unicode=True).encode())
 
     @cached_property

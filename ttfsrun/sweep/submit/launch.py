@@ -56,15 +56,15 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
     """
     composer = Composer(conf_dir())
     request = read_request(overrides, composer)
-    configs = composer.compose_all(request.points)
-    points = freeze_points(list(zip(request.points, configs, strict=True)), request.keys)
+    points = freeze_points(zip(request.points, composer.configs(request.points), strict=True), request.keys)
+    (first,) = composer.compose_all(request.points[:1])
     folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
     with _claimed(folder, options):
-        about = None if _is_sweep_of(folder, points) else _about(folder, request, points, configs[0], overrides)
+        about = None if _is_sweep_of(folder, points) else _about(folder, request, points, first, overrides)
         if about is not None and options.reuse and not options.dry_run:
             folder.create(about, points)
             about = None
-        announced = _announce(folder, points, Target.here(configs[0].cluster), options, about)
+        announced = _announce(folder, points, Target.here(first.cluster), options, about)
     return _start(announced)
 
 
