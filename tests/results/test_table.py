@@ -91,7 +91,7 @@ def test_the_same_results_give_the_same_bytes_whoever_computed_them(tmp_path: Pa
         for number, point in enumerate(points[order]):
             made_up.write(folder, [made_up.done(point, host=host, time=float(number))], shard=str(number % 3))
         table = read_table(folder, bare=True)
-        tables.append(table.csv())
+        tables.append(b"".join(table.csv()))
         assert b"node" not in tables[-1]
         assert b"\r" not in tables[-1]
     assert tables[0] == tables[1]

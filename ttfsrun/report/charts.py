@@ -9,15 +9,19 @@ from ttfsrun.report.svg import SvgFigure, svg_figure
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table
 
+MAX_MARKED = 1_000  # points in the figures of a page, where each may have a marker with a text
+
 
 def svg_figures(folder: SweepFolder, table: Table) -> tuple[list[SvgFigure], str]:
-    """Return the figures that `ttfsrun plot` makes of a sweep, and a note on why there are none where there are none.
+    """Return the figures that `ttfsrun plot` makes of a sweep, and a note: why there are none, or what they show.
 
     table: with every setting.
     """
-    source = SweepSource.from_folder(folder, table)
+    source = SweepSource.from_folder(folder, table, MAX_MARKED)
     selected = select_figures(source.table, source.varying, supplement=source.supplement())
     figures = [svg_figure(figure, number) for number, figure in enumerate(selected, 1)]
+    if figures:
+        return figures, source.note
     if table.counts()["done"]:
         return figures, f"nothing to plot: no point that is done has a number for {ACCURACY}"
     return figures, "nothing to plot: no point is done"

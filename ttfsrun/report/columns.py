@@ -23,10 +23,13 @@ DIGITS = 6  # significant digits of a metric in the page; `table.csv` has all di
 Column = dict[str, Any]
 
 
-def columns(table: Table, states: Mapping[str, PointState]) -> tuple[list[Column], dict[str, Any]]:
+def columns(
+    table: Table, states: Mapping[str, PointState], is_large: bool = False
+) -> tuple[list[Column], dict[str, Any]]:
     """Return the columns of the page in order, and by key the settings that are the same for all points.
 
     states: the state of each point. Unlike the table, they say which points are queued, running or lost with a task.
+    is_large: only the columns that the page shows from the start, so that it can be opened.
     """
     cells = dict(zip(table.columns, _transposed(table), strict=True))
     cells |= _state_columns(cells, states)
@@ -38,7 +41,9 @@ def columns(table: Table, states: Mapping[str, PointState]) -> tuple[list[Column
             continue
         group = _group(name, table, settings)
         values = cells[name] if name in settings else [_rounded(value) for value in cells[name]]
-        page_columns.append({"name": name, "group": group, "shown": _is_shown(name, group, values), **_packed(values)})
+        shown = _is_shown(name, group, values)
+        if shown or not is_large:
+            page_columns.append({"name": name, "group": group, "shown": shown, **_packed(values)})
     return page_columns, same
 
 

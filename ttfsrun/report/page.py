@@ -92,10 +92,11 @@ def value_text(value: Any) -> str:
 
 
 def figures_section(figures: Sequence[SvgFigure], note: str) -> str:
-    """Return the section of the figures. note: shown where there are none."""
+    """Return the section of the figures. note: why there are none, or which points they show."""
     if not figures:
         return _section("figures", "Figures", f'<p class="note">{escape(note)}</p>') if note else ""
-    return _section("figures", "Figures", f'<div class="figures">{"".join(map(_figure, figures))}</div>')
+    shown = f'<p class="note">{escape(note[0].upper() + note[1:])}.</p>' if note else ""
+    return _section("figures", "Figures", f'{shown}<div class="figures">{"".join(map(_figure, figures))}</div>')
 
 
 def _figure(figure: SvgFigure) -> str:

@@ -33,6 +33,7 @@ REQUIRED_COLUMNS = ("point", "status", CONDITION)  # of the table of a sweep
 CURVE_COLUMNS = ("point", "split", "metric", "epoch", "value")
 TEXT_COLUMNS = ("sweep", "point", "status", CONDITION, "reason", "message")
 MAX_LISTED = 3  # kinds of failures
+MAX_PLOTTED = 10_000  # points in figures
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,23 @@ class SweepSource:
     folder: SweepFolder | None
     files: TableFiles
 
+    counts: Counter[str] | None = None  # of all points by status; None: of those in the table
+    note: str = ""  # on the points that the figures show, where these are not all
+
     @classmethod
-    def from_folder(cls, folder: SweepFolder, table: Table) -> SweepSource:
-        """Return the source for a sweep's folder and its table, with or without the settings that do not vary."""
+    def from_folder(cls, folder: SweepFolder, table: Table, at_most: int) -> SweepSource:
+        """Return the source for a sweep's folder and its table, with or without the settings that do not vary.
+
+        at_most: the number of points; of more, a sample. Ids are hashes, so that the first ones by id are a sample
+        that depends neither on the order of the points nor on chance.
+        """
+        points, counts, note = table.points(), table.counts(), ""
+        if len(points) > at_most:
+            table = table.of_points(set(sorted(points)[:at_most]))
+            note = f"the figures show a sample of {at_most:,} of {len(points):,} points"
         constant = [key for key in setting_columns(table.columns) if key not in (*table.varying, DATA)]
-        return cls(folder.path, table.frame().drop(columns=constant), folder, TableFiles(folder.table))
+        shown = table.frame().drop(columns=constant)
+        return cls(folder.path, shown, folder, TableFiles(folder.table), counts, note)
 
     @property
     def varying(self) -> list[str]:
@@ -89,7 +102,7 @@ def plot_sweep(path: Path, options: PlotOptions, out: Path | None) -> tuple[list
     from ttfsrun.report.selection import select_figures
 
     source = find_source(path)
-    counts = Counter(source.table.drop_duplicates("point")["status"])
+    counts = source.counts or Counter(source.table.drop_duplicates("point")["status"])
     code = sweep_exit_code(counts)
     figures = select_figures(source.table, source.varying, options, source.supplement())
     if not figures:
@@ -98,7 +111,8 @@ def plot_sweep(path: Path, options: PlotOptions, out: Path | None) -> tuple[list
     with claimed_folder(target):
         lines = list(_write_figures(figures, target))
     _warn_of_earlier_figures(target, {figure.name for figure in figures})
-    return [*lines, status_line(counts)], code
+    notes = [source.note] if source.note else []
+    return [*lines, *notes, status_line(counts)], code
 
 
 def find_source(path: Path) -> SweepSource:
@@ -108,7 +122,7 @@ def find_source(path: Path) -> SweepSource:
     """
     if path.is_dir() and (path / "sweep.yaml").exists() and (path / "points.jsonl").exists():
         folder = SweepFolder(path)
-        return SweepSource.from_folder(folder, read_table(folder))
+        return SweepSource.from_folder(folder, read_table(folder), MAX_PLOTTED)
     file = path / NAME if path.is_dir() else path
     try:
         content = file.read_bytes()
@@ -193,7 +207,8 @@ def _confusion_matrices(folder: SweepFolder, table: pd.DataFrame) -> list[np.nda
     """Return the confusion matrix of each row; the rows of a point are its own condition and the others in order."""
     import numpy as np
 
-    records = latest(folder.records_as(ConfusionView))
+    points = set(table["point"])
+    records = latest(record for record in folder.records_as(ConfusionView) if record.point in points)
     n_rows: Counter[str] = Counter()  # of each point so far
     matrices: list[np.ndarray | None] = []
     for point in table["point"]:
@@ -228,7 +243,8 @@ def _learning_curves(folder: SweepFolder, table: pd.DataFrame, varying: list[str
     import pandas as pd
 
     done = table[table["status"] == "done"].drop_duplicates("point")
-    curves = {stored.point: stored.curves for stored in folder.learning_curves_as(RawCurves)}
+    points = set(done["point"])
+    curves = {stored.point: stored.curves for stored in folder.learning_curves_as(RawCurves) if stored.point in points}
     heads = dict(zip(done["point"], done[["point", *varying]].itertuples(index=False, name=None), strict=True))
     rows = [row for point, head in heads.items() if point in curves for row in curve_rows(list(head), curves[point])]
     return pd.DataFrame(rows, columns=["point", *varying, "split", "metric", "epoch", "value"]) if rows else None

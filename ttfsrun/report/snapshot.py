@@ -17,13 +17,17 @@ from ttfsrun.sweep.monitor.scheduler import Scheduler
 from ttfsrun.sweep.monitor.status import SweepStatus, point_state, sweep_status
 from ttfsrun.sweep.monitor.submissions import UnitStates
 
+MAX_WITH_ALL_COLUMNS = 10_000  # points of a sweep whose page has every column; of more, the main ones
+MAIN_COLUMNS_ONLY = "the table below has only the main columns of so many points: ttfsrun gather writes all of them"
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The states of all points, the table with every setting, and warnings about both."""
+    """The states of all points, the table, with every setting unless it is large, and warnings about both."""
 
     states: SweepStatus
     table: Table
+    is_large: bool
     warnings: list[str]  # from reading the folder, and about states that are unknown
 
 
@@ -33,7 +37,8 @@ def take_snapshot(folder: SweepFolder, scheduler: Scheduler | None = None) -> Sn
     Raises UserError where the folder is no sweep, or a record cannot be read.
     """
     with _collect_warnings(table.log) as messages:
-        full_table = table.read_table(folder, every_setting=True)
+        is_large = folder.about["points"] > MAX_WITH_ALL_COLUMNS
+        full_table = table.read_table(folder, every_setting=not is_large)
     try:
         states = sweep_status(folder, scheduler)
     except (UserError, OSError, subprocess.SubprocessError) as error:
@@ -43,7 +48,8 @@ def take_snapshot(folder: SweepFolder, scheduler: Scheduler | None = None) -> Sn
     unknown = [*states.notes, *(reason for reason in reasons if reason not in notes)]
     warnings = [message.removeprefix(prefix) for message in messages]
     warnings += [f"state unknown: {reason}" for reason in unknown]
-    return Snapshot(states, full_table, list(dict.fromkeys(warnings)))
+    warnings += [MAIN_COLUMNS_ONLY] if is_large else []
+    return Snapshot(states, full_table, is_large, list(dict.fromkeys(warnings)))
 
 
 def status_from_results(folder: SweepFolder, *notes: str) -> SweepStatus:

@@ -62,7 +62,7 @@ def _check_replaceable(path: Path) -> None:
 
 def render(folder: SweepFolder, snapshot: Snapshot, figures: list[SvgFigure], note: str) -> str:
     """Return the page. note: why there are no figures."""
-    page_columns, same = columns(snapshot.table, snapshot.states.points)
+    page_columns, same = columns(snapshot.table, snapshot.states.points, snapshot.is_large)
     varying = _values(snapshot)
     parts = {
         "settings": page.varying_table(varying, descriptions(varying)),

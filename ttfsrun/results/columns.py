@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
+from sys import intern
 from typing import Any
 
 from ttfsrun.evaluation.energy import MODELS
@@ -13,14 +16,15 @@ EXECUTION = ("seconds", "memory_mb", "population", "threads", "host", "job", "gi
 Row = list[Any]
 
 
-def metric_names(split: str, n_layers: int) -> list[str]:
+@cache
+def metric_names(split: str, n_layers: int) -> Sequence[str]:
     """Return the names of the columns of one split."""
     layers = [f"{kind}_{layer + 1}" for kind in ("silent_fraction", "spikes_per_sample") for layer in range(n_layers)]
     times = [f"{kind}_{name}" for kind in ("decision_time", "decision_us") for name in ("mean", "median", "p95")]
     events = ["synaptic_events", "synaptic_events_before_decision"]
     energies = [f"energy_{model}_uj" for model in ENERGY_MODELS]
     names = ("accuracy", "accuracy_std", "loss", "trials", *layers, *times, *events, *energies)
-    return [f"{split}_{name}" for name in names]
+    return tuple(f"{split}_{name}" for name in names)
 
 
 def metric_row(metrics: MetricsView, n_layers: int) -> Row:
@@ -44,7 +48,9 @@ def execution_row(execution: ExecutionView) -> Row:
     """Return the values of the columns in `EXECUTION`."""
     made_by = execution.made_by
     values = [execution.seconds, execution.memory_mb, execution.population, execution.threads]
-    return [*values, execution.host, execution.job, made_by.git_sha, made_by.git_dirty, execution.package]
+    host, package = intern(execution.host), intern(execution.package)  # one text for all rows
+    sha = made_by.git_sha and intern(made_by.git_sha)
+    return [*values, host, execution.job, sha, made_by.git_dirty, package]
 
 
 def _time_row(time: DecisionTime) -> Row:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
-from ttfsrun.files import atomic_writer, write_atomic
+from ttfsrun.files import atomic_writer, has_checksum, sha256, write_atomic, writing
 from ttfsrun.results.claim import claimed_file
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table, read_table
@@ -56,14 +56,12 @@ def gather(folder: SweepFolder, options: GatherOptions) -> tuple[list[str], int]
 
 
 def _write_files(folder: SweepFolder, table: Table, files: TableFiles, options: GatherOptions) -> list[str]:
-    content = table.csv()
-    changed = not files.table.exists() or files.table.read_bytes() != content
     statistics = None
     if options.over:  # before anything is written: it refuses settings that do not vary
         from ttfsrun.results.aggregate import aggregate
 
         statistics = aggregate(table, options.over)
-    write_atomic(files.table, content)
+    changed = _write_table(table, files.table)
     lines = [f"{files.table}: {count(len(table.rows), 'row')}"]
     if options.parquet:
         lines.append(_write_parquet(table, files.parquet))
@@ -77,6 +75,16 @@ def _write_files(folder: SweepFolder, table: Table, files: TableFiles, options: 
     if changed:
         _warn_of_earlier_files(files, options)
     return lines
+
+
+def _write_table(table: Table, path: Path) -> bool:
+    """Write the table as CSV; return whether its content has changed."""
+    before = sha256(path) if path.exists() else ""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_writer(path) as stream:
+        stream.writelines(table.csv())
+    return not has_checksum(path, before)
 
 
 def _warn_of_earlier_files(files: TableFiles, options: GatherOptions) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import yaml
 
+from ttfsrun.config.ids import SharedParts
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
 from ttfsrun.files import atomic_writer, write_atomic, writing
@@ -45,6 +46,16 @@ class SweepPoint(PointId, frozen=True, kw_only=True):
     settings: dict[str, Any]  # that vary within the sweep, by dotted key
     config: dict[str, Any]  # all settings as plain values, without `cluster`
     files: dict[str, str] = {}  # checksum of each chip file
+
+
+class StoredPoint(PointId, frozen=True, kw_only=True):
+    """A line of points.jsonl, the parts of its configuration not decoded."""
+
+    training: str
+    shape: str
+    settings: dict[str, Any]
+    config: dict[str, msgspec.Raw]
+    files: dict[str, str] = {}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="what"):
@@ -164,18 +175,37 @@ class SweepFolder:
 
     @cached_property
     def points(self) -> dict[str, SweepPoint]:
-        """All points by id, in their order."""
-        return self.points_as(SweepPoint)
+        """All points by id, in their order. Equal parts of their configurations are one object: do not change them."""
+        shared = SharedParts()
+        return self._all(self._with_shared_parts(point, shared) for point in self._lines(StoredPoint))
 
     def points_as(self, kind: type[P]) -> dict[str, P]:
         """Return all points by id, in their order, with the fields of `kind`.
 
         Raises UserError where the file is damaged.
         """
-        points = {point.point: point for point in lines.read_lines(self.points_file, kind)}
-        if len(points) != self.about["points"]:
-            raise UserError(f"{self.points_file} holds {len(points)} points of {self.about['points']}: it is damaged")
-        return points
+        return self._all(self._lines(kind))
+
+    def _lines(self, kind: type[P]) -> Iterator[P]:
+        return lines.read_lines(self.points_file, kind)
+
+    def _all(self, points: Iterable[P]) -> dict[str, P]:
+        by_id = {point.point: point for point in points}
+        if len(by_id) != self.about["points"]:
+            raise UserError(f"{self.points_file} holds {len(by_id)} points of {self.about['points']}: it is damaged")
+        return by_id
+
+    @staticmethod
+    def _with_shared_parts(stored: StoredPoint, shared: SharedParts) -> SweepPoint:
+        config = {name: shared.of(name, bytes(part)).value for name, part in stored.config.items()}
+        return SweepPoint(
+            point=stored.point,
+            training=stored.training,
+            shape=stored.shape,
+            settings=stored.settings,
+            config=config,
+            files=stored.files,
+        )
 
     def jobs(self) -> list[JobEntry]:
         """Return all entries of jobs.jsonl, in order."""

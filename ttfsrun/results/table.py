@@ -6,21 +6,22 @@ failed or has not run yet has a row without numbers.
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ttfsrun.config.dotted_keys import ABSENT, leaves, lookup
+from ttfsrun.config.dotted_keys import ABSENT, Tree, leaves, lookup
 from ttfsrun.errors import UserError
 from ttfsrun.results.columns import EXECUTION, SPLITS, Row, condition_metrics, execution_row, metric_names
-from ttfsrun.results.sweep_folder import SweepFolder, latest
-from ttfsrun.results.views import ConditionView, ConfigView, DataSource, DataView, PointView, ResultView, TableRecord
+from ttfsrun.results.csv_lines import csv_lines
+from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, latest
+from ttfsrun.results.views import ConditionView, DataSource, ResultView, TableRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 DATA = "data.name"  # a column even where all points share the data: the level of chance depends on it
 CONDITION = "condition"  # the column, and the prefix of the columns of a condition's own settings
+CHUNK = 1000  # rows that become lines at once
 MAX_NAMED = 5  # points that a warning names
 FIRST = ("sweep", "point", "status")
 TYPES: dict[str, Any] = {  # of the columns that are neither settings nor metrics
@@ -52,9 +54,17 @@ class Table:
     types: dict[str, Any]  # of the columns of settings
     rows: list[Row]
 
-    def csv(self) -> bytes:
-        """Return the table as CSV: floats to the last digit, empty where there is no value."""
-        return csv_bytes(self.columns, self.rows)
+    def csv(self) -> Iterator[bytes]:
+        """Yield the lines of the table as CSV: floats to the last digit, empty where there is no value."""
+        yield from csv_lines([self.columns])
+        first = self.columns.index(self.metrics[0])
+        for start in range(0, len(self.rows), CHUNK):
+            yield from csv_lines(self.rows[start : start + CHUNK], slice(first, first + len(self.metrics)))
+
+    def of_points(self, points: AbstractSet[str]) -> Table:
+        """Return the table with the rows of some points only."""
+        point = self.columns.index("point")
+        return replace(self, rows=[row for row in self.rows if row[point] in points])
 
     def frame(self) -> pd.DataFrame:
         """Return the table as a data frame; integers stay integers where some are missing, whichever these are."""
@@ -64,6 +74,11 @@ class Table:
         return pd.DataFrame(
             {name: self._series(name, values) for name, values in zip(self.columns, cells, strict=True)}
         )
+
+    def points(self) -> list[str]:
+        """Return the ids of the points, in their order."""
+        point = self.columns.index("point")
+        return list(dict.fromkeys(row[point] for row in self.rows))
 
     def counts(self) -> Counter[str]:
         """Return the number of points with each status."""
@@ -87,41 +102,28 @@ def setting_columns(columns: Sequence[str]) -> list[str]:
     return list(columns[columns.index(FIRST[-1]) + 1 : columns.index(CONDITION)])
 
 
-def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Return a table as CSV."""
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return stream.getvalue().encode()
-
-
 def read_table(folder: SweepFolder, *, every_setting: bool = False, bare: bool = False) -> Table:
     """Read the table of a sweep, finished or not.
 
     Warns where two records contradict each other, or come from other code or data. Raises UserError where the folder
     is no sweep, or a record cannot be read.
     """
-    points = folder.points_as(PointView)
+    points = folder.points
     records = _read_records(folder)
     _warn_of_other_code(folder, records.values())
-    shapes = _shapes(points.values())
-    _warn_of_mixed_data(folder, dict(zip(points, shapes, strict=True)), records)
+    _warn_of_mixed_data(folder, points, records)
     varying = list(dict.fromkeys(key for point in points.values() for key in point.settings))
-    names = {data: msgspec.json.decode(data, type=DataView).name for data in {bytes(shape.data) for shape in shapes}}
-    values = [
-        _settings(point, varying, every_setting) | {DATA: names[bytes(shape.data)]}
-        for point, shape in zip(points.values(), shapes, strict=True)
-    ]
+    values = [_settings(point, varying, every_setting) for point in points.values()]
     settings = list(dict.fromkeys([*varying, *(key for of_point in values for key in of_point)]))
-    grid = _grid(shapes)
+    configs = [point.config for point in points.values()]
+    grid = _grid(configs)
     types = {key: column_type([of_point.get(key) for of_point in values]) for key in settings}
     types |= {f"{CONDITION}.{key}": column_type(listed, whole=False) for key, listed in grid.items()}
-    layout = Layout(list(grid), max((len(shape.network.hidden) for shape in shapes), default=0) + 1, bare)
+    layout = Layout(list(grid), max((len(config["network"]["hidden"]) for config in configs), default=0) + 1, bare)
     name = [] if bare else [folder.about.get("name", folder.path.resolve().name)]
     rows = []
     for point, of_point in zip(points, values, strict=True):
-        record = records.get(point)
+        record = records.pop(point, None)  # its text is no longer needed
         head = [*name, point, record.status if record else "missing", *(of_point.get(key) for key in settings)]
         rows += [head + row for row in layout.rows(record)]
     first = FIRST[1:] if bare else FIRST
@@ -143,9 +145,13 @@ class Layout:
         condition = [CONDITION, *(f"{CONDITION}.{key}" for key in self.grid), "perturbed", "chip", "epoch"]
         return [*condition, *self.metrics(), "reason", "message", *([] if self.bare else EXECUTION)]
 
+    @cached_property
+    def _width(self) -> int:
+        return len(self.columns())
+
     def rows(self, record: TableRecord | None) -> Iterator[Row]:
         """Yield a row for each condition of a point that is done, its own first; else one row without numbers."""
-        width = len(self.columns())
+        width = self._width
         if record is None:
             yield [None] * width
             return
@@ -207,33 +213,28 @@ def _warn_of_other_code(folder: SweepFolder, records: Iterable[TableRecord]) -> 
 
 
 def _warn_of_mixed_data(
-    folder: SweepFolder, shapes: Mapping[str, ConfigView], records: Mapping[str, TableRecord]
+    folder: SweepFolder, points: Mapping[str, SweepPoint], records: Mapping[str, TableRecord]
 ) -> None:
     """Warn where points with the same data settings were computed on different data: only results know the source."""
     decoder = msgspec.json.Decoder(DataSource)
-    sources: dict[bytes, set[frozenset[tuple[str, str]]]] = {}
+    sources: dict[int, set[frozenset[tuple[str, str]]]] = {}  # by the id of the settings, which equal points share
     for point, record in records.items():
-        if record.status == "done" and point in shapes:
+        if record.status == "done" and point in points:
             source = decoder.decode(record.result).data
-            sources.setdefault(bytes(shapes[point].data), set()).add(frozenset(source.items()))
+            sources.setdefault(id(points[point].config["data"]), set()).add(frozenset(source.items()))
     if any(len(different) > 1 for different in sources.values()):
         log.warning("%s: its points were NOT computed on the same data: see result.data in shards/", folder.path)
 
 
-def _shapes(points: Iterable[PointView]) -> list[ConfigView]:
-    decoder = msgspec.json.Decoder(ConfigView)
-    return [decoder.decode(point.config) for point in points]
-
-
-def _settings(point: PointView, varying: Sequence[str], every: bool) -> dict[str, Any]:
+def _settings(point: SweepPoint, varying: Sequence[str], every: bool) -> dict[str, Any]:
     """Return the settings of a point that have columns: as they were requested, else as its configuration has them."""
-    settings = _cells(point.settings.items())
+    settings, config = _cells(point.settings.items()), point.config
+    name = {DATA: config["data"]["name"]}
     if not every and len(settings) == len(varying):
-        return settings
-    config = msgspec.json.decode(point.config)
+        return settings | name
     others = ((key, lookup(config, key)) for key in varying if key not in settings)
     settings |= _cells((key, value) for key, value in others if value is not ABSENT)
-    return _cells(leaves(config)) | settings if every else settings
+    return (_cells(leaves(config)) if every else {}) | settings | name
 
 
 def _cells(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -243,11 +244,12 @@ def _cells(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _grid(shapes: Iterable[ConfigView]) -> dict[str, list[Any]]:
+def _grid(configs: Iterable[Tree]) -> dict[str, list[Any]]:
     """Return the settings by which conditions of one name differ, with their values; chips have a column anyway."""
     grid: dict[str, list[Any]] = {}
-    for conditions in dict.fromkeys(bytes(shape.evaluation.conditions) for shape in shapes):
-        for changes in msgspec.json.decode(conditions).values():
+    different = {id(config["evaluation"]): config["evaluation"] for config in configs}
+    for evaluation in different.values():
+        for changes in evaluation["conditions"].values():
             for key, values in leaves(changes):
                 if isinstance(values, list) and key != "seed.chip":
                     grid.setdefault(key, []).extend(values)

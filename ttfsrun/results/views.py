@@ -1,10 +1,9 @@
-"""Views of records and points: each reader decodes only the fields that it needs, and skips the rest of a line.
+"""Views of records: each reader decodes only the fields that it needs, and skips the rest of a line.
 
 RecordSummary    which attempt counts, how it ended, what it cost (status, retry, costs)
 TableRecord      what a row of the table shows; its result is decoded as ResultView where it counts
 ConfusionView    the confusion matrices (plots)
 RawCurves        learning curves, decoded when they are written
-PointView        a point, its configuration as ConfigView where columns depend on it (table)
 
 `record.Record` has all fields.
 """
@@ -18,7 +17,6 @@ import msgspec
 from ttfsrun.config.conditions import OWN
 from ttfsrun.errors import Reason
 from ttfsrun.results.record import Attempt
-from ttfsrun.results.sweep_folder import PointId
 
 
 class ExecutionSummary(msgspec.Struct, frozen=True):
@@ -153,36 +151,3 @@ class RawCurves(msgspec.Struct, frozen=True):
 
     point: str
     curves: msgspec.Raw
-
-
-class NetworkView(msgspec.Struct, frozen=True):
-    """The layers of a point's network."""
-
-    hidden: list[int]
-
-
-class EvaluationView(msgspec.Struct, frozen=True):
-    """The conditions of a point, not decoded."""
-
-    conditions: msgspec.Raw
-
-
-class DataView(msgspec.Struct, frozen=True):
-    """The name of a point's data."""
-
-    name: str
-
-
-class ConfigView(msgspec.Struct, frozen=True):
-    """The settings that the columns depend on."""
-
-    data: msgspec.Raw
-    network: NetworkView
-    evaluation: EvaluationView
-
-
-class PointView(PointId, frozen=True, kw_only=True):
-    """A point whose configuration is decoded only where necessary."""
-
-    settings: dict[str, Any]
-    config: msgspec.Raw
