@@ -163,6 +163,8 @@ def test_every_flag_of_the_page_exists_and_every_verb_is_explained() -> None:
 def test_the_costs_of_the_bookkeeping_are_those_that_were_measured() -> None:
     measured = (TOP / "results" / "reference" / "sweeps" / "bookkeeping.txt").read_text()
     assert f"```\n{measured}```" in SWEEPS
+    at_scale = (TOP / "results" / "reference" / "sweeps" / "scale.txt").read_text()
+    assert f"```\n{at_scale}```" in (TOP / "docs" / "scale.md").read_text()
 
 
 def test_every_metric_and_every_model_is_explained() -> None:
