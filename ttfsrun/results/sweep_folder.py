@@ -8,7 +8,7 @@ table.csv                                          written by `gather` from the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -224,6 +224,19 @@ class SweepFolder:
         """Yield every record with the fields of `kind`, shard by shard."""
         for shard in sorted(self.shards.glob("*.results.jsonl")):
             yield from lines.read_lines(shard, kind)
+
+    def attempts_at(self, points: Collection[str]) -> Iterator[Attempt]:
+        """Yield every attempt at these points, from the shards that may have one: not each task opens all shards."""
+        intents = [entry for entry in self.jobs() if isinstance(entry, Intent)]
+        others = {
+            f"{intent.submission}-{number:05d}"
+            for intent in intents
+            for number, task in enumerate(intent.tasks)
+            if not any(point in points for population in task for point in population)
+        }
+        for shard in sorted(self.shards.glob("*.results.jsonl")):
+            if shard.name.rpartition("-")[0] not in others:
+                yield from (attempt for attempt in lines.read_lines(shard, Attempt) if attempt.point in points)
 
     def learning_curves(self) -> Iterator[Curves]:
         return self.learning_curves_as(Curves)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import made_up
 import pytest
 
 from ttfsrun.config.compose import Composer, conf_dir
+from ttfsrun.results import lines
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint
 from ttfsrun.sweep.submit.freeze import freeze_points
@@ -64,3 +68,27 @@ def test_a_task_that_is_told_to_stop_before_it_works_does_not_begin(folder, poin
     task.stop()
     task.run([points], 1)
     assert not list(folder.records())
+
+
+def test_the_number_of_shards_that_a_task_opens_does_not_depend_on_that_of_the_tasks(tmp_path, monkeypatch):
+    def number_of_reads(n_tasks: int) -> int:
+        folder, points = made_up.seeds(tmp_path / str(n_tasks), n_tasks)
+        for submission in ("s1", "s2"):
+            folder.note(made_up.intent([[point] for point in points], submission=submission))
+            for number, point in enumerate(points):
+                made_up.write(folder, [made_up.done(point)], f"{submission}-{number:05d}-0")
+        made_up.write(folder, [made_up.done(points[0])], "ab12cd34-00000-0")  # from another sweep, by --reuse
+        read: list[Path] = []
+        read_lines = lines.read_lines
+
+        def counted(path: Path, kind: type[Any]) -> Iterator[Any]:
+            read.append(path)
+            return read_lines(path, kind)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(lines, "read_lines", counted)
+            attempts = list(folder.attempts_at({points[1]}))
+        assert [attempt.point for attempt in attempts] == [points[1]] * 2
+        return len(read)
+
+    assert number_of_reads(40) == number_of_reads(3) <= 4

@@ -117,7 +117,7 @@ class Task:
                 self._crew.run(missing)
         finally:
             self._shard.remove_if_empty()
-        checkpoints.remove_finished(self.folder.checkpoints, self._finished_trainings())
+        self._remove_finished_checkpoints()
 
     def stop(self) -> None:
         """Make `run` save unfinished trainings and return. May be called from a signal handler."""
@@ -141,7 +141,9 @@ class Task:
 
         The failed ones would fail again; a requeued task computes only the others.
         """
-        done = {point for point, attempt in latest(self.folder.records_as(Attempt)).items() if attempt.status == "done"}
+        points = {point.point for population in populations for point in population}
+        attempts = latest(self.folder.attempts_at(points))
+        done = {point for point, attempt in attempts.items() if attempt.status == "done"}
         failed = self._failed_before() - done
         self.failed = len(failed)
         remaining = [[point for point in population if point.point not in done | failed] for population in populations]
@@ -154,11 +156,15 @@ class Task:
             record.point for path in earlier for record in lines.read_lines(path, Attempt) if record.status == "failed"
         }
 
-    def _finished_trainings(self) -> set[str]:
-        """Return the trainings all of whose points have a record."""
-        recorded = {attempt.point for attempt in self.folder.records_as(Attempt)}
-        trainings = {point.training for point in self.folder.points.values()}
-        return trainings - {point.training for key, point in self.folder.points.items() if key not in recorded}
+    def _remove_finished_checkpoints(self) -> None:
+        """Remove the checkpoints of trainings all of whose points have a record."""
+        stored = checkpoints.list_checkpoints(self.folder.checkpoints)
+        trainings = {training for members in stored.values() for training in members}
+        if trainings:
+            points = {key: point.training for key, point in self.folder.points.items() if point.training in trainings}
+            recorded = {attempt.point for attempt in self.folder.attempts_at(points)}
+            unfinished = {training for key, training in points.items() if key not in recorded}
+            checkpoints.remove_finished(self.folder.checkpoints, trainings - unfinished)
 
 
 def populations_of(folder: SweepFolder, task: Sequence[Sequence[str]]) -> list[list[SweepPoint]]:
