@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +22,17 @@ from ttfsrun.errors import COMPLETE, INTERRUPTED, Reason, UserError
 from ttfsrun.results.claim import claimed_folder, is_occupied
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint
-from ttfsrun.results.wording import count, duration
+from ttfsrun.results.wording import count
 from ttfsrun.sweep.grid.request import SweepRequest, read_request
 from ttfsrun.sweep.monitor.status import SweepStatus, sweep_status
 from ttfsrun.sweep.submit.costs import default_costs, estimate_costs
 from ttfsrun.sweep.submit.dispatch import Cluster, Dispatcher, Target, available_room
 from ttfsrun.sweep.submit.freeze import freeze_points
 from ttfsrun.sweep.submit.memory import MemoryHistory
-from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, make_plan
+from ttfsrun.sweep.submit.plan import Plan, make_plan
 from ttfsrun.sweep.submit.reuse import reuse
 from ttfsrun.sweep.submit.slurm_defaults import without_outdated
+from ttfsrun.sweep.submit.summary import lost_lines, plan_line, plan_warnings, points_line
 from ttfsrun.sweep.worker import checkpoints
 from ttfsrun.sweep.worker.frozen_data import freeze_data, on_frozen_data, read_frozen, require_frozen_data
 
@@ -115,8 +116,8 @@ def _announce(
     status = None if is_new else sweep_status(folder)
     chosen = points[: options.limit]
     to_run = [point for point in chosen if status is None or status.may_run(point.point, options.again)]
-    _say(_points_line(folder, points, chosen, to_run, status))
-    for note in [] if status is None else [*status.notes, *_lost_lines(status)]:
+    _say(points_line(folder, points, chosen, to_run, status))
+    for note in [] if status is None else [*status.notes, *lost_lines(status)]:
         _say(note)
     if to_run:
         policy = target.memory_policy()
@@ -133,7 +134,7 @@ def _announce(
     plan = _plan(folder, to_run, target.cluster, status, package)
     memory = policy.request(to_run, plan.memory, history)
     dispatcher = Dispatcher(folder, target, plan, package, memory)
-    for line in [_plan_line(plan, dispatcher), *_warnings(plan, target.cluster), *memory.lines, *target.lines]:
+    for line in [plan_line(plan, dispatcher), *plan_warnings(plan, target.cluster), *memory.lines, *target.lines]:
         _say(line)
     if options.dry_run:
         sys.stdout.write(dispatcher.script())
@@ -227,47 +228,6 @@ def _about(
         "data": msgspec.to_builtins(freeze_data(points)),
         "made_by": provenance(),
     }
-
-
-def _points_line(
-    folder: SweepFolder,
-    points: Sequence[SweepPoint],
-    chosen: Sequence[SweepPoint],
-    to_run: Sequence[SweepPoint],
-    status: SweepStatus | None,
-) -> str:
-    counts = dict(status.counts()) if status else {"missing": len(points)}
-    parts = [count(len(points), "point"), f"{counts.pop('done', 0)} done", f"{counts.pop('missing', 0)} missing"]
-    parts += [f"{number} {kind}" for kind, number in counts.items() if number]
-    limit = f" (of the first {len(chosen)})" if len(chosen) < len(points) else ""
-    return f"{folder.path}: {', '.join(parts)}; {len(to_run)} to run{limit}"
-
-
-def _plan_line(plan: Plan, dispatcher: Dispatcher) -> str:
-    work = f"{count(plan.networks, 'training')} in {count(plan.populations, 'population')}"
-    if isinstance(dispatcher.cluster, Debug):
-        return f"{work}, in this process"
-    several = len(plan.tasks) > 1
-    tasks = f"{len(plan.tasks)} tasks of {count(plan.cores, 'core')}" if several else count(plan.cores, "core")
-    arrays = f" in {count(len(dispatcher.arrays), 'array job')}" if isinstance(dispatcher.cluster, Slurm) else ""
-    return (
-        f"{work} on {tasks}{arrays}: about {duration(plan.longest)}{' each' if several else ''}, "
-        f"{plan.core_hours:.2g} core-hours, {plan.memory / GIGABYTE:.1f} GB"
-    )
-
-
-def _warnings(plan: Plan, cluster: Cluster) -> Iterator[str]:
-    if isinstance(cluster, Slurm) and plan.longest > 60 * cluster.limit_minutes:
-        limit = duration(60 * cluster.limit_minutes)
-        yield f"that is longer than the time limit of {limit}: tasks will save their state and be requeued"
-    memory = None if isinstance(cluster, Debug) else cluster.memory_gb
-    if memory is not None and plan.memory > GIGABYTE * memory:
-        yield f"that is more than cluster.memory_gb={memory:g}: some points may fail"
-
-
-def _lost_lines(status: SweepStatus) -> Iterator[str]:
-    if status.counts()["unknown"]:
-        yield f"to give up what is lost: ttfsrun cancel {quote(str(status.folder.path))} --lost"
 
 
 def _confirmed() -> bool:
