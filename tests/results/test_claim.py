@@ -106,6 +106,21 @@ def test_a_claim_from_another_machine_holds_until_it_is_removed(tmp_path: Path) 
         pass
 
 
+def test_a_job_that_slurm_starts_again_on_another_node_succeeds_its_own_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that dies cannot remove the claim of its job, and nobody is there at night to do so."""
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    before = msgspec.structs.replace(Holder.this_process(), host="node7")
+    (tmp_path / ".claim.1").write_bytes(msgspec.json.encode(before))
+    with pytest.raises(Claimed, match="job 17"), claimed_folder(tmp_path):  # a second step of the same start
+        pass
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    with claimed_folder(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_id_that_another_process_uses_now_holds_nothing(tmp_path: Path) -> None:
     leave_claim(tmp_path / "run" / ".claim.1", pid=os.getpid(), started=1)
     with claimed_folder(tmp_path / "run"):

@@ -33,6 +33,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     started: int  # clock ticks since the start of the machine
     time: str
     job: str | None  # of Slurm
+    restarts: int = 0  # of that job, until then
     token: str  # distinguishes claims of one process
 
     @classmethod
@@ -44,6 +45,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
             started=started(os.getpid()) or 0,
             time=datetime.now().astimezone().isoformat(timespec="seconds"),
             job=os.environ.get("SLURM_JOB_ID"),
+            restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0),
             token=secrets.token_hex(4),
         )
 
@@ -132,6 +134,9 @@ def _require_ended(content: bytes, file: Path, target: Path, remedy: str) -> Non
         holder = msgspec.json.decode(content, type=Holder)
     except msgspec.MsgspecError:  # just being written, or its process was killed at that moment
         raise Claimed(f"{target} has just been claimed by another process; {remove}; or {remedy}") from None
+    this = Holder.this_process()
+    if holder.job is not None and holder.job == this.job and holder.restarts < this.restarts:
+        return  # Slurm ends a job before it starts it again, maybe on another node
     running = lives(holder.host, holder.pid, holder.started)
     if running is False:
         return
