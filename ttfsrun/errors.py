@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 COMPLETE, FAILED, USAGE, WITH_FAILURES, INCOMPLETE, REFUSED = range(6)
@@ -60,6 +63,75 @@ class RunFailed(UserError):
 
 class CannotWrite(RunFailed):
     """A file could not be written: a full disk, a folder without permission."""
+
+
+# What the user can do about an error of the operating system: where the path itself is wrong, and elsewhere.
+WRONG_PATHS = {
+    errno.ENOENT: "correct the path, or create it",
+    errno.ENOTDIR: "correct the path: a part of it is a file, not a folder",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENAMETOOLONG: "shorten it: a name has at most 255 bytes, a path 4095",
+    errno.ELOOP: "name the file itself: these links lead to each other",
+    errno.EINVAL: "name a file that this system can read",
+}
+OTHER_WAYS_OUT = {
+    errno.EACCES: "ask its owner for permission",
+    errno.EPERM: "ask its owner for permission",
+    errno.EROFS: "use a file system that can be written",
+    errno.ENOSPC: "free space there",
+    errno.EDQUOT: "free space there, or ask for a larger quota",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "wait until other programs have closed files",
+    errno.EAGAIN: "raise the limit on processes (ulimit -u), or set cluster.processes and cluster.threads lower",
+    errno.ENOMEM: "use a machine with more memory, or end other programs",
+    errno.EIO: "run the same command again; if that fails, the disk is damaged",
+    errno.ESTALE: "run the same command again: the network file system has replaced it",
+}
+NO_THREAD_TEXT = "can't start new thread"  # RuntimeError of Python where the system refuses one
+
+
+def reason_of(error: OSError) -> str:
+    """Return the reason of an error of the operating system, without the path, on one line."""
+    return " ".join((error.strerror or str(error)).split()) or type(error).__name__
+
+
+def ways_out(error: OSError, *others: str) -> str:
+    """Return what the user can do about an error of the operating system, to end a message; others: further ways."""
+    ways = [{**WRONG_PATHS, **OTHER_WAYS_OUT}.get(error.errno or 0, ""), *others]
+    return "".join(f"{'; ' if n == 0 else ', or '}{way}" for n, way in enumerate(filter(None, ways)))
+
+
+def as_user_error(error: BaseException) -> UserError | None:
+    """Return an error of the operating system as one that the user can fix; None for any other exception.
+
+    The text is one line: the path, the reason, the way out.
+    """
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MemoryError):
+        return RunFailed(f"not enough memory; {OTHER_WAYS_OUT[errno.ENOMEM]}")
+    if isinstance(error, RuntimeError) and NO_THREAD_TEXT in str(error):
+        return RunFailed(f"{NO_THREAD_TEXT}; {OTHER_WAYS_OUT[errno.EAGAIN]}")
+    if not isinstance(error, OSError):
+        return None
+    if error.filename is None and isinstance(error, FileNotFoundError) and not _has_current_folder():
+        return UserError("the current folder has been removed; change to another one")
+    path = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    text = f"{path}{reason_of(error)}{ways_out(error)}"
+    return UserError(text) if error.errno in WRONG_PATHS else RunFailed(text)
+
+
+def _has_current_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+class CannotSave(CannotWrite):
+    """The result of a point could not be written: to compute further ones is useless."""
 
 
 class SchedulerRefused(UserError):

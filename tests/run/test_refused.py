@@ -77,7 +77,8 @@ def test_a_file_in_the_way_is_one_line(ttfsrun: Command, tiny_overrides: tuple[s
     (tmp_path / "file").write_text("mine")
     assert "is a file" in refused(ttfsrun("train", *tiny_overrides, "--out", tmp_path / "file"))
     message = refused(ttfsrun("train", *tiny_overrides, "--out", tmp_path / "file" / "run"), left_with=1)
-    assert "cannot be written (Not a directory); name another folder with --out" in message
+    assert "cannot be written (Not a directory); correct the path: a part of it is a file" in message
+    assert message.rstrip().endswith(", or name another folder with --out")
 
 
 def test_a_loss_that_overflows_fails_and_keeps_the_last_whole_epoch(

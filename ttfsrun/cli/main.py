@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from ttfsrun import __version__
 from ttfsrun.cli import results, run, sweep
+from ttfsrun.cli.streams import Streams, standard_streams
 from ttfsrun.config.environment import isolate_libraries, require_assertions
-from ttfsrun.errors import BROKEN_PIPE, INTERRUPTED, TERMINATED, USAGE, Terminated, UserError, did_you_mean
+from ttfsrun.errors import (
+    BROKEN_PIPE,
+    INTERRUPTED,
+    TERMINATED,
+    USAGE,
+    Terminated,
+    UserError,
+    as_user_error,
+    did_you_mean,
+)
 
 VERBS = {**run.VERBS, **sweep.VERBS, **results.VERBS}
 EXIT_CODES = """exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed points,
@@ -39,33 +49,44 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return the exit code. argv: by default that of this process, which is then isolated."""
-    logging.basicConfig(level=logging.WARNING, format="ttfsrun: %(message)s", stream=sys.stderr)
-    logging.getLogger("ttfsrun").setLevel(logging.INFO)
+    with standard_streams() as streams:
+        logging.basicConfig(level=logging.WARNING, format="ttfsrun: %(message)s", stream=sys.stderr)
+        logging.getLogger("ttfsrun").setLevel(logging.INFO)
+        return streams.finish(_exit_code(argv, streams))
+
+
+def _exit_code(argv: Sequence[str] | None, streams: Streams) -> int:
+    """Run one command line; a failure becomes a message, unless it is a mistake of the program."""
     try:
         if argv is None:  # the process is ours
             require_assertions()
             isolate_libraries()
         args = _parse(list(sys.argv[1:] if argv is None else argv))
-        code = VERBS[args.verb].run(args)
-        sys.stdout.flush()
-        return code
-    except UserError as error:
-        sys.stderr.write(f"ttfsrun: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("ttfsrun: interrupted\n")
-        return INTERRUPTED
-    except Terminated:
-        sys.stderr.write("ttfsrun: terminated\n")
-        return TERMINATED
+        Path.cwd()  # raises where the current folder has been removed; some libraries then end the process
+        return VERBS[args.verb].run(args)
+    except SystemExit as left:  # of argparse
+        return int(left.code or 0)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it exits
         return BROKEN_PIPE
+    except (UserError, OSError, MemoryError, RuntimeError) as error:
+        known = as_user_error(error)
+        if known is None:
+            raise
+        if error is not streams.data.error:
+            sys.stderr.write(f"ttfsrun: {known}\n")
+        return known.exit_code
+    except (KeyboardInterrupt, Terminated) as error:
+        word, code = ("terminated", TERMINATED) if isinstance(error, Terminated) else ("interrupted", INTERRUPTED)
+        sys.stderr.write(f"ttfsrun: {word}\n")
+        return code
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     """Let the verb's own parser read what follows it: only alone can it take flags between settings."""
     parser, verbs = _parsers()
+    for word in argv:
+        if not word or "\0" in word or any("\ud800" <= letter <= "\udfff" for letter in word):
+            parser.error(f"{word!a}: must be text in UTF-8, and not empty; is a variable not set?")
     if not argv:
         parser.error(f"no verb; choose from {', '.join(verbs)}")
     if argv[0] not in verbs:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ttfsrun.config.dotted_keys import Tree, leaves
-from ttfsrun.errors import ConfigError
+from ttfsrun.errors import ConfigError, reason_of, ways_out
 from ttfsrun.files import expand_user, sha256
 
 CHIP_FILE = "chip.file"
@@ -26,7 +26,7 @@ def checksums(files: Iterable[str]) -> dict[str, str]:
         try:
             found[file] = sha256(expand_user(file))
         except OSError as error:
-            lines.append(f"substrate.chip.file={file}: cannot be read ({error.strerror})")
+            lines.append(f"substrate.chip.file={file}: cannot be read ({reason_of(error)}){ways_out(error)}")
     if lines:
         raise ConfigError(*lines)
     return found

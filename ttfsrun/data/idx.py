@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ttfsrun.data.dataset import DataError
+from ttfsrun.errors import reason_of, ways_out
+from ttfsrun.files import read_file
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
@@ -54,11 +56,13 @@ def find_file(folder: Path, name: str) -> Stored | None:
     """
     for path in (folder / name, folder / f"{name}.gz"):
         try:
-            return Stored(path, path.read_bytes())
+            return Stored(path, read_file(path))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}); fix that or set data.folder") from error
+            raise DataError(
+                f"{path}: cannot be read ({reason_of(error)}){ways_out(error, 'set data.folder')}"
+            ) from error
     return None
 
 

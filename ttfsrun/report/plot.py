@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ttfsrun.config import introspection
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
+from ttfsrun.files import read_file
 from ttfsrun.results.claim import claimed_folder
 from ttfsrun.results.curves import curve_rows
 from ttfsrun.results.sweep_folder import SweepFolder, latest
@@ -125,7 +126,7 @@ def find_source(path: Path) -> SweepSource:
         return SweepSource.from_folder(folder, read_table(folder), MAX_PLOTTED)
     file = path / NAME if path.is_dir() else path
     try:
-        content = file.read_bytes()
+        content = read_file(file)
     except FileNotFoundError:
         detail = f"it has no {file.name}" if path.is_dir() else "no such file"
         raise UserError(f"{path} is neither a sweep, nor a run, nor a table of a sweep: {detail}") from None

@@ -20,7 +20,7 @@ import yaml
 from ttfsrun.config.ids import SharedParts
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.files import atomic_writer, write_atomic, writing
+from ttfsrun.files import atomic_writer, list_folder, read_file, write_atomic, writing
 from ttfsrun.results import lines
 from ttfsrun.results.record import Attempt, Curves, Record
 from ttfsrun.results.table_files import NAME as TABLE
@@ -158,12 +158,12 @@ class SweepFolder:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """Content of sweep.yaml. Raises UserError where it is missing or damaged."""
+        """Content of sweep.yaml. Raises UserError where it is missing or damaged, OSError where it cannot be read."""
         try:
-            about = yaml.load(self.sweep.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            about = yaml.load(read_file(self.sweep), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         except FileNotFoundError:
             raise UserError(f"{self.path} is not the folder of a sweep: it has no {self.sweep.name}") from None
-        except (OSError, yaml.YAMLError) as error:
+        except yaml.YAMLError as error:
             raise UserError(f"{self.sweep} cannot be read: {' '.join(str(error).split())}") from None
         if not isinstance(about, dict):
             raise UserError(f"{self.sweep} cannot be read: it describes no sweep")
@@ -222,7 +222,7 @@ class SweepFolder:
 
     def records_as(self, kind: type[A]) -> Iterator[A]:
         """Yield every record with the fields of `kind`, shard by shard."""
-        for shard in sorted(self.shards.glob("*.results.jsonl")):
+        for shard in list_folder(self.shards, ".results.jsonl"):
             yield from lines.read_lines(shard, kind)
 
     def attempts_at(self, points: Collection[str]) -> Iterator[Attempt]:
@@ -234,7 +234,7 @@ class SweepFolder:
             for number, task in enumerate(intent.tasks)
             if not any(point in points for population in task for point in population)
         }
-        for shard in sorted(self.shards.glob("*.results.jsonl")):
+        for shard in list_folder(self.shards, ".results.jsonl"):
             if shard.name.rpartition("-")[0] not in others:
                 yield from (attempt for attempt in lines.read_lines(shard, Attempt) if attempt.point in points)
 
@@ -243,7 +243,7 @@ class SweepFolder:
 
     def learning_curves_as(self, kind: type[T]) -> Iterator[T]:
         """Yield the learning curves of every record as structs of `kind`."""
-        for shard in sorted(self.shards.glob("*.curves.jsonl")):
+        for shard in list_folder(self.shards, ".curves.jsonl"):
             yield from lines.read_lines(shard, kind)
 
     def latest(self) -> dict[str, Record]:

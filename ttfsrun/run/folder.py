@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ import yaml
 from ttfsrun.config.ids import point_id
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.files import write_atomic
+from ttfsrun.files import read_file, write_atomic
 from ttfsrun.results.claim import claimed_folder, is_occupied
 
 DEFAULT = Path("results/runs")
@@ -84,10 +85,10 @@ class RunFolder:
     def read_settings(self) -> dict[str, Any]:
         """Return the configuration as plain values. Raises UserError where it is missing or damaged."""
         try:
-            settings = yaml.safe_load(self.config.read_text())
+            settings = yaml.safe_load(read_file(self.config))
         except FileNotFoundError:
             raise UserError(f"{self.path} is not the folder of a run: it has no {self.config.name}") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except yaml.YAMLError as error:
             raise UserError(f"{self.config} cannot be read: {' '.join(str(error).split())}") from None
         if not isinstance(settings, dict):
             raise UserError(f"{self.config} cannot be read: it holds no settings")
@@ -100,10 +101,10 @@ class RunFolder:
     def read_metrics(self) -> dict[str, Any]:
         """Return what `write_metrics` wrote. Raises UserError where it is missing or damaged."""
         try:
-            metrics = json.loads(self.metrics.read_text())
+            metrics = json.loads(read_file(self.metrics))
         except FileNotFoundError:
             raise _unfinished(self.metrics) from None
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise UserError(f"{self.metrics} cannot be read: {error}") from None
         if not isinstance(metrics, dict):
             raise UserError(f"{self.metrics} cannot be read: it holds no metrics")
@@ -116,7 +117,8 @@ class RunFolder:
     def read_curves(self) -> pd.DataFrame:
         """Return what `write_curves` wrote. Raises UserError where it is missing or damaged."""
         try:
-            curves = pd.read_csv(self.curves, dtype={"value": str})  # not every pandas reads numbers to the last digit
+            content = io.BytesIO(read_file(self.curves))
+            curves = pd.read_csv(content, dtype={"value": str})  # not every pandas reads numbers to the last digit
             return curves[list(CURVES)].astype(CURVES)
         except FileNotFoundError:
             raise _unfinished(self.curves) from None
@@ -125,7 +127,7 @@ class RunFolder:
             raise UserError(
                 f"{self.curves} has the columns {columns}; learning curves have {', '.join(CURVES)}"
             ) from None
-        except (OSError, ValueError) as error:  # pandas raises ValueError for what it cannot parse
+        except ValueError as error:  # pandas raises ValueError for what it cannot parse
             raise UserError(f"{self.curves} cannot be read: {' '.join(str(error).split())}") from None
 
     @property

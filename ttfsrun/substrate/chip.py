@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
-from ttfsrun.errors import UserError
-from ttfsrun.files import write_atomic
+from ttfsrun.errors import UserError, reason_of, ways_out
+from ttfsrun.files import read_file, write_atomic
 from ttfsrun.random import stream
 from ttfsrun.substrate.kinds import scaled
 from ttfsrun.substrate.perturbation import Perturbation, Shape, Where
@@ -142,13 +142,15 @@ def _draw(perturbation: Perturbation, seed: int, layer: int, shape: Shape) -> Ar
 
 def _read(path: Path) -> dict[str, Array]:
     subject = f"substrate.chip.file={path}"
-    if path.is_dir():
-        raise UserError(f"{subject}: is a folder; name the file in it, such as chip.safetensors")
     try:
-        return load_file(path)
+        return load(read_file(path))
     except FileNotFoundError:
         raise UserError(f"{subject}: does not exist; `ttfsrun chip` creates such a file") from None
-    except (OSError, SafetensorError) as error:
+    except IsADirectoryError:
+        raise UserError(f"{subject}: is a folder; name the file in it, such as chip.safetensors") from None
+    except OSError as error:
+        raise UserError(f"{subject}: cannot be read ({reason_of(error)}){ways_out(error)}") from None
+    except SafetensorError as error:
         raise UserError(f"{subject}: cannot be read: {error}") from None
     except (AttributeError, KeyError, TypeError):  # depends on the type and the release of safetensors
         raise UserError(f"{subject}: the numbers are of a type that numpy lacks; save float32 or float64") from None

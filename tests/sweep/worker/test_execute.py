@@ -14,7 +14,7 @@ import pytest
 from ttfsrun.config.compose import Composer, compose, conf_dir
 from ttfsrun.data.dataset import DataOrigin
 from ttfsrun.data.samples import load_samples
-from ttfsrun.errors import CannotWrite
+from ttfsrun.errors import CannotSave, CannotWrite
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.submit.freeze import freeze_points
@@ -211,10 +211,10 @@ def test_what_the_listener_cannot_do_is_no_fault_of_the_points(points, site):
     class Full(Recorder):
         def finished(self, record: Record, curves: Curves | None) -> None:
             super().finished(record, curves)
-            raise CannotWrite("no space")
+            raise CannotSave("no space")
 
     recorder = Full()
-    with pytest.raises(CannotWrite):
+    with pytest.raises(CannotSave):
         execute.execute(points("seed.init=range(4)"), site, recorder)
     assert len(recorder.records) == 1
 
@@ -231,3 +231,28 @@ def test_what_the_listener_cannot_do_is_no_fault_of_the_points(points, site):
 )
 def test_a_lack_of_memory_is_recognised_whoever_reports_it(error: Exception) -> None:
     assert execute.failure_of(error).reason == "out of memory"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "d/file"),
+            "d/file: No space left on device; free space there",
+        ),
+        (CannotWrite("d/file: cannot be written (Read-only file system)"), "d/file: cannot be written (Read-only file"),
+    ],
+    ids=repr,
+)
+def test_an_error_of_the_system_is_in_the_record_with_its_path(points, site, monkeypatch, error, message):
+    def fail(settings):
+        raise error
+
+    monkeypatch.setattr(execute, "_load_samples", fail)
+    recorder = Recorder()
+    grid = points("seed.init=1,2")
+    execute.execute(grid, site, recorder)
+    assert len(recorder.records) == len(grid)
+    for record in recorder.records.values():
+        assert (record.status, record.reason, record.traceback) == ("failed", "error", None)
+        assert record.message.startswith(message)

@@ -24,6 +24,7 @@ Everything is optional. On the command line, `sweep.seeds=3` or `sweep.random.co
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,8 +41,8 @@ from ttfsrun.config.conf_folder import SWEEPS, UNREADABLE, ConfFolder, brief_mes
 from ttfsrun.config.diagnostics import Diagnostics, one_of
 from ttfsrun.config.dotted_keys import ABSENT, Tree, assign, lookup
 from ttfsrun.config.value_functions import MAX_POINTS
-from ttfsrun.errors import ConfigError, did_you_mean
-from ttfsrun.files import expand_user
+from ttfsrun.errors import ConfigError, did_you_mean, reason_of, ways_out
+from ttfsrun.files import expand_user, read_file
 from ttfsrun.types import SeedNumber, Settings
 
 SWEEP_OVERRIDE = re.compile(r"[+~]*sweep(?![\w/])")
@@ -165,9 +166,13 @@ def _file(given: str, files: ConfFolder) -> tuple[Path, str]:
 
 def _content(path: Path, shown: str) -> Tree:
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
+        file = read_file(path)
     except FileNotFoundError:
         raise ConfigError(f"sweep={shown}: there is no such file") from None
+    except OSError as error:
+        raise ConfigError(f"sweep={shown}: cannot be read ({reason_of(error)}){ways_out(error)}") from None
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(io.StringIO(file.decode())))
     except UNREADABLE as error:
         raise ConfigError(f"{shown}: {brief_message(error)}") from None
     if not isinstance(content, dict):

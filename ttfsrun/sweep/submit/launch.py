@@ -60,6 +60,8 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
     points = freeze_points(zip(request.points, composer.configs(request.points), strict=True), request.keys)
     (first,) = composer.compose_all(request.points[:1])
     folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
+    for path in options.reuse:
+        _ = SweepFolder(path).about  # raises before anything is made
     with _claimed(folder, options):
         about = None if _is_sweep_of(folder, points) else _about(folder, request, points, first, overrides)
         if about is not None and options.reuse and not options.dry_run:

@@ -27,7 +27,7 @@ import msgspec
 
 from ttfsrun.config.cluster import Slurm
 from ttfsrun.config.environment import isolate_libraries
-from ttfsrun.errors import COMPLETE, WITH_FAILURES, UserError
+from ttfsrun.errors import COMPLETE, FAILED, WITH_FAILURES, UserError, as_user_error
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import Intent, SweepFolder
 from ttfsrun.run.signals import on_signals
@@ -52,9 +52,10 @@ def main() -> int:
     try:
         isolate_libraries()  # a job of an older version has not done so
         return _run(folder, submission, number)
-    except UserError as error:
-        log.error("%s", error)
-        return error.exit_code
+    except (UserError, OSError, MemoryError) as error:
+        known = as_user_error(error)
+        log.error("%s", known)
+        return known.exit_code if known else FAILED
 
 
 def _run(folder: SweepFolder, submission: str, number: int) -> int:

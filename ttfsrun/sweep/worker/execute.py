@@ -20,7 +20,7 @@ from typing import Any
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples, load_samples
-from ttfsrun.errors import CannotWrite, Reason, UserError
+from ttfsrun.errors import CannotSave, Reason, UserError, as_user_error
 from ttfsrun.evaluation.trained_network import TrainedNetwork, evaluate
 from ttfsrun.files import require_unchanged
 from ttfsrun.results.record import Curves
@@ -47,7 +47,7 @@ NO_MEMORY_TEXTS = (
 def execute(points: Sequence[SweepPoint], site: Site, observer: Observer) -> None:
     """Train and evaluate points of one shape; failures become their records.
 
-    Raises CannotWrite or BrokenPipeError where the observer cannot take a record.
+    Raises CannotSave or BrokenPipeError where the observer cannot take a record.
     """
     groups = _Groups(on_frozen_data(points, site.data), site, observer)
     failure = _attempt(groups)
@@ -72,7 +72,7 @@ def _attempt(groups: _Groups) -> Exception | None:
         groups.drop_changed_chips()
         if groups.points:
             _train_and_evaluate(groups)
-    except (BrokenPipeError, CannotWrite):
+    except (BrokenPipeError, CannotSave):
         raise  # records can no longer be written
     except Exception as error:  # noqa: BLE001  # it becomes a record
         return error
@@ -214,8 +214,8 @@ def failure_of(error: BaseException) -> Failure:
     """Describe an exception as a failure, with the last frames of its traceback where the user cannot fix it."""
     no_memory = isinstance(error, MemoryError) or any(text in str(error) for text in NO_MEMORY_TEXTS)
     reason: Reason = "out of memory" if no_memory else "error"
-    if isinstance(error, UserError):
-        return Failure(reason, str(error))
+    if isinstance(error, UserError | OSError):
+        return Failure(reason, str(as_user_error(error)))
     return Failure(reason, f"{type(error).__name__}: {error}", _last_frames(error))
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ttfsrun.errors import CannotWrite
+from ttfsrun.errors import CannotSave, CannotWrite, reason_of, ways_out
 from ttfsrun.results import lines
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.results.record import Attempt, Curves, Record
@@ -65,13 +65,14 @@ class Shard:
                 self.results.unlink()
 
     def write(self, record: Record, curves: Curves | None) -> None:
-        """Write a record and its curves to disk. Raises CannotWrite where that fails."""
+        """Write a record and its curves to disk. Raises CannotSave where that fails."""
         try:
             if curves is not None:
                 lines.append_line(self.curves, curves)
             lines.append_line(self.results, record)
         except OSError as error:
-            raise CannotWrite(f"{error.filename or self.results}: {error.strerror}; the result was not saved") from None
+            path = error.filename or self.results
+            raise CannotSave(f"{path}: {reason_of(error)}; the result was not saved{ways_out(error)}") from None
 
 
 class Task:
@@ -106,7 +107,7 @@ class Task:
             self._shard = Shard.reserved(self.folder, self.submission, self.number)
             self.folder.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
-            raise CannotWrite(f"{error.filename}: {error.strerror}; nothing was computed") from None
+            raise CannotWrite(f"{error.filename}: {reason_of(error)}; nothing was computed{ways_out(error)}") from None
         self._crew = (
             Crew(resources, greeting, self)
             if isinstance(resources, Resources)
