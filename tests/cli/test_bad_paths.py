@@ -125,8 +125,8 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(
         with suppress(OSError), (disk / "filler").open("wb", buffering=0) as stream:
             while True:
                 stream.write(bytes(4096))
-        code, out, err = ttfsrun(*command(verb, "--out", disk / "wrong", tiny_overrides))
-        require_one_line(code, out, err, str(disk / "wrong"))
+        code, out, err = ttfsrun(*command(verb, "--out", disk / "wrong.csv", tiny_overrides))
+        require_one_line(code, out, err, str(disk / "wrong.csv"))
         assert "No space left on device); free space there" in err
         assert code == 1
         assert not [name for name in tree(disk) if name != "filler" and not (disk / name).is_dir()]
@@ -135,8 +135,8 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(
 @pytest.mark.parametrize("verb", WITH_OUTPUT)
 def test_a_read_only_disk_is_one_line(verb: str, folder: Path, ttfsrun: Call, tiny_overrides: tuple[str, ...]) -> None:
     with mounted(folder / "disk", "ro") as disk:
-        code, out, err = ttfsrun(*command(verb, "--out", disk / "wrong", tiny_overrides))
-        require_one_line(code, out, err, str(disk / "wrong"))
+        code, out, err = ttfsrun(*command(verb, "--out", disk / "wrong.csv", tiny_overrides))
+        require_one_line(code, out, err, str(disk / "wrong.csv"))
         assert "Read-only file system" in err
         assert code == 1
 
