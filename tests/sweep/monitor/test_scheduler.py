@@ -58,6 +58,7 @@ def test_pending_tasks_that_share_a_line_are_told_apart(job: str, tasks: str) ->
     ("row", "reason", "message"),
     [
         ("COMPLETED|0:0", "error", "Slurm: COMPLETED"),
+        ("FAILED|0:53", "error", "Slurm: FAILED (its log could not be written)"),
         ("FAILED|3:0", "error", "Slurm: FAILED (exit code 3)"),
         ("FAILED|0:9", "out of memory", "Slurm: FAILED (SIGKILL)"),
         ("FAILED|140:0", "time-out", "Slurm: FAILED (exit code 140, SIGUSR2)"),

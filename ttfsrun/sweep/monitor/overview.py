@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_WIDTH = 100  # characters of a message
 USUAL_REASONS = ("None", "Priority", "Resources", "JobArrayTaskLimit", "Dependency", "BeginTime")  # to be queued
 MAX_GROUPS = 10  # of failures
+MAX_NODES = 3  # that are listed
 
 
 class AlikeFailures(msgspec.Struct, frozen=True):
@@ -36,6 +37,7 @@ class AlikeFailures(msgspec.Struct, frozen=True):
     points: int
     example: str  # one of the points
     log: str | None  # of the example
+    nodes: list[str] = []  # on which tasks ended without a result: a single one may be the cause
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,13 @@ class StatusReport:
             state = self.states.points[point]
             groups.setdefault((state.reason, headline(state.message)), []).append(point)
         return [
-            AlikeFailures(reason, message, len(points), points[0], self._log(points[0]))
+            AlikeFailures(reason, message, len(points), points[0], self._log(points[0]), self._nodes(points))
             for (reason, message), points in sorted(groups.items(), key=lambda group: -len(group[1]))
         ]
+
+    def _nodes(self, points: Iterable[str]) -> list[str]:
+        nodes = {self.states.points[point].node for point in points}
+        return sorted(node for node in nodes if node is not None)
 
     def _log(self, point: str) -> str | None:
         log = log_path(self.states.folder, self.states.points[point].job)
@@ -127,7 +133,7 @@ class StatusReport:
     def _failure_lines(self) -> Iterator[str]:
         failures = self.failures
         for group in failures[:MAX_GROUPS]:
-            yield f"failed: {group.points} x {group.reason}: {group.message}"
+            yield f"failed: {group.points} x {group.reason}: {group.message}{_on(group.nodes)}"
             yield f"        e.g. point {group.example}" + (f", log {group.log}" if group.log else "")
         if len(failures) > MAX_GROUPS:
             yield f"        and {count(len(failures) - MAX_GROUPS, 'other kind')}; ttfsrun logs --failed shows all"
@@ -146,6 +152,11 @@ class StatusReport:
         """Return the reasons why states are unknown, where no note contains them."""
         messages = {self.states.points[point].message for point in self.states.of("unknown")}
         return sorted(message for message in messages if message and message not in "; ".join(self.states.notes))
+
+
+def _on(nodes: list[str]) -> str:
+    more = f" and {len(nodes) - MAX_NODES} more" if len(nodes) > MAX_NODES else ""
+    return f" (on {', '.join(nodes[:MAX_NODES])}{more})" if nodes else ""
 
 
 def headline(text: str | None) -> str:

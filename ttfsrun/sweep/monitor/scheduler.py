@@ -39,6 +39,7 @@ REASON_OF_STATE: dict[str, Reason] = {  # by the final state of a task; "error" 
 TIME_LIMIT_EXIT = "exit code 140, SIGUSR2"  # of a task that stopped at the warning before its time limit
 #: Their numbers are none of our exit codes.
 FATAL = {signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGUSR2}
+NO_LOG = 53  # no signal: Slurm's number for a task whose log it could not write, e.g. on a node without the folder
 CLOCK_SKEW = 3600.0  # seconds, generous: clocks of a cluster may differ
 
 
@@ -49,6 +50,7 @@ class ScheduledTask:
     phase: Phase
     state: str  # in Slurm's own words
     about: str = ""  # why it waits, or how it ended
+    node: str | None = None  # on which it ended
 
     @property
     def reason(self) -> Reason:
@@ -268,7 +270,7 @@ def _merge(accounting: Sequence[str] | None, queue: Sequence[str] | None, queue_
     assert accounting is not None  # one of both lists it
     state = _state(accounting)
     if ended:
-        return ScheduledTask("ended", state, _exit(accounting))
+        return ScheduledTask("ended", state, _exit(accounting), accounting[3])
     if not queue_answered:
         return ScheduledTask("queued" if state in QUEUED else "running", state, "according to sacct")
     if state == "PREEMPTED":
@@ -288,6 +290,8 @@ def _exit(row: Sequence[str]) -> str:
         code += 128  # some versions of Slurm show it without
     parts = [f"exit code {code}"] if code else []
     number = killed or max(0, code - 128)
+    if killed == NO_LOG:
+        return "its log could not be written"
     with suppress(ValueError):
         parts += [signal.Signals(number).name] if number else []
     return ", ".join(parts)

@@ -44,6 +44,7 @@ class UnitState:
     message: str | None = None
     reason: Reason | None = None
     job: str | None = None  # of the scheduler, with the task: 12_3
+    node: str | None = None  # on which a task ended that left no result
 
 
 @dataclass
@@ -202,7 +203,7 @@ def _task_state(snapshot: QueueSnapshot, job: str, index: int, alone: bool) -> U
     task = snapshot.task(job, index, alone)
     name = f"{job}_{index}"
     if task.phase == "ended":
-        return UnitState("failed", f"{task.message}, and left no result", task.reason, name)
+        return UnitState("failed", f"{task.message}, and left no result", task.reason, name, task.node)
     if task.phase == "unknown":
         return UnitState("unknown", task.about, job=name)
     return UnitState(task.phase, f"{task.state}: {task.about}" if task.about else task.state, job=name)

@@ -93,7 +93,8 @@ def _find_intent(folder: SweepFolder, submission: str) -> Intent:
 def allocated_resources(cluster: Slurm) -> Resources:
     """Return the part of the node that Slurm allocated to this task."""
     megabytes = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
-    megabytes = megabytes or int(os.environ.get("SLURM_MEM_PER_CPU") or 0) * cluster.cores
+    cores = int(os.environ.get("SLURM_CPUS_ON_NODE") or cluster.cores)  # of a whole node, all of them
+    megabytes = megabytes or int(os.environ.get("SLURM_MEM_PER_CPU") or 0) * cores
     allocated = megabytes * 2**20 or (cluster.memory_gb or 0) * 1e9
     return Resources(
         cores=cluster.cores,
