@@ -9,13 +9,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import development_cluster
 import pytest
-from sweeps import CHECKOUT, GRID, Command, Sweep, output, wait_until
+from sweeps import GRID, Command, Sweep, wait_until
 
 HERE = Path(__file__).parent
-DEV_CLUSTER = CHECKOUT / "slurm" / "dev-cluster"
-DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
-MARK = "# Written by ttfsrun slurm/dev-cluster"
+NODE_CORES, NODE_MEGABYTES = "1,1,2", "1500,3000,6000"
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -37,9 +36,9 @@ def slurm() -> None:
         pytest.skip(f"no Slurm here: {error}; slurm/dev-cluster start repairs the development cluster")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def alone(slurm: None) -> Iterator[None]:
-    """Run one test at a time, also with several pytest processes: tests kill daemons."""
+    """Run one file of tests at a time, also with several pytest processes: tests kill daemons."""
     with (Path(tempfile.gettempdir()) / "ttfsrun-tests-slurm.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -82,21 +81,14 @@ def reference(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Swe
 
 @pytest.fixture
 def dev_cluster() -> Iterator[Callable[..., None]]:
-    """Return a function that calls slurm/dev-cluster; after the test, restart what does not run.
+    """Return a function that calls slurm/dev-cluster; after the test, restart what does not run."""
+    yield development_cluster.call
+    development_cluster.repair()
 
-    Skips where Slurm is not the development cluster.
-    """
-    configuration = Path("/etc/slurm/slurm.conf")
-    if not configuration.exists() or MARK not in configuration.read_text():
-        pytest.skip("this Slurm is not the development cluster: its daemons must not be killed")
 
-    def call(*words: str) -> None:
-        subprocess.run([DEV_CLUSTER, *words], capture_output=True, timeout=150, check=True)
-
-    yield call
-    for name in DAEMONS:
-        call("start", name)
-    node = output("sinfo", "--noheader", "--format=%n").splitlines()[0]
-    if any(word in output("sinfo", "--noheader", "--format=%T") for word in ("down", "drain", "fail")):
-        output("scontrol", "update", f"nodename={node}", "state=resume")
-    wait_until("the node takes jobs", lambda: "idle" in output("sinfo", "--noheader", "--format=%T"))
+@pytest.fixture(scope="module")
+def three_nodes(alone: None) -> Iterator[None]:
+    """Three nodes of different size while the tests of a file run: n1, n2 and n3."""
+    development_cluster.call("start", "--nodes", "3", cpus=NODE_CORES, memory=NODE_MEGABYTES)
+    yield
+    development_cluster.call("start")
