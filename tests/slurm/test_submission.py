@@ -92,8 +92,9 @@ def test_no_more_tasks_run_at_once_than_allowed_over_all_arrays(
     cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.parallel_tasks=1"]
     sweep = new_sweep(cluster=[*cluster, f"cluster.setup={setup}"])
     small = (
-        "import sys; from ttfsrun.sweep.submit import slurm; from ttfsrun.cli.main import main; "
-        "slurm.largest_array = lambda: 2; sys.exit(main(sys.argv[1:]))"
+        "import sys; from dataclasses import replace; from ttfsrun.sweep.submit import slurm; "
+        "from ttfsrun.cli.main import main; limits = slurm.cluster_limits; "
+        "slurm.cluster_limits = lambda cluster: replace(limits(cluster), largest_array=2); sys.exit(main(sys.argv[1:]))"
     )
 
     for words in (["--limit", "3"], []):
