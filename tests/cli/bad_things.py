@@ -15,48 +15,49 @@ import pytest
 DAC_OVERRIDE, DAC_READ_SEARCH = 1, 2  # capabilities of Linux: ignore the permissions of files
 VERSION_3 = 0x20080522  # of the interface of capabilities
 NOBODY = 65534
+NAME = "wrong.csv"  # of what is made; a table must have this ending
 
 Maker = Callable[[Path], Path]
 
 
 def _file(content: bytes) -> Maker:
     def make(folder: Path) -> Path:
-        (folder / "wrong").write_bytes(content)
-        return folder / "wrong"
+        (folder / NAME).write_bytes(content)
+        return folder / NAME
 
     return make
 
 
 def _link(target: str) -> Maker:
     def make(folder: Path) -> Path:
-        (folder / "wrong").symlink_to(target)
-        return folder / "wrong"
+        (folder / NAME).symlink_to(target)
+        return folder / NAME
 
     return make
 
 
 def _below_a_file(folder: Path) -> Path:
-    return _file(b"text")(folder) / "new"
+    return _file(b"text")(folder) / "new.csv"
 
 
 def _pipe(folder: Path) -> Path:
-    os.mkfifo(folder / "wrong")
-    return folder / "wrong"
+    os.mkfifo(folder / NAME)
+    return folder / NAME
 
 
 def _device(folder: Path) -> Path:
     """A device that gives zeros without end."""
     try:
-        os.mknod(folder / "wrong", stat.S_IFCHR | 0o666, os.makedev(1, 5))
+        os.mknod(folder / NAME, stat.S_IFCHR | 0o666, os.makedev(1, 5))
     except PermissionError:
         pytest.skip("only root can make a device")
-    return folder / "wrong"
+    return folder / NAME
 
 
 def _other_folder(folder: Path) -> Path:
-    (folder / "wrong").mkdir()
-    (folder / "wrong" / "notes.txt").write_text("mine")
-    return folder / "wrong"
+    (folder / NAME).mkdir()
+    (folder / NAME / "notes.txt").write_text("mine")
+    return folder / NAME
 
 
 def _locked_folder(folder: Path) -> Path:
@@ -68,16 +69,16 @@ def _locked_folder(folder: Path) -> Path:
 
 
 BAD: dict[str, Maker] = {
-    "a long name": lambda folder: folder / ("wrong" + "n" * 300),
-    "a long path": lambda folder: folder.joinpath("wrong", *["d" * 200] * 25),
+    "a long name": lambda folder: folder / ("n" * 300 + NAME),
+    "a long path": lambda folder: folder.joinpath(*["d" * 200] * 25, NAME),
     "below a file": _below_a_file,
     "a text file": _file(b"text"),
     "an empty file": _file(b""),
     "a binary file": _file(bytes(range(256)) * 8),
     "another folder": _other_folder,
     "a folder of another user": _locked_folder,
-    "in a folder of another user": lambda folder: _locked_folder(folder) / "new",
-    "a loop of links": _link("wrong"),
+    "in a folder of another user": lambda folder: _locked_folder(folder) / "new.csv",
+    "a loop of links": _link(NAME),
     "a link to nothing": _link("nowhere/nothing"),
     "a pipe": _pipe,
     "a device": _device,

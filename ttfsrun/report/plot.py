@@ -130,8 +130,6 @@ def find_source(path: Path) -> SweepSource:
     except FileNotFoundError:
         detail = f"it has no {file.name}" if path.is_dir() else "no such file"
         raise UserError(f"{path} is neither a sweep, nor a run, nor a table of a sweep: {detail}") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
     return SweepSource(path, _parse_table(content, file), None, TableFiles(file))
 
 
@@ -226,7 +224,7 @@ def _gathered_curves(files: TableFiles, table: pd.DataFrame) -> pd.DataFrame | N
 
     They belong to it if they are of the same sweep, and of the points that are done in the table, all of them.
     """
-    curves = _parse_table(files.curves.read_bytes(), files.curves, CURVE_COLUMNS)
+    curves = _parse_table(read_file(files.curves), files.curves, CURVE_COLUMNS)
     done = table[table["status"] == "done"]
     for column in ("sweep", "point"):
         of_curves, of_table = (set(part[column]) if column in part else None for part in (curves, done))
