@@ -37,7 +37,7 @@ class AlikeFailures(msgspec.Struct, frozen=True):
     points: int
     example: str  # one of the points
     log: str | None  # of the example
-    nodes: list[str] = []  # on which tasks ended without a result: a single one may be the cause
+    nodes: list[str] | msgspec.UnsetType = msgspec.UNSET  # where tasks left no result: a single one may be the cause
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class StatusReport:
             for (reason, message), points in sorted(groups.items(), key=lambda group: -len(group[1]))
         ]
 
-    def _nodes(self, points: Iterable[str]) -> list[str]:
-        nodes = {self.states.points[point].node for point in points}
-        return sorted(node for node in nodes if node is not None)
+    def _nodes(self, points: Iterable[str]) -> list[str] | msgspec.UnsetType:
+        nodes = {node for point in points if isinstance(node := self.states.points[point].node, str)}
+        return sorted(nodes) or msgspec.UNSET
 
     def _log(self, point: str) -> str | None:
         log = log_path(self.states.folder, self.states.points[point].job)
@@ -154,9 +154,11 @@ class StatusReport:
         return sorted(message for message in messages if message and message not in "; ".join(self.states.notes))
 
 
-def _on(nodes: list[str]) -> str:
+def _on(nodes: list[str] | msgspec.UnsetType) -> str:
+    if isinstance(nodes, msgspec.UnsetType):
+        return ""
     more = f" and {len(nodes) - MAX_NODES} more" if len(nodes) > MAX_NODES else ""
-    return f" (on {', '.join(nodes[:MAX_NODES])}{more})" if nodes else ""
+    return f" (on {', '.join(nodes[:MAX_NODES])}{more})"
 
 
 def headline(text: str | None) -> str:

@@ -39,7 +39,7 @@ class PointState(msgspec.Struct, frozen=True):
     message: str | None = None
     job: str | None = None
     submission: str | None = None  # its token, if the state follows from a submission
-    node: str | None = None  # on which its task ended without a record of the point
+    node: str | msgspec.UnsetType = msgspec.UNSET  # on which its task ended without a record of the point
 
     @property
     def is_lost(self) -> bool:
@@ -170,7 +170,7 @@ def point_state(
     for kinds in (ALIVE, ("unknown",), ("failed",)):
         for unit, token in states:
             if unit.kind in kinds:
-                return PointState(unit.kind, unit.reason, unit.message, unit.job, token, unit.node)
+                return PointState(unit.kind, unit.reason, unit.message, unit.job, token, unit.node or msgspec.UNSET)
     if record is not None:
         return PointState("failed", record.reason, record.message, record.execution.job)
     return PointState("missing", message=next((unit.message for unit, _ in states if unit.message), None))
