@@ -61,33 +61,18 @@ def _logs(args: argparse.Namespace) -> int:
 def _cancel(args: argparse.Namespace) -> int:
     from ttfsrun.results.sweep_folder import SweepFolder
     from ttfsrun.sweep.monitor.cancel import cancel, planned_cancellations
-    from ttfsrun.sweep.monitor.status import sweep_status
-
-    if args.lost:
-        return _give_up(args)
-    folder = SweepFolder(args.sweep)
-    if not args.yes:
-        lines = planned_cancellations(sweep_status(folder))
-        if lines and not _confirmed(lines, "cancel"):
-            sys.stderr.write("ttfsrun: nothing was cancelled\n")
-            return 0
-    for line in cancel(folder):
-        print(line, flush=True)
-    return 0
-
-
-def _give_up(args: argparse.Namespace) -> int:
-    from ttfsrun.results.sweep_folder import SweepFolder
-    from ttfsrun.sweep.monitor.lost import give_up, lost_units
+    from ttfsrun.sweep.monitor.lost import give_up, planned_losses
     from ttfsrun.sweep.monitor.status import sweep_status
 
     folder = SweepFolder(args.sweep)
+    what, done = ("give up", "given up") if args.lost else ("cancel", "cancelled")
+    planned, carry_out = (planned_losses, give_up) if args.lost else (planned_cancellations, cancel)
     if not args.yes:
-        lines = [lost.description for lost in lost_units(sweep_status(folder)) if lost.kept is None]
-        if lines and not _confirmed(lines, "give up"):
-            sys.stderr.write("ttfsrun: nothing was given up\n")
+        lines = planned(sweep_status(folder))
+        if lines and not _confirmed(lines, what):
+            sys.stderr.write(f"ttfsrun: nothing was {done}\n")
             return 0
-    for line in give_up(folder):
+    for line in carry_out(folder):
         print(line, flush=True)
     return 0
 

@@ -46,8 +46,8 @@ def with_chip_files(settings: Tree, rename: Callable[[str], str], key: str = "")
 
 
 def with_absolute_paths(settings: Tree) -> Tree:
-    """Return the settings of a configuration with absolute paths."""
-    folder = settings["data"].get("folder")
+    """Return the settings of a configuration, or of a part of it, with absolute paths."""
+    folder = settings.get("data", {}).get("folder")
     if folder is not None:
         settings = settings | {"data": settings["data"] | {"folder": absolute(folder)}}
     return with_chip_files(settings, absolute)

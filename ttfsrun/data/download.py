@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ttfsrun.data import folders, idx
 from ttfsrun.data.dataset import DataError
+from ttfsrun.errors import reason_of
 from ttfsrun.files import atomic_writer
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def fetch(files: Sequence[idx.Expected], folder: Path, mirrors: Sequence[str] = 
     except OSError as error:
         raise DataError(
             f"{folder}: cannot download {', '.join(file.name for file in files)} into this folder "
-            f"({error.strerror or error}); {remedy}"
+            f"({reason_of(error)}); {remedy}"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 A claim is a small file that names its process. Its name holds a number, and it is created exclusively, which succeeds
 for one process only, on network disks also. A claim ends with its process: one whose process no longer runs is
-succeeded by the next number, so that nothing has to be removed by hand after a process was killed. Locks of the system
+succeeded by the next number, so that after a process was killed there is nothing to remove. Locks of the system
 (flock) are not used: some network disks keep them for each machine alone.
 """
 

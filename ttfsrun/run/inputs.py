@@ -20,7 +20,7 @@ from ttfsrun.data.dataset import DataOrigin
 from ttfsrun.data.origin import known_folder, require_same
 from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import UserError
-from ttfsrun.files import has_checksum, require_unchanged, write_atomic
+from ttfsrun.files import has_checksum, read_file, require_unchanged, write_atomic
 from ttfsrun.results.provenance import package_checksum, provenance
 from ttfsrun.run.folder import RunFolder
 
@@ -48,7 +48,7 @@ def write_inputs(run: RunFolder, data: DataOrigin, chips: Mapping[str, str]) -> 
     """
     for file, checksum in chips.items():
         copy = _copy(run, file, checksum)
-        write_atomic(copy, Path(file).read_bytes())
+        write_atomic(copy, read_file(Path(file)))
     require_unchanged(chips, "the command started")
     inputs = RunInputs(data=data, chips=dict(chips), made_by=_made_by())
     write_atomic(run.inputs, msgspec.json.format(msgspec.json.encode(inputs)) + b"\n")
@@ -57,10 +57,10 @@ def write_inputs(run: RunFolder, data: DataOrigin, chips: Mapping[str, str]) -> 
 def read_inputs(run: RunFolder) -> RunInputs:
     """Return what a run depends on. Raises UserError where inputs.json is damaged."""
     try:
-        return msgspec.json.decode(run.inputs.read_bytes(), type=RunInputs)
+        return msgspec.json.decode(read_file(run.inputs), type=RunInputs)
     except FileNotFoundError:
         return _older_inputs(run)
-    except (OSError, msgspec.DecodeError) as error:
+    except msgspec.DecodeError as error:
         raise UserError(f"{run.inputs} cannot be read: {error}") from None
 
 

@@ -46,6 +46,11 @@ def lost_units(status: SweepStatus, scheduler: Scheduler | None = None) -> list[
     return [lost for submission in asked for lost in _lost_of(status, submission, scheduler)]
 
 
+def planned_losses(status: SweepStatus) -> list[str]:
+    """Return what `give_up` would give up, in words."""
+    return [lost.description for lost in lost_units(status) if lost.kept is None]
+
+
 def give_up(folder: SweepFolder, scheduler: Scheduler | None = None) -> Iterator[str]:
     """Give up the lost units, whose points may then be submitted again; yield a message for each submission.
 

@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal, Protocol
 
-from ttfsrun.errors import Reason, SchedulerRefused
+from ttfsrun.errors import Reason, SchedulerRefused, reason_of
 from ttfsrun.sweep.slurm_environment import command_environment
 
 Phase = Literal["running", "queued", "ended", "unknown"]
@@ -223,7 +223,7 @@ def _start(command: list[str]) -> subprocess.Popen[str] | CommandAnswer:
             start_new_session=True,
         )
     except OSError as error:
-        return CommandAnswer(problem=f"{command[0]} cannot be run here ({error.strerror})")
+        return CommandAnswer(problem=f"{command[0]} cannot be run here ({reason_of(error)})")
 
 
 def _timestamp(since: float) -> str:

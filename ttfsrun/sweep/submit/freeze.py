@@ -8,7 +8,7 @@ from typing import Any
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.dotted_keys import ABSENT, Tree
 from ttfsrun.config.ids import PARTS, Part, SharedParts, identify_parts
-from ttfsrun.config.paths import absolute, checksums
+from ttfsrun.config.paths import absolute, checksums, with_absolute_paths
 from ttfsrun.config.schema import Config
 from ttfsrun.results.sweep_folder import SweepPoint
 
@@ -140,9 +140,7 @@ class _ChipFiles:
     def frozen(self, part: Part) -> Tree:
         """Return the settings of a part, with paths that mean the same from every folder."""
         if part not in self._frozen:
-            value = part.with_files(absolute).value if part.chip_files else part.value
-            folder = value.get("folder") if part.name == "data" else None
-            self._frozen[part] = value if folder is None else value | {"folder": absolute(folder)}
+            self._frozen[part] = with_absolute_paths({part.name: part.value})[part.name]
         return self._frozen[part]
 
 

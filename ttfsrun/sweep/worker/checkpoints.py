@@ -31,9 +31,9 @@ def find_checkpoint(folder: Path, required: Members) -> Path | None:
     return next((path for path, members in stored if members.items() >= required.items()), None)
 
 
-def remove_finished(folder: Path, finished: Collection[str]) -> None:
-    """Remove the checkpoints whose networks are all finished."""
-    for path, members in list_checkpoints(folder).items():
+def remove_finished(stored: Mapping[Path, Members], finished: Collection[str]) -> None:
+    """Remove those of the stored checkpoints whose networks are all finished."""
+    for path, members in stored.items():
         if members.keys() <= set(finished):
             path.unlink(missing_ok=True)
 

@@ -165,7 +165,7 @@ class Task:
             points = {key: point.training for key, point in self.folder.points.items() if point.training in trainings}
             recorded = {attempt.point for attempt in self.folder.attempts_at(points)}
             unfinished = {training for key, training in points.items() if key not in recorded}
-            checkpoints.remove_finished(self.folder.checkpoints, trainings - unfinished)
+            checkpoints.remove_finished(stored, trainings - unfinished)
 
 
 def populations_of(folder: SweepFolder, task: Sequence[Sequence[str]]) -> list[list[SweepPoint]]:
