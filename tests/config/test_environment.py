@@ -38,8 +38,9 @@ VARIABLES = {
     "COLUMNS": "x",
     "FORCE_COLOR": "1",
     "TZ": "Nonsense/Zone",
-    "LC_ALL": "C",
 }
+if sys.prefix.isascii():  # else Python cannot read the files of its own environment
+    VARIABLES["LC_ALL"] = "C"
 MATPLOTLIBRC = (
     b"""
 backend: banana

@@ -16,9 +16,10 @@ from ttfsrun.training import checkpoint
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    """Puts back the handlers of the test's process."""
+    """Begins with the default of SIGHUP, which nohup ignores; puts back the handlers of the test's process."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
