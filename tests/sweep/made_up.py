@@ -179,6 +179,7 @@ class Fake:
     tasks: Mapping[str, ScheduledTask] = field(default_factory=dict)
     names: Mapping[str, str] | None = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    queue_answered: bool = True
     asked: list[object] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     cluster: str = "cluster"
@@ -187,7 +188,7 @@ class Fake:
 
     def query(self, names: Mapping[str, str], since: float) -> QueueSnapshot:
         self.asked.append(dict(names))
-        return QueueSnapshot(self.tasks, self.notes)
+        return QueueSnapshot(self.tasks, self.notes, self.queue_answered)
 
     def find(self, names: Sequence[str], since: float) -> Mapping[str, str] | None:
         self.asked.append(list(names))

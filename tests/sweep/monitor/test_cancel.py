@@ -53,9 +53,24 @@ def test_jobs_are_cancelled_adopted_ones_too_and_once(tmp_path: Path) -> None:
     (last,) = folder.jobs()[2:]
     assert isinstance(last, Ended)
     assert last.why == "cancelled"
+    fake = Fake(names={"ttfsrun-bits-s1.1": "77"})
     assert list(cancel(folder, fake)) == ["nothing runs or waits"]
-    assert fake.cancelled == ["12", "77"]
+    assert fake.cancelled == []
     assert set(sweep_status(folder, fake).counts()) == {"missing"}
+
+
+def test_what_was_cancelled_runs_until_it_has_saved_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, points = made_up.seeds(tmp_path, 1)
+    made_up.submit(folder, made_up.gone([points]), made_up.submitted("12"))
+    saving = Fake({"12_0": ScheduledTask("running", "COMPLETING", "node1")})
+    silent = Fake(notes=("squeue did not answer",), queue_answered=False)
+    list(cancel(folder, saving))
+    assert set(sweep_status(folder, saving).counts()) == {"running"}
+    assert set(sweep_status(folder, silent).counts()) == {"unknown"}
+    assert set(sweep_status(folder, Fake(notes=("sacct did not answer",))).counts()) == {"missing"}
+    monkeypatch.setattr("ttfsrun.sweep.monitor.submissions.SAVING_SECONDS", -1.0)
+    for forgotten in (saving, silent):  # nobody asks Slurm any more
+        assert set(sweep_status(folder, forgotten).counts()) == {"missing"}
 
 
 def test_a_process_of_this_machine_is_told_to_end(tmp_path: Path, process: Callable[[str], dict[str, int]]) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from ttfsrun.results.processes import is_here
 from ttfsrun.results.sweep_folder import Ended, SweepFolder
 from ttfsrun.results.wording import count
-from ttfsrun.sweep.monitor.scheduler import Scheduler, SlurmScheduler
+from ttfsrun.sweep.monitor.scheduler import Scheduler
+from ttfsrun.sweep.monitor.slurm_scheduler import SlurmScheduler
 from ttfsrun.sweep.monitor.status import ALIVE, SweepStatus, sweep_status
 from ttfsrun.sweep.monitor.submissions import Submission
 

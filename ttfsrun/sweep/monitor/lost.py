@@ -15,7 +15,8 @@ from ttfsrun.errors import SchedulerRefused
 from ttfsrun.results.processes import is_here
 from ttfsrun.results.sweep_folder import Ended, GivenUp, SweepFolder
 from ttfsrun.results.wording import count
-from ttfsrun.sweep.monitor.scheduler import Queue, Scheduler, SlurmScheduler
+from ttfsrun.sweep.monitor.scheduler import Queue, Scheduler
+from ttfsrun.sweep.monitor.slurm_scheduler import SlurmScheduler
 from ttfsrun.sweep.monitor.status import SweepStatus, sweep_status
 from ttfsrun.sweep.monitor.submissions import Submission
 

@@ -17,7 +17,8 @@ import msgspec
 from ttfsrun.errors import Reason, sweep_exit_code
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
 from ttfsrun.results.views import RecordSummary
-from ttfsrun.sweep.monitor.scheduler import Scheduler, SlurmScheduler
+from ttfsrun.sweep.monitor.scheduler import Scheduler
+from ttfsrun.sweep.monitor.slurm_scheduler import SlurmScheduler
 from ttfsrun.sweep.monitor.submissions import (
     PointStatus,
     Submission,

@@ -10,7 +10,7 @@ intent, job               any       those that the scheduler reports
 intent, local             alive     as many run as it has processes, the others are queued
 intent, local             ended     missing
 intent, job, given up     any       missing, unless the scheduler reports them
-intent, end               any       missing; a cancelled local process that is still alive counts as alive
+intent, end               any       missing; what was cancelled counts as alive as long as it still saves its state
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, Scheduler
 
 PointStatus = Literal["done", "failed", "running", "queued", "submitting", "missing", "unknown"]
 
+SAVING_SECONDS = 3600.0  # that the tasks of a cancelled job may save their states; generous: clocks may differ
 SUBMITTING_SECONDS = 300.0  # that a submission on another host, whose process cannot be inspected, may take
 
 
@@ -54,7 +55,7 @@ class Submission:
     intent: Intent
     jobs: dict[int, str] = field(default_factory=dict)  # ids by array
     refused: dict[int, str] = field(default_factory=dict)  # messages by array
-    ended: set[str] = field(default_factory=set)  # reasons, see `Ended.why`
+    ended: dict[str, float] = field(default_factory=dict)  # times by reason, see `Ended`
     given_up: set[int] = field(default_factory=set)  # numbers of units
 
     @property
@@ -77,6 +78,11 @@ class Submission:
     def process_lives(self) -> bool | None:
         """Whether the process that wrote the intent lives; None: it is on another host."""
         return lives(self.intent.host, self.intent.pid, self.intent.started)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and its array tasks cannot be saving their states any more."""
+        return bool(self.ended) and time.time() - self.ended.get("cancelled", 0.0) > SAVING_SECONDS
 
     def name(self, array: int) -> str:
         """Return the job name of an array."""
@@ -111,7 +117,7 @@ def read_submissions(entries: Sequence[JobEntry]) -> list[Submission]:
         elif isinstance(entry, Refusal):
             submission.refused[entry.array] = entry.message
         elif isinstance(entry, Ended):
-            submission.ended.add(entry.why)
+            submission.ended[entry.why] = entry.time
         elif isinstance(entry, GivenUp):
             submission.given_up.update(entry.units)
     return list(submissions.values())
@@ -126,7 +132,7 @@ class UnitStates:
 
 
 def unit_states(submissions: Sequence[Submission], unfinished: AbstractSet[str], scheduler: Scheduler) -> UnitStates:
-    """Return the states of all units. The scheduler is queried once for all jobs of submissions that have not ended.
+    """Return the states of all units. The scheduler is queried once for all jobs of submissions that are not over.
 
     unfinished: the points without a result; a local unit without such points is finished.
     """
@@ -143,8 +149,8 @@ def unit_states(submissions: Sequence[Submission], unfinished: AbstractSet[str],
 
 
 def _cluster_units(submissions: Sequence[Submission], scheduler: Scheduler) -> UnitStates:
-    """Return the states of the array tasks of one cluster. It is queried once for all jobs that have not ended."""
-    asked = [submission for submission in submissions if not submission.ended]
+    """Return the states of the array tasks of one cluster. It is queried once for all submissions that are not over."""
+    asked = [submission for submission in submissions if not submission.is_over]
     answered = _find_jobs(asked, scheduler)
     names = {job: submission.name(array) for submission in asked for array, job in submission.jobs.items()}
     since = min((submission.intent.time for submission in asked), default=0.0)
@@ -175,7 +181,7 @@ def _find_jobs(submissions: Sequence[Submission], scheduler: Scheduler) -> bool:
 
 def _slurm_units(submission: Submission, snapshot: QueueSnapshot, answered: bool) -> list[UnitState]:
     """Return the states of array tasks. answered: whether the scheduler could search for jobs by name."""
-    if submission.ended:
+    if submission.is_over:
         return [_ended_state(submission)] * len(submission.units)
     states: list[UnitState] = []
     for array, size in enumerate(submission.intent.arrays):
@@ -186,6 +192,9 @@ def _slurm_units(submission: Submission, snapshot: QueueSnapshot, answered: bool
             states += [UnitState("missing", f"refused: {refusal}")] * size
         else:
             states += [_unanswered_state(submission, answered)] * size
+    if submission.ended:
+        alive = ("running", "queued") if snapshot.queue_answered else ("running", "queued", "unknown")
+        states = [state if state.kind in alive else _ended_state(submission) for state in states]
     return [
         UnitState("missing", "given up: the queue did not know it")
         if state.kind == "unknown" and number in submission.given_up
@@ -226,7 +235,7 @@ def _local_units(submission: Submission, unfinished: AbstractSet[str]) -> list[U
     intent, alive, n_units = submission.intent, submission.process_lives, len(submission.units)
     if submission.refused:
         return [UnitState("missing", f"refused: {submission.refusal(0)}")] * n_units
-    if submission.ended and not (alive and submission.ended == {"cancelled"}):  # it may still save its state
+    if submission.ended and not (alive and submission.ended.keys() == {"cancelled"}):  # it may still save its state
         return [_ended_state(submission)] * n_units
     if alive is None:
         return [UnitState("unknown", f"process {intent.pid} on {intent.host}: run status on that host")] * n_units

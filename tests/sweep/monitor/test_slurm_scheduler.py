@@ -11,7 +11,8 @@ import pytest
 from made_up import START
 
 from ttfsrun.errors import SchedulerRefused
-from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, ScheduledTask, SlurmScheduler, expand_task_ids
+from ttfsrun.sweep.monitor.scheduler import QueueSnapshot, ScheduledTask
+from ttfsrun.sweep.monitor.slurm_scheduler import SlurmScheduler, expand_task_ids
 
 Commands = Callable[..., None]
 
