@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
@@ -79,6 +79,21 @@ def standard_streams() -> Iterator[Streams]:
         yield streams
     finally:
         sys.stdout, sys.stderr = originals
+
+
+def print_each(lines: Iterable[str]) -> None:
+    """Print each line as it comes. Where one cannot be printed, the work that yields the others is still done.
+
+    Raises OSError at the end where a line could not be printed.
+    """
+    lost: OSError | None = None
+    for line in lines:
+        try:
+            print(line, flush=True)
+        except OSError as error:
+            lost = lost or error
+    if lost is not None:
+        raise lost
 
 
 def _replace_closed() -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from ttfsrun.cli.streams import print_each
 from ttfsrun.cli.verb import EXAMPLE_SWEEP, Verb, add_overrides, add_sweep_folder
 from ttfsrun.errors import REASONS, UserError, did_you_mean
 
@@ -72,8 +73,7 @@ def _cancel(args: argparse.Namespace) -> int:
         if lines and not _confirmed(lines, what):
             sys.stderr.write(f"ttfsrun: nothing was {done}\n")
             return 0
-    for line in carry_out(folder):
-        print(line, flush=True)
+    print_each(carry_out(folder))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -122,6 +123,51 @@ def test_where_the_scheduler_refuses_nothing_is_noted(tmp_path: Path) -> None:
     with pytest.raises(SchedulerRefused):
         list(cancel(folder, Refusing({"12_0": RUNNING})))
     assert len(folder.jobs()) == 2
+
+
+def test_where_one_cannot_be_cancelled_the_others_are(tmp_path: Path) -> None:
+    class Refusing(Fake):
+        def cancel(self, jobs):
+            if "12" in jobs:
+                raise SchedulerRefused("scancel: Access/permission denied")
+            super().cancel(jobs)
+
+    folder, points = made_up.seeds(tmp_path, 3)
+    fake = Refusing({f"{job}_0": RUNNING for job in ("11", "12", "13")})
+    for point, job in zip(points, ("11", "12", "13"), strict=True):
+        made_up.submit(folder, made_up.gone([[point]], submission=job), made_up.submitted(job, submission=job))
+    messages = []
+    with pytest.raises(SchedulerRefused, match="denied"):
+        messages.extend(cancel(folder, fake))
+    assert fake.cancelled == ["11", "13"]
+    assert [entry.submission for entry in folder.jobs() if isinstance(entry, Ended)] == ["11", "13"]
+
+
+def full_file() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def broken_pipe() -> int:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize(("stdout", "code"), [(full_file, 1), (broken_pipe, 141)])
+def test_all_are_cancelled_although_no_line_can_be_printed(
+    tmp_path: Path, process: Callable[[str], dict[str, int]], stdout: Callable[[], int], code: int
+) -> None:
+    folder, points = made_up.seeds(tmp_path, 2)
+    processes = [process(OBEYS) for _ in points]
+    for number, (point, own) in enumerate(zip(points, processes, strict=True)):
+        made_up.submit(folder, made_up.intent([[point]], cluster=made_up.LOCAL, submission=f"s{number}", **own))
+    command, handle = [sys.executable, "-m", "ttfsrun", "cancel", tmp_path, "--yes"], stdout()
+    done = subprocess.run(command, stdout=handle, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(handle)
+    assert done.returncode == code
+    assert ("standard output: cannot be written" in done.stderr) == (code == 1)
+    assert [started(own["pid"]) for own in processes] == [None, None]
+    assert len([entry for entry in folder.jobs() if isinstance(entry, Ended)]) == 2
 
 
 def test_nobody_is_cancelled_without_having_said_yes(

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 
+from ttfsrun.errors import CannotWrite, SchedulerRefused, UserError
 from ttfsrun.results.processes import is_here
 from ttfsrun.results.sweep_folder import Ended, SweepFolder
 from ttfsrun.results.wording import count
@@ -24,7 +25,10 @@ def planned_cancellations(status: SweepStatus) -> list[str]:
 
 
 def cancel(folder: SweepFolder, scheduler: Scheduler | None = None) -> Iterator[str]:
-    """End all live submissions; yield a message for each. Calling it again is safe."""
+    """End all live submissions; yield a message for each. Calling it again is safe.
+
+    Where one cannot be ended, or that cannot be noted, the others still are; then raises the errors as one.
+    """
     scheduler = scheduler or SlurmScheduler()
     live = sweep_status(folder, scheduler).live()
     if not live:
@@ -32,11 +36,17 @@ def cancel(folder: SweepFolder, scheduler: Scheduler | None = None) -> Iterator[
     submitting = [item for item in live if item.on_slurm and item.process_lives and item.unanswered()]
     for submission in submitting:
         yield _stop_process(submission)[1]  # else it would submit further arrays
+    errors: list[UserError] = []
     for submission in sweep_status(folder, scheduler).live() if submitting else live:
-        ended, message = _end(submission, scheduler)
-        if ended:
-            folder.note(Ended(submission=submission.token, time=time.time(), why="cancelled"))
-        yield message
+        try:
+            ended, message = _end(submission, scheduler)
+            yield message
+            if ended:
+                folder.note(Ended(submission=submission.token, time=time.time(), why="cancelled"))
+        except (SchedulerRefused, CannotWrite) as error:
+            errors.append(error)
+    if errors:
+        raise type(errors[0])("; ".join(dict.fromkeys(map(str, errors))))
 
 
 def _end(submission: Submission, scheduler: Scheduler) -> tuple[bool, str]:
