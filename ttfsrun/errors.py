@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TextIO, get_args
 
 COMPLETE, FAILED, USAGE, WITH_FAILURES, INCOMPLETE, REFUSED = range(6)
 INTERRUPTED = 130  # 128 + SIGINT
@@ -38,10 +40,33 @@ def sweep_exit_code(counts: Mapping[Any, int]) -> int:
     return WITH_FAILURES if failed else COMPLETE
 
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # characters that end a line or command a terminal
+
+
+def one_line(text: str) -> str:
+    """Return a text with its control characters escaped: a path may contain any."""
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class _OneLine(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # a method of logging
+        return one_line(super().formatMessage(record))
+
+
+def log_to(stream: TextIO, form: str, level: int) -> None:
+    """Log to a stream, each message on one line, unless the process logs already."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_OneLine(form))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
 class UserError(Exception):
     """An error that the user can fix. Its text is one clear line; the command line prints it and exits."""
 
     exit_code = USAGE
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
 class ConfigError(UserError):
@@ -49,10 +74,11 @@ class ConfigError(UserError):
 
     def __init__(self, *lines: str, at_most: int | None = None) -> None:
         """at_most: number of lines that the text lists; None: all."""
-        self.lines = lines
-        shown = list(lines[:at_most])
+        self.lines = tuple(map(one_line, lines))
+        shown = list(self.lines[:at_most])
         more = [f"and {len(lines) - len(shown)} more"] * (len(lines) > len(shown))
-        super().__init__(lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} mistakes", *shown, *more]))
+        text = self.lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} mistakes", *shown, *more])
+        Exception.__init__(self, text)
 
 
 class RunFailed(UserError):

@@ -114,6 +114,24 @@ def test_a_bad_path_is_one_line_and_changes_nothing(
     assert tree(folder) == before
 
 
+@pytest.mark.parametrize("letters", ["a\nb", "a\r\x1b[2Jb", "a\x85b", "a\u2028b"], ids=ascii)
+@pytest.mark.parametrize(("verb", "argument"), list(arguments()), ids=str)
+def test_an_error_is_one_line_whatever_the_path_contains(
+    verb: str, argument: str, letters: str, folder: Path, ttfsrun: Call, tiny_overrides: tuple[str, ...]
+) -> None:
+    if argument in SETTINGS_OF_FILES:
+        path = Path(letters)  # which is no setting
+    elif argument == "--out":
+        path = folder / letters / "new.csv"
+        path.parent.write_text("a file, not a folder")
+    else:
+        path = folder / letters
+    code, out, err = ttfsrun(*command(verb, argument, path, tiny_overrides))
+    assert (code, out) == (2, "") or (argument == "--out" and code == 1)
+    assert letters not in err
+    assert all(line.startswith(("ttfsrun: ", "See ")) for line in err.splitlines())
+
+
 WITH_OUTPUT = [verb for verb, argument in arguments() if argument == "--out"]
 
 

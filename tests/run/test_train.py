@@ -85,7 +85,8 @@ def test_the_metrics_hold_what_a_comparison_needs(trained: Callable[..., Path], 
     assert metrics["population"] == 1
     assert metrics["data"]["dataset"] == "yin-yang"
     assert {"ttfsrun", "python", "torch", "numba", "numpy", "processor"} <= metrics["made_by"].keys()
-    assert metrics["made_by"]["torch"] == torch.__version__
+    release = metrics["made_by"]["torch"].partition("+")[0]  # what was installed need not name its build
+    assert release == torch.__version__.partition("+")[0]
     assert {"git_sha", "git_dirty"} <= metrics["made_by"].keys()
 
 

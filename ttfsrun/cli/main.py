@@ -25,6 +25,8 @@ from ttfsrun.errors import (
     UserError,
     as_user_error,
     did_you_mean,
+    log_to,
+    one_line,
 )
 
 VERBS = {**run.VERBS, **sweep.VERBS, **results.VERBS}
@@ -36,7 +38,7 @@ class Parser(argparse.ArgumentParser):
     """Flags and settings in any order; a mistake is one line and a pointer to the help."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"ttfsrun: {message}\nSee {self.prog} --help.\n")
+        self.exit(USAGE, f"ttfsrun: {one_line(message)}\nSee {self.prog} --help.\n")
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -50,7 +52,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return the exit code. argv: by default that of this process, which is then isolated."""
     with standard_streams() as streams:
-        logging.basicConfig(level=logging.WARNING, format="ttfsrun: %(message)s", stream=sys.stderr)
+        log_to(sys.stderr, "ttfsrun: %(message)s", logging.WARNING)
         logging.getLogger("ttfsrun").setLevel(logging.INFO)
         return streams.finish(_exit_code(argv, streams))
 

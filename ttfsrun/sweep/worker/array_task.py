@@ -27,7 +27,7 @@ import msgspec
 
 from ttfsrun.config.cluster import Slurm
 from ttfsrun.config.environment import isolate_libraries
-from ttfsrun.errors import COMPLETE, FAILED, WITH_FAILURES, UserError, as_user_error
+from ttfsrun.errors import COMPLETE, FAILED, WITH_FAILURES, UserError, as_user_error, log_to
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import Intent, SweepFolder
 from ttfsrun.run.signals import on_signals
@@ -45,7 +45,7 @@ COMMAND_SECONDS = 60.0  # limit for a command of the scheduler
 
 def main() -> int:
     """Run the array task that the arguments and the environment name; return the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    log_to(sys.stderr, "%(asctime)s %(message)s", logging.INFO)
     path, submission, first = sys.argv[1:]
     folder = SweepFolder(Path(path))
     number = int(first) + int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
