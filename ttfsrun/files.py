@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 from ttfsrun.errors import CannotWrite, UserError, reason_of, ways_out
 
+PART = ".part"  # ends the names of files that are being written
+
 
 @contextmanager
 def writing(path: Path, remedy: str = "") -> Iterator[None]:
@@ -35,13 +37,23 @@ def atomic_writer(path: Path, remedy: str = "") -> Iterator[BinaryIO]:
     """
     with writing(path, remedy):
         _require_replaceable(path)
-        part = path.with_name(f".{uuid.uuid4().hex}.part")  # two processes never share one
+        part = path.with_name(f".{uuid.uuid4().hex}{PART}")  # two processes never share one
         try:
             with part.open("xb") as stream:
                 yield stream
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Return whether a file is what a killed process had yet to rename."""
+    return path.name.startswith(".") and path.name.endswith(PART)
+
+
+def unfinished_files(folder: Path) -> list[Path]:
+    """Return the files in a folder that killed processes had yet to rename."""
+    return [path for path in list_folder(folder, PART) if is_unfinished(path)]
 
 
 def _require_replaceable(path: Path) -> None:

@@ -47,8 +47,10 @@ def runner(argv: list[str], barrier: Barrier, streams: Path) -> None:
     os._exit(code)
 
 
-def load_kernels() -> None:
-    """Train once in this process, without its output."""
+def load_all() -> None:
+    """Import the modules, and train once in this process, without its output."""
+    for module in MODULES:
+        importlib.import_module(f"ttfsrun.{module}")
     from ttfsrun.run import train, write
 
     write.plot_runs = lambda *args, **kwargs: []
@@ -58,9 +60,7 @@ def load_kernels() -> None:
 
 
 def main() -> None:
-    for module in MODULES:
-        importlib.import_module(f"ttfsrun.{module}")
-    load_kernels()
+    load_all()
     fork = multiprocessing.get_context("fork")
     for line in sys.stdin:
         request = json.loads(line)

@@ -83,7 +83,6 @@ def test_a_folder_for_runs_is_made_or_an_empty_one_is_taken(tmp_path: Path) -> N
     for overwrite in (False, True):
         with claimed_for_runs(tmp_path / "a" / "b", CONFIGS, overwrite) as folder:
             assert folder.path.is_dir()
-            folder.clear()
             (tmp_path / "a" / "mine").touch()
         assert not folder.path.exists(), "nothing was written to it"
 
@@ -105,8 +104,9 @@ def test_overwriting_stops_before_the_first_file_if_one_run_is_none(tmp_path: Pa
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.yaml").write_text("theirs: true\n")
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UserError, match=r"other/config\.yaml is not of a run: nothing is replaced"):
-        PopulationFolder(tmp_path).clear()
+    message = r"other/config\.yaml is not of a run: nothing is replaced"
+    with pytest.raises(UserError, match=message), PopulationFolder(tmp_path).made({}):
+        pass
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -114,7 +114,8 @@ def test_overwriting_leaves_an_empty_folder_where_only_a_run_was(tmp_path: Path)
     make_run(tmp_path / "run" / "seed.init=1")
     (tmp_path / "run" / "seed.init=1" / "figures").mkdir()
     (tmp_path / "run" / "seed.init=1" / "figures" / "raster.png").write_bytes(b"png")
-    PopulationFolder(tmp_path / "run").clear()
+    with PopulationFolder(tmp_path / "run").made({}):
+        pass
     assert list((tmp_path / "run").iterdir()) == []
 
 

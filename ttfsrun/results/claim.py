@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from ttfsrun.errors import UserError
-from ttfsrun.files import writing
+from ttfsrun.files import is_unfinished, writing
 from ttfsrun.results.processes import lives, started
 
 NAME = ".claim"  # of the claims of a folder, before their numbers
@@ -89,8 +89,10 @@ def claimed_file(file: Path, remedy: str = "name another file with --out") -> It
 
 
 def is_occupied(folder: Path) -> bool:
-    """Return whether a folder exists and holds anything but claims."""
-    return folder.exists() and any(not path.name.startswith(f"{NAME}.") for path in folder.iterdir())
+    """Return whether a folder exists and holds anything but claims and what a killed process had yet to rename."""
+    return folder.exists() and any(
+        not (path.name.startswith(f"{NAME}.") or is_unfinished(path)) for path in folder.iterdir()
+    )
 
 
 def _make_and_acquire(folder: Path, remedy: str, new: bool) -> tuple[Path, list[Path], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ import yaml
 from ttfsrun.config.ids import point_id
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.files import read_file, write_atomic
+from ttfsrun.files import read_file, unfinished_files, write_atomic
 from ttfsrun.results.claim import claimed_folder, is_occupied
 
 DEFAULT = Path("results/runs")
@@ -162,12 +162,44 @@ class PopulationFolder:
 
     def names(self) -> list[str]:
         """Return the names of the runs in this folder, in natural order. Raises UserError where there are none."""
-        if (self.path / "config.yaml").exists():
-            return [""]
-        names = [path.parent.name for path in self.path.glob("*/config.yaml")]
+        names = self.being_made() or self._found()
         if not names:
             raise UserError(f"{self.path} is not the folder of a run: it has no config.yaml")
         return sorted(names, key=_natural_order)
+
+    def _found(self) -> list[str]:
+        if (self.path / "config.yaml").exists():
+            return [""]
+        return [path.parent.name for path in self.path.glob("*/config.yaml")]
+
+    @property
+    def population(self) -> Path:
+        """The configurations of all networks, while their folders are made: a kill meanwhile loses none."""
+        return self.path / "population.json"
+
+    @contextmanager
+    def made(self, configs: Mapping[str, Config]) -> Iterator[None]:
+        """Replace earlier runs by a folder for each network, with its configuration; the block may write further files.
+
+        If the process is killed meanwhile, `being_made` returns all networks. configs: by name. Raises UserError where
+        the folder holds something else than runs, CannotWrite where a file cannot be written.
+        """
+        self._require_runs()
+        write_atomic(self.population, msgspec.json.encode(configs))
+        self._remove_runs()
+        for name, config in configs.items():
+            self.run(name).write_config(config)
+        yield
+        self.population.unlink()
+
+    def being_made(self) -> dict[str, Config]:
+        """Return the networks whose folders were being made when the process was killed; none in any other case."""
+        try:
+            return msgspec.json.decode(read_file(self.population), type=dict[str, Config])
+        except FileNotFoundError:
+            return {}
+        except msgspec.DecodeError as error:
+            raise UserError(f"{self.population} cannot be read: {error}; remove it, and train again") from None
 
     @property
     def conditions(self) -> Path:
@@ -193,29 +225,29 @@ class PopulationFolder:
             )
         self.names()  # raises where the folder never held a run
 
-    def clear(self) -> None:
-        """Remove the files of earlier runs. Raises UserError where the folder holds something else than runs."""
-        if is_occupied(self.path):
-            self._remove_runs()
-
-    def _remove_runs(self) -> None:
-        """Remove the files of earlier runs, and nothing else."""
-        runs = [self.run(name) for name in self.names()]
-        for run in runs:  # check all of them before removing the first file
+    def _require_runs(self) -> None:
+        """Raise UserError where the folder holds something else than runs."""
+        for run in map(self.run, self._found()):
             if not run.read_settings().keys() >= {"data", "network", "training"}:
                 raise UserError(f"{run.config} is not of a run: nothing is replaced; choose another folder with --out")
-        for run in runs:
+
+    def _remove_runs(self) -> None:
+        """Remove the files of earlier runs, and nothing else. config.yaml, by which a run is found, is the last."""
+        for path in (self.checkpoint, self.table, self.conditions, *unfinished_files(self.path)):
+            path.unlink(missing_ok=True)
+        for run in map(self.run, self._found()):
             figures = [path for path in run.figures.glob("*") if path.stem in FIGURES]
             copies = list(run.chips.glob("*/*"))
-            for path in (run.config, run.inputs, run.metrics, run.curves, run.network, run.conditions):
+            for path in (run.inputs, run.metrics, run.curves, run.network, run.conditions, *figures, *copies):
                 path.unlink(missing_ok=True)
-            for path in (*figures, *copies):
+            for path in unfinished_files(run.path):
                 path.unlink(missing_ok=True)
-            for folder in (run.figures, *{copy.parent for copy in copies}, run.chips, run.path):
-                if folder.is_dir() and folder != self.path and not any(folder.iterdir()):
+            for folder in (run.figures, *{copy.parent for copy in copies}, run.chips):
+                if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()
-        for path in (self.checkpoint, self.table, self.conditions):
-            path.unlink(missing_ok=True)
+            run.config.unlink()
+            if run.path != self.path and not any(run.path.iterdir()):
+                run.path.rmdir()
 
 
 def _unfinished(path: Path) -> UserError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -72,6 +73,9 @@ def train_points(
     if resume is not None:
         PopulationFolder(resume).names()  # raises where it is none of runs, before anything is written
         with claimed_folder(resume, "train again with --out"):
+            unmade = PopulationFolder(resume).being_made()
+            if unmade:
+                return _train(RunPopulation([*unmade.values()], [*unmade], PopulationFolder(resume)), None, is_new=True)
             return _train(*_interrupted(resume))
     configs = _require_one_population(points)
     with claimed_for_runs(out, configs, overwrite) as folder:
@@ -89,15 +93,13 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
     origin = {"data": data.source, "made_by": provenance()}  # before training: the source may change meanwhile
     if chips:
         origin["chips"] = chips
-    if is_new:
-        population.folder.clear()
-    for run, config in zip(population.runs(), population.configs, strict=True):
-        if is_new:
-            run.write_config(config)
-        if not run.inputs.exists():
-            write_inputs(run, data, {file: chips[file] for file in chip_files(msgspec.to_builtins(config))})
+    configs = dict(zip(population.names, population.configs, strict=True))
+    with population.folder.made(configs) if is_new else nullcontext():
+        for run, config in zip(population.runs(), population.configs, strict=True):
+            if not run.inputs.exists():
+                write_inputs(run, data, {file: chips[file] for file in chip_files(msgspec.to_builtins(config))})
     trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
-    members = dict(zip(population.names, map(point_id, population.configs), strict=True))
+    members = {name: point_id(config) for name, config in configs.items()}
     try:
         with on_signals(raise_terminated, signal.SIGTERM):
             with training_display(trainer) as show:
