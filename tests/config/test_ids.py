@@ -95,3 +95,25 @@ def test_a_chip_file_counts_by_its_content(tmp_path: Path) -> None:
     assert training_id(config) == training
     (tmp_path / "a").write_text("another")
     assert training_id(config) != training
+
+
+@pytest.mark.parametrize(
+    ("key", "spellings"),
+    [
+        ("network.neuron.v_leak", ["0.0", "0", "-0", "-0.0", "+0.0", "0e3", "-0e-3", "-.0"]),
+        ("network.neuron.v_th", ["1", "1.0", "1.", "+1", "1e0", "10e-1"]),
+        ("training.optimizer.learning_rate", ["0.001", ".001", "1e-3", "1E-3", "1.0e-3", "0.10e-2", "1_0e-4"]),
+        ("network.init.std", ["[0.0,0.5]", "[-0.0,.5]", "[0,5e-1]", "[ 0, 0.50 ]"]),
+        ("network.init", ["{mean:[0,1],std:[1,1]}", "{std:[1.0,1],mean:[-0.0,1.]}"]),
+        ("data.samples", ["{train:10,valid:4,test:5}", "{test:5,train:10,valid:4}"]),
+        ("training.perturbed", ["true", "True", "TRUE"]),
+        ("cluster.threads", ["1", "2", "null"]),
+    ],
+)
+def test_ids_depend_on_values_not_on_how_they_are_written(key: str, spellings: list[str]) -> None:
+    configs = [compose([f"{key}={spelling}"]) for spelling in spellings]
+    assert len({point_id(config) for config in configs}) == 1
+    assert len({training_id(config) for config in configs}) == 1
+    assert len({shape_id(config) for config in configs}) == 1
+    written = {msgspec.json.encode(config) for config in configs}
+    assert len(written) == 1 or key == "cluster.threads"

@@ -26,7 +26,7 @@ from ttfsrun.config.diagnostics import Mistake
 from ttfsrun.config.dotted_keys import ABSENT, Origins, Tree, assign, deep_copy, leaves, lookup
 from ttfsrun.config.fast_path import REFERENCE, NotPlain, Template
 from ttfsrun.config.point_mistakes import MAX_FAILED_POINTS, summarise
-from ttfsrun.config.schema import Config
+from ttfsrun.config.schema import Config, config_of
 from ttfsrun.errors import ConfigError
 
 T = TypeVar("T")
@@ -237,7 +237,7 @@ class Composer:
         settings = with_frozen_conditions(settings, self.files.groups["substrate"], self.preset)
         lines = []
         try:
-            config = msgspec.convert(settings, Config)
+            config = config_of(settings)
         except msgspec.ValidationError as error:
             mistakes = self._unknown_overrides(overrides) or self.files.diagnostics.mistakes(settings)
             lines = self._with_origins(mistakes, overrides) or [brief_message(error)]

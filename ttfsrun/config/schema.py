@@ -7,13 +7,17 @@ relative to the nominal leak potential, both as in `network.neuron`.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.substrate.schema import ChipSpec, NetworkSize, Substrate
 from ttfsrun.types import Count, DecayRate, Finite, Fraction, NonNegative, Positive, SeedNumber, Settings, TimeConstant
+
+NEGATIVE_ZERO = re.compile(rb"-0\.0(?!\d)")  # as JSON has it
 
 
 class Encoding(Settings):
@@ -248,3 +252,22 @@ def _one_per_layer(key: str, values: list[float], n_layers: int) -> None:
     """Raise ValueError where there is not one value for each layer."""
     if len(values) != n_layers:
         raise ValueError(f"{key}={values} has {len(values)} values for {n_layers} layers with weights")
+
+
+def config_of(settings: Any) -> Config:
+    """Return the configuration with these plain values; -0.0 becomes 0.0, which computes the same numbers.
+
+    Raises msgspec.ValidationError where the schema does not allow them.
+    """
+    config = msgspec.convert(settings, Config)
+    if not NEGATIVE_ZERO.search(msgspec.json.encode(config)):  # most have none
+        return config
+    return msgspec.convert(_without_negative_zeros(msgspec.to_builtins(config)), Config)
+
+
+def _without_negative_zeros(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_negative_zeros(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_without_negative_zeros(part) for part in value]
+    return abs(value) if isinstance(value, float) and value == 0 else value
