@@ -110,11 +110,12 @@ OTHER_WAYS_OUT = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "wait until other programs have closed files",
     errno.EAGAIN: "raise the limit on processes (ulimit -u), or set cluster.processes and cluster.threads lower",
-    errno.ENOMEM: "use a machine with more memory, or end other programs",
+    errno.ENOMEM: "use a machine with more memory, end other programs, or raise the limit (ulimit -v)",
     errno.EIO: "run the same command again; if that fails, the disk is damaged",
     errno.ESTALE: "run the same command again: the network file system has replaced it",
 }
 NO_THREAD_TEXT = "can't start new thread"  # RuntimeError of Python where the system refuses one
+NO_MEMORY_TO_LOAD = ("failed to map segment", "annot allocate memory")  # ImportError where a library does not fit
 
 
 def reason_of(error: OSError) -> str:
@@ -135,8 +136,10 @@ def as_user_error(error: BaseException) -> UserError | None:
     """
     if isinstance(error, UserError):
         return error
-    if isinstance(error, MemoryError):
-        return RunFailed(f"not enough memory; {OTHER_WAYS_OUT[errno.ENOMEM]}")
+    unloaded = isinstance(error, ImportError) and any(text in str(error) for text in NO_MEMORY_TO_LOAD)
+    if unloaded or isinstance(error, MemoryError):
+        what = f" to load a library ({error})" if unloaded else ""
+        return RunFailed(f"not enough memory{what}; {OTHER_WAYS_OUT[errno.ENOMEM]}")
     if isinstance(error, RuntimeError) and NO_THREAD_TEXT in str(error):
         return RunFailed(f"{NO_THREAD_TEXT}; {OTHER_WAYS_OUT[errno.EAGAIN]}")
     if not isinstance(error, OSError):

@@ -70,7 +70,7 @@ def _exit_code(argv: Sequence[str] | None, streams: Streams) -> int:
         return int(left.code or 0)
     except BrokenPipeError:
         return BROKEN_PIPE
-    except (UserError, OSError, MemoryError, RuntimeError) as error:
+    except (UserError, OSError, MemoryError, RuntimeError, ImportError) as error:
         known = as_user_error(error)
         if known is None:
             raise

@@ -15,8 +15,9 @@ import sys
 import warnings
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import TracebackType
 
-from ttfsrun.errors import UserError
+from ttfsrun.errors import UserError, as_user_error
 
 #: Variables that are removed, by pattern, and why.
 REMOVED = {
@@ -53,6 +54,7 @@ def isolate_libraries() -> None:
     for name in [name for name in os.environ if name not in KEPT]:
         if any(fnmatchcase(name, pattern) for pattern in REMOVED):
             del os.environ[name]
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no kernel uses it; it interrupts a process that may have no more threads
     warnings.filters[:] = [entry for entry in warnings.filters if entry[0] != "error"]  # type: ignore[index]
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it cannot keep a cache
     _use_matplotlib_defaults()
@@ -61,6 +63,15 @@ def isolate_libraries() -> None:
             _import_elsewhere(module)
     if "numba" in sys.modules:  # it reads the file again whenever it compiles
         sys.modules["numba"].core.config._config_fname = ""
+
+
+def show_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write an exception that ends a process to standard error: as one line, if the user can do something about it."""
+    known = as_user_error(error)
+    if known is None:
+        sys.__excepthook__(kind, error, trace)
+    else:
+        sys.stderr.write(f"{known}\n")
 
 
 def _use_matplotlib_defaults() -> None:

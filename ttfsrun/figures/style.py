@@ -12,7 +12,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ttfsrun.errors import UserError
+from ttfsrun.errors import as_user_error
 from ttfsrun.files import write_atomic
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def only_warns(remedy: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  # of a library that plots
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        reason = str(as_user_error(error) or f"{type(error).__name__}: {error}")
         log.warning("no figures: %s; %s", " ".join(reason.split()), remedy)
 
 

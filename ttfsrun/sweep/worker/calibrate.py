@@ -15,7 +15,7 @@ import msgspec
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples, load_samples
-from ttfsrun.errors import UserError
+from ttfsrun.errors import as_user_error
 from ttfsrun.evaluation.trained_network import CONDITION_SPLITS, TrainedNetwork
 from ttfsrun.network import build
 from ttfsrun.neuron import use_threads
@@ -47,7 +47,7 @@ def measure_cost(configs: Sequence[Config]) -> Cost | str:
         return population_cost(configs)
     except Exception as error:  # noqa: BLE001  # the record of the point that causes it will contain it
         trainable = [config for config in configs if _is_trainable(config)]
-        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        message = str(as_user_error(error) or f"{type(error).__name__}: {error}")
         return population_cost(trainable) if trainable else message
 
 

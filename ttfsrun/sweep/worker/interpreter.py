@@ -8,7 +8,8 @@ import sys
 START = """
 import sys
 sys.path = [entry for entry in sys.path if entry]
-from ttfsrun.config.environment import isolate_libraries
+from ttfsrun.config.environment import isolate_libraries, show_uncaught
+sys.excepthook = show_uncaught
 isolate_libraries()
 from {module} import main
 sys.exit(main())
