@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 import yaml
-from safetensors.numpy import save_file
+from calls import called
 
 import ttfsrun
 from ttfsrun.cli import main
@@ -20,18 +19,9 @@ from ttfsrun.config.compose import compose, expand, sources
 from ttfsrun.config.ids import point_id
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import RunFailed, UserError
-from ttfsrun.substrate.chip import Chip
 
 ROOT = Path(ttfsrun.__file__).resolve().parent.parent
 HEAVY = {"torch", "numba", "numpy", "pandas", "matplotlib", "submitit", "pooch", "rich"}
-
-
-def called(*argv: str) -> int:
-    """The exit code, whichever way the command line leaves."""
-    try:
-        return main.main(argv)
-    except SystemExit as left:
-        return int(left.code or 0)
 
 
 def process(
@@ -201,60 +191,6 @@ def test_what_a_verb_raises_becomes_its_exit_code(
     monkeypatch.setitem(main.VERBS, "config", main.VERBS["config"]._replace(run=fail))
     assert called("config") == code
     assert capsys.readouterr().err == told
-
-
-CHIP = ("substrate=brainscales2", "substrate.stuck_synapses.p_zero=0.001", "seed.chip=3")
-
-
-def test_a_chip_is_a_table_and_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
-    summary = Chip.of(compose(CHIP).chip_spec).summary()
-    assert called("chip", *CHIP) == 0
-    heading, *lines = capsys.readouterr().out.splitlines()
-    assert heading.split() == list(summary)
-    for line, row in zip(lines, summary.itertuples(index=False), strict=True):
-        quantity, layer, n, *statistics = line.split()
-        assert (quantity, int(layer), int(n)) == row[:3]
-        shown = [float("nan" if value == "-" else value) for value in statistics]
-        assert shown == pytest.approx(list(row[3:]), rel=1e-3, nan_ok=True)
-    assert called("chip", *CHIP, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told[0] == summary.iloc[0].to_dict()  # to the last digit
-    assert told[-1] == {"quantity": "stuck_synapses", "layer": 2, "n": 0} | dict.fromkeys(("mean", "std", "min", "max"))
-
-
-def test_a_substrate_without_fixed_patterns_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    folder = tmp_path / "chip"
-    assert called("chip", "--out", str(folder)) == 0
-    told = "the substrate samples nothing per chip: all chips are the same"
-    assert capsys.readouterr().out == f"{told}\nresults: {folder}\n"
-    assert called("chip", f"substrate.chip.file={folder / 'chip.safetensors'}") == 0
-    assert capsys.readouterr().out == f"{told}\n"
-    assert called("chip", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == []
-
-
-def test_a_stored_chip_is_shown_with_what_the_seed_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    file = tmp_path / "lab.safetensors"
-    save_file({"v_th.chip.layer_1": np.full(120, 0.25), "v_th.chip.layer_2": np.zeros(3)}, file)
-    assert called("chip", *CHIP, f"substrate.chip.file={file}", "--json") == 0
-    mixed = json.loads(capsys.readouterr().out)
-    called("chip", *CHIP, "--json")
-    drawn = json.loads(capsys.readouterr().out)
-    assert mixed[0] == {"quantity": "v_th.chip", "layer": 1, "n": 120, "mean": 0.25, "std": 0, "min": 0.25, "max": 0.25}
-    assert [row for row in mixed if row["quantity"] != "v_th.chip"] == drawn[2:]
-
-
-def test_a_folder_with_something_else_in_it_is_not_for_a_chip(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    for flags, line in (((), "is not empty"), (("--overwrite",), "is not the folder of a chip")):
-        assert called("chip", *CHIP, "--out", str(tmp_path), *flags) == 2
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        assert printed.err.startswith(f"ttfsrun: {tmp_path} {line}")
-        assert len(printed.err.splitlines()) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_train_hands_over_points_and_flags_and_prints_what_it_is_told(
