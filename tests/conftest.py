@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from ttfsrun.config.compose import compose
 from ttfsrun.config.schema import Config
 from ttfsrun.data import mnist
 from ttfsrun.data.samples import Samples, load_samples
+from ttfsrun.files import user_cache
 from ttfsrun.neuron import get_threads, set_threads
 from ttfsrun.run import write
 
@@ -25,6 +28,17 @@ TINY = (
     "training.epochs=3",
     "cluster.threads=1",
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process for each core, and with Slurm one more: its tests run one at a time, and mostly wait."""
+    return len(os.sched_getaffinity(0)) + (shutil.which("sbatch") is not None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests, so that at the end no process works on a long one while the others are idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
@@ -64,10 +78,19 @@ def digits() -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def cache_of_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of prepared images, which knows only the datasets of these tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def two_datasets(digits: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Two folders, each with another dataset in MNIST's format, the first named by TTFSRUN_DATA; the cache is empty."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def two_datasets(
+    digits: Callable[..., Path], cache_of_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Path]:
+    """Two folders, each with another dataset in MNIST's format, the first named by TTFSRUN_DATA."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", os.environ.get("NUMBA_CACHE_DIR") or str(user_cache() / "kernels"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_of_digits))
     one, other = digits(tmp_path / "one"), digits(tmp_path / "other", shift=1)
     monkeypatch.setenv("TTFSRUN_DATA", str(one))
     return one, other

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("recipes")  # one process compiles the kernels of the copy
+
 TOP = Path(__file__).parents[1]
 PAGE = (TOP / "CONTRIBUTING.md").read_text()
 RECIPES = dict(re.findall(r"^### (.*?)\n(.*?)(?=^### |\Z)", PAGE.partition("## Recipes")[2], re.DOTALL | re.MULTILINE))
