@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -230,11 +231,14 @@ def test_a_point_is_followed_through_files_that_exist() -> None:
 
 
 @pytest.mark.slow
-def test_the_point_that_is_followed_is_in_the_table_and_in_the_figure(tmp_path: Path) -> None:
+def test_the_point_that_is_followed_is_in_the_table_and_in_the_figure(
+    ttfsrun: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"^```sh\n(.*?)^```", A_POINT, re.DOTALL | re.M)
     for line in block.splitlines():
-        argv = [sys.executable, "-m", "ttfsrun", *shlex.split(line)[1:]]
-        subprocess.run(argv, cwd=tmp_path, capture_output=True, check=True)
+        code, _, messages = ttfsrun(*shlex.split(line)[1:])
+        assert code == 0, messages
     folder = tmp_path / "results" / "sweeps" / "bits"
     table = pd.read_csv(folder / "table.csv")
     chosen = table[(table["substrate.weight.bits"] == 2) & (table["seed.init"] == 0)]

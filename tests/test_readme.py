@@ -9,14 +9,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-import ttfsrun
+import ttfsrun as package
 from ttfsrun.config.compose import expand
 from ttfsrun.config.ids import point_id
+
+Call = Callable[..., tuple[int, str, str]]
 
 TOP = Path(__file__).parents[1]
 README = (TOP / "README.md").read_text()
@@ -45,14 +48,15 @@ def test_every_make_target_of_the_readme_exists() -> None:
 
 
 @pytest.mark.slow
-def test_the_tour_s_commands_run_one_after_the_other_in_an_empty_folder(tmp_path: Path) -> None:
+def test_the_tour_s_commands_run_one_after_the_other_in_an_empty_folder(
+    ttfsrun: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     tour = [words for words in commands(README, "ttfsrun") if "slurm" not in " ".join(words)]
     assert len(tour) >= 10
     for words in tour:
-        done = subprocess.run(
-            [sys.executable, "-m", "ttfsrun", *words], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"ttfsrun {shlex.join(words)}: {done.stderr}"
+        code, _, messages = ttfsrun(*words)
+        assert code == 0, f"ttfsrun {shlex.join(words)}: {messages}"
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
     promised = re.findall(r"`(\w+\.(?:yaml|json|csv|safetensors))`", README.partition("`first` now holds")[2][:400])
     assert len(promised) == 4
@@ -77,10 +81,10 @@ def test_the_python_example_computes_what_its_comments_say() -> None:
 def test_the_names_that_the_readme_offers_are_those_of_the_package() -> None:
     text = README.partition("`import ttfsrun` offers")[2].partition("\n\n")[0]
     names = set(re.findall(r"`ttfsrun\.(\w+)", text))
-    assert names == set(ttfsrun.__all__) - {"__version__"}
+    assert names == set(package.__all__) - {"__version__"}
     for name, arguments in re.findall(r"`ttfsrun\.(\w+)\(([^)]*)\)`", text):
         described = [argument.partition("=")[0] for argument in arguments.split(", ")]
-        parameters = list(inspect.signature(getattr(ttfsrun, name)).parameters)
+        parameters = list(inspect.signature(getattr(package, name)).parameters)
         assert len(described) <= len(parameters)
         assert described[1:] == parameters[1 : len(described)], name
 

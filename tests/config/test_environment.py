@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,25 +74,29 @@ def called(words: str, folder: Path, environment: dict[str, str]) -> subprocess.
     )
 
 
-def made(folder: Path, environment: dict[str, str]) -> dict[str, bytes]:
-    """Return the files that all commands write, without those that name a time or a process."""
-    for words in COMMANDS:
-        done = called(words, folder, environment)
-        messages = [line for line in done.stderr.splitlines() if not line.startswith("ttfsrun: ")]
-        assert (done.returncode, messages) == (0, []), (words, done.stderr)
+def made(folder: Path) -> dict[str, bytes]:
+    """Return the files that all commands wrote, without those that name a time or a process."""
     kinds = (".png", ".pdf", ".csv", ".safetensors", ".yaml")
     files = [path for path in folder.rglob("*") if path.suffix in kinds and path.name not in {*FILES, "sweep.yaml"}]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.slow
-def test_settings_for_other_programs_change_no_number_and_no_picture(tmp_path: Path) -> None:
+def test_settings_for_other_programs_change_no_number_and_no_picture(
+    ttfsrun: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain, other = tmp_path / "plain", tmp_path / "other"
     plain.mkdir()
     other.mkdir()
     for name, content in FILES.items():
         (other / name).write_bytes(content)
-    expected, result = made(plain, {}), made(other, VARIABLES)
+    monkeypatch.chdir(plain)
+    for words in COMMANDS:
+        assert ttfsrun(*words.split())[0] == 0
+        done = called(words, other, VARIABLES)
+        messages = [line for line in done.stderr.splitlines() if not line.startswith("ttfsrun: ")]
+        assert (done.returncode, messages) == (0, []), (words, done.stderr)
+    expected, result = made(plain), made(other)
     assert len(expected) > 30
     assert result.keys() == expected.keys()
     assert [name for name in expected if result[name] != expected[name]] == []
