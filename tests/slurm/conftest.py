@@ -11,7 +11,7 @@ from pathlib import Path
 
 import development_cluster
 import pytest
-from sweeps import GRID, Command, Sweep, wait_until
+from sweeps import GRID, QUICK, Command, Sweep, wait_until
 
 HERE = Path(__file__).parent
 NODE_CORES, NODE_MEGABYTES = "1,1,2", "1500,3000,6000"
@@ -71,12 +71,28 @@ def sweep(new_sweep: Callable[..., Sweep]) -> Sweep:
     return new_sweep()
 
 
+@pytest.fixture
+def quick(new_sweep: Callable[..., Sweep]) -> Sweep:
+    """The grid of networks that train for a moment, not submitted yet."""
+    return new_sweep(grid=QUICK)
+
+
 @pytest.fixture(scope="session")
 def reference(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     """The common grid, computed in one process without a scheduler."""
-    reference = Sweep(command, tmp_path_factory.mktemp("reference") / "sweep", GRID, ["cluster=debug"])
-    reference.launch("cluster.threads=1")
-    return reference
+    return _computed(command, tmp_path_factory.mktemp("reference"), GRID)
+
+
+@pytest.fixture(scope="session")
+def quick_reference(command: Command, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    """The grid of `quick`, computed like `reference`."""
+    return _computed(command, tmp_path_factory.mktemp("quick"), QUICK)
+
+
+def _computed(command: Command, folder: Path, grid: Sequence[str]) -> Sweep:
+    sweep = Sweep(command, folder / "sweep", grid, ["cluster=debug"])
+    sweep.launch("cluster.threads=1")
+    return sweep
 
 
 @pytest.fixture

@@ -31,6 +31,10 @@ GRID = (
     "data.samples={train:1500,valid:200,test:200}",
 )
 POINTS = 8
+#: Networks that train for a moment.
+SHORT = ("training.epochs=5", "network.hidden=[30]", "data.samples={train:300,valid:50,test:50}")
+#: As many as in GRID, for tests that cause no fault while they train.
+QUICK = ("seed.init=range(4)", "substrate.v_th.chip_std=0.0,0.1", *SHORT)
 TRAINING_SECONDS = 0.7  # of one of them on a fast processor
 #: Two array tasks of four populations of one network, on machines of any speed: results come one by one.
 ONE_BY_ONE = ("cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.max_tasks=2")
@@ -39,9 +43,11 @@ ONE_BY_ONE = ("cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", 
 def wait_until(what: str, condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
     """Wait until the condition holds. Raises AssertionError after so many seconds. what: the condition, in words."""
     deadline = time.monotonic() + seconds
+    asked = time.monotonic()
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
+        time.sleep(max(0.05, time.monotonic() - asked))  # jobs get at least as much of the processor as the question
+        asked = time.monotonic()
 
 
 def output(*command: object) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sweeps import DONE, WITH_FAILURES, Sweep, output
-
-SHORT = ("training.epochs=5", "network.hidden=[30]", "data.samples={train:300,valid:50,test:50}")
+from sweeps import DONE, SHORT, WITH_FAILURES, Sweep, output
 
 
 def failed(sweep: Sweep) -> dict[str, str | None]:

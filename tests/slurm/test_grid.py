@@ -13,14 +13,14 @@ LARGE = (
     "substrate.weight.bits=3,5,null",
     "substrate.spike_time.jitter=0.0,0.02,0.05",
     "seed.init=range(8)",
-    "training.epochs=6",
+    "training.epochs=3",
     "network.hidden=[30]",
-    "data.samples={train:600,valid:100,test:200}",
+    "data.samples={train:300,valid:50,test:100}",
 )
 
 
 def test_a_large_grid_runs_as_array_jobs_and_its_table_is_complete(new_sweep: Callable[..., Sweep]) -> None:
-    cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.02"]
+    cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.06"]
     sweep = new_sweep(grid=LARGE, cluster=cluster)
     debug = new_sweep(sweep.path.parent / "debug", grid=LARGE, cluster=["cluster=debug", "cluster.threads=1"])
     messages = sweep.launch()
@@ -44,14 +44,14 @@ def test_a_large_grid_runs_as_array_jobs_and_its_table_is_complete(new_sweep: Ca
     ],
 )
 def test_packed_in_another_way_the_table_is_the_same(
-    sweep: Sweep, reference: Sweep, processes: int, settings: list[str]
+    quick: Sweep, quick_reference: Sweep, processes: int, settings: list[str]
 ) -> None:
     """The other tests here use two tasks of one process each, and populations of one network."""
-    sweep.cluster = ["cluster=slurm", "cluster.cores=2", *settings]
-    sweep.launch()
-    sweep.settled()
+    quick.cluster = ["cluster=slurm", "cluster.cores=2", *settings]
+    quick.launch()
+    quick.settled()
 
-    (populations,) = sweep.folder.jobs()[0].tasks
+    (populations,) = quick.folder.jobs()[0].tasks
     assert len(populations) == processes
-    assert {record.execution.threads for record in sweep.records()} == {2 // processes}
-    assert sweep.table() == reference.table()
+    assert {record.execution.threads for record in quick.records()} == {2 // processes}
+    assert quick.table() == quick_reference.table()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sweeps import CHECKOUT, DONE, POINTS, USAGE, Command, Sweep, output, wait_until
+from sweeps import CHECKOUT, DONE, POINTS, QUICK, USAGE, Command, Sweep, output, wait_until
 
 KILLED = -9  # exit code after SIGKILL
 
@@ -43,45 +43,45 @@ def test_a_job_whose_number_nobody_wrote_down_is_found_again(sweep: Sweep, refer
     assert sweep.table() == reference.table()
 
 
-def test_a_submission_that_was_cut_short_is_made_again(sweep: Sweep, reference: Sweep, tmp_path: Path) -> None:
-    killed, _, _ = sweep.command(*sweep.words, environment=stub(tmp_path / "bin", "kill -9 $PPID", "sleep 1"))
+def test_a_submission_that_was_cut_short_is_made_again(quick: Sweep, quick_reference: Sweep, tmp_path: Path) -> None:
+    killed, _, _ = quick.command(*quick.words, environment=stub(tmp_path / "bin", "kill -9 $PPID", "sleep 1"))
     assert killed == KILLED
 
-    missing = sweep.status()
-    sweep.launch()
-    sweep.complete()
+    missing = quick.status()
+    quick.launch()
+    quick.complete()
 
     assert missing["missing"] == POINTS
-    assert len(sweep.records()) == POINTS
-    assert sweep.table() == reference.table()
+    assert len(quick.records()) == POINTS
+    assert quick.table() == quick_reference.table()
 
 
-def test_of_two_submissions_at_once_one_gives_way(sweep: Sweep, reference: Sweep) -> None:
-    both = [sweep.command.start(*sweep.words) for _ in range(2)]
+def test_of_two_submissions_at_once_one_gives_way(quick: Sweep, quick_reference: Sweep) -> None:
+    both = [quick.command.start(*quick.words) for _ in range(2)]
     ended = [process.communicate()[1] for process in both]
     codes = sorted(process.returncode for process in both)
-    sweep.complete()
+    quick.complete()
 
     assert codes in ([DONE, DONE], [DONE, USAGE], [DONE, 4]), ended
-    assert len(sweep.jobs()) == 1
-    assert len(sweep.records()) == POINTS
-    assert sweep.table() == reference.table()
+    assert len(quick.jobs()) == 1
+    assert len(quick.records()) == POINTS
+    assert quick.table() == quick_reference.table()
 
 
-def test_a_job_may_submit_a_sweep(sweep: Sweep, reference: Sweep, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "ttfsrun", *sweep.words]
+def test_a_job_may_submit_a_sweep(quick: Sweep, quick_reference: Sweep, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "ttfsrun", *quick.words]
     script = tmp_path / "job.sh"
     script.write_text("#!/bin/sh\n" + " ".join(f"'{word}'" for word in words) + "\n")
     job = ["sbatch", "--wait", "--parsable", "--ntasks=1", "--mem=600M", f"--output={tmp_path}/outer.log"]
     subprocess.run(
-        [*job, "--comment=outer", "--time=7", script], env=sweep.command.environment, check=True, timeout=300
+        [*job, "--comment=outer", "--time=7", script], env=quick.command.environment, check=True, timeout=300
     )
-    shown = output("scontrol", "show", "job", sweep.jobs()[0])
-    sweep.complete()
+    shown = output("scontrol", "show", "job", quick.jobs()[0])
+    quick.complete()
 
     assert "Comment=outer" not in shown
     assert "TimeLimit=00:07:00" not in shown
-    assert sweep.table() == reference.table()
+    assert quick.table() == quick_reference.table()
 
 
 def test_no_more_tasks_run_at_once_than_allowed_over_all_arrays(
@@ -110,7 +110,7 @@ def test_code_that_changes_after_the_submission_does_not_go_unnoticed(tmp_path: 
     copy = tmp_path / "copy"
     for name in ("ttfsrun", "conf"):
         shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    sweep = Sweep(Command(tmp_path, copy), tmp_path / "sweep")
+    sweep = Sweep(Command(tmp_path, copy), tmp_path / "sweep", QUICK)
     sweep.launch("--limit", "1", "cluster.sbatch={hold:true}")
 
     with (copy / "ttfsrun" / "training" / "loss.py").open("a") as source:
@@ -125,14 +125,14 @@ def test_code_that_changes_after_the_submission_does_not_go_unnoticed(tmp_path: 
 
 @pytest.mark.parametrize("name", ['it\'s $HOME; "a" `b` & (ä) *?#!~ |<>'])
 def test_odd_characters_in_a_path_reach_no_shell(
-    new_sweep: Callable[..., Sweep], reference: Sweep, tmp_path: Path, name: str
+    new_sweep: Callable[..., Sweep], quick_reference: Sweep, tmp_path: Path, name: str
 ) -> None:
-    sweep = new_sweep(tmp_path / name)
+    sweep = new_sweep(tmp_path / name, grid=QUICK)
     sweep.launch()
     sweep.complete()
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
-    assert sweep.table() == reference.table()
+    assert sweep.table() == quick_reference.table()
 
 
 def test_without_the_environment_of_the_submission_tasks_read_the_same_data(
@@ -153,41 +153,41 @@ def test_without_the_environment_of_the_submission_tasks_read_the_same_data(
 
 
 def test_defaults_of_the_environment_are_used_and_none_of_them_breaks_a_sweep(
-    sweep: Sweep, reference: Sweep, monkeypatch: pytest.MonkeyPatch
+    quick: Sweep, quick_reference: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (partition, *_) = output("sinfo", "--noheader", "--format=%R").splitlines()[-1:]
     breaking = {"SBATCH_ARRAY_INX": "5", "SBATCH_WAIT": "1", "SBATCH_NO_REQUEUE": "1", "SBATCH_OUTPUT": "/dev/null"}
     breaking |= {"SQUEUE_FORMAT2": "jobid", "SQUEUE_STATES": "SUSPENDED", "SACCT_FORMAT": "JobID"}
     breaking |= {"SLURM_TIME_FORMAT": "relative", "SLURM_EXIT_ERROR": "0"}
-    sweep.cluster = [*sweep.cluster, "cluster.sbatch={hold: true}"]
+    quick.cluster = [*quick.cluster, "cluster.sbatch={hold: true}"]
     environment = {"SBATCH_PARTITION": partition, "SBATCH_TIMELIMIT": "0:45:00", **breaking}
-    messages = sweep.launch(environment=environment)
+    messages = quick.launch(environment=environment)
 
-    shown = output("scontrol", "--oneliner", "show", "job", sweep.jobs()[0])
+    shown = output("scontrol", "--oneliner", "show", "job", quick.jobs()[0])
     assert f" Partition={partition} " in shown
     assert " TimeLimit=00:45:00 " in shown
     assert " Requeue=1 " in shown
     assert f"cluster.partition={partition} (SBATCH_PARTITION)" in messages
     assert "SBATCH_WAIT is not used" in messages
-    for job in sweep.jobs():
+    for job in quick.jobs():
         output("scontrol", "release", job)
     with monkeypatch.context() as patch:
-        patch.setitem(sweep.command.environment, "SQUEUE_STATES", "SUSPENDED")
-        assert sweep.settled()["done"] == POINTS
-    assert sweep.table() == reference.table()
+        patch.setitem(quick.command.environment, "SQUEUE_STATES", "SUSPENDED")
+        assert quick.settled()["done"] == POINTS
+    assert quick.table() == quick_reference.table()
 
 
-def test_a_configuration_of_slurm_that_is_elsewhere_is_used(sweep: Sweep, tmp_path: Path) -> None:
+def test_a_configuration_of_slurm_that_is_elsewhere_is_used(quick: Sweep, tmp_path: Path) -> None:
     configuration = Path("/etc/slurm/slurm.conf")
     hide = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /etc/slurm && exec "$@"', "sh"]
     if not configuration.exists() or subprocess.run([*hide, "true"], capture_output=True, check=False).returncode:
         pytest.skip("/etc/slurm cannot be hidden here")
     elsewhere = tmp_path / "slurm.conf"
     shutil.copy(configuration, elsewhere)
-    submit = [*hide, sys.executable, "-m", "ttfsrun", *sweep.words]
-    environment = sweep.command.environment | {"SLURM_CONF": str(elsewhere)}
+    submit = [*hide, sys.executable, "-m", "ttfsrun", *quick.words]
+    environment = quick.command.environment | {"SLURM_CONF": str(elsewhere)}
     done = subprocess.run(
-        submit, cwd=sweep.command.folder, env=environment, capture_output=True, text=True, check=False
+        submit, cwd=quick.command.folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == DONE, done.stderr
-    assert sweep.settled()["done"] == POINTS
+    assert quick.settled()["done"] == POINTS
