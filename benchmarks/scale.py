@@ -117,6 +117,7 @@ def measure_all(n: int, path: Path, one: SweepFolder) -> None:
     measure("gather", folder.path, "gather", folder.path)
     measure("gather --agg seed", folder.path, "gather", folder.path, "--agg", "seed")
     measure("report", folder.path, "report", folder.path)
+    measure("plot", folder.path, "plot", folder.path)
     measure("again (resume, dry run)", folder.path, *words, "--dry-run", "--out", folder.path)
     measure("retry --dry-run", folder.path, "retry", folder.path, "--dry-run")
     measure("logs --failed", folder.path, "logs", folder.path, "--failed")

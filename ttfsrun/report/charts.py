@@ -9,19 +9,17 @@ from ttfsrun.report.svg import SvgFigure, svg_figure
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.table import Table
 
-MAX_MARKED = 1_000  # points in the figures of a page, where each may have a marker with a text
-
 
 def svg_figures(folder: SweepFolder, table: Table) -> tuple[list[SvgFigure], str]:
-    """Return the figures that `ttfsrun plot` makes of a sweep, and a note: why there are none, or what they show.
+    """Return the figures that `ttfsrun plot` makes of a sweep, and a note: why there are none.
 
     table: with every setting.
     """
-    source = SweepSource.from_folder(folder, table, MAX_MARKED)
+    source = SweepSource.from_folder(folder, table)
     selected = select_figures(source.table, source.varying, supplement=source.supplement())
     figures = [svg_figure(figure, number) for number, figure in enumerate(selected, 1)]
     if figures:
-        return figures, source.note
+        return figures, ""
     if table.counts()["done"]:
         return figures, f"nothing to plot: no point that is done has a number for {ACCURACY}"
     return figures, "nothing to plot: no point is done"

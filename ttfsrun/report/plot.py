@@ -15,11 +15,10 @@ from ttfsrun.config.schema import Config
 from ttfsrun.errors import CannotWrite, UserError, sweep_exit_code
 from ttfsrun.files import read_file
 from ttfsrun.results.claim import claimed_folder
-from ttfsrun.results.curves import curve_rows
 from ttfsrun.results.sweep_folder import SweepFolder, latest
 from ttfsrun.results.table import CONDITION, DATA, Table, read_table, setting_columns
 from ttfsrun.results.table_files import NAME, TableFiles
-from ttfsrun.results.views import ConfusionView, RawCurves
+from ttfsrun.results.views import AccuracyCurves, ConfusionView
 from ttfsrun.results.wording import states, status_line
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ REQUIRED_COLUMNS = ("point", "status", CONDITION)  # of the table of a sweep
 CURVE_COLUMNS = ("point", "split", "metric", "epoch", "value")
 TEXT_COLUMNS = ("sweep", "point", "status", CONDITION, "reason", "message")
 MAX_LISTED = 3  # kinds of failures
-MAX_PLOTTED = 10_000  # points in figures
 
 
 @dataclass(frozen=True)
@@ -45,24 +43,14 @@ class SweepSource:
     table: pd.DataFrame
     folder: SweepFolder | None
     files: TableFiles
-
     counts: Counter[str] | None = None  # of all points by status; None: of those in the table
-    note: str = ""  # on the points that the figures show, where these are not all
 
     @classmethod
-    def from_folder(cls, folder: SweepFolder, table: Table, at_most: int) -> SweepSource:
-        """Return the source for a sweep's folder and its table, with or without the settings that do not vary.
-
-        at_most: the number of points; of more, a sample. Ids are hashes, so that the first ones by id are a sample
-        that depends neither on the order of the points nor on chance.
-        """
-        points, counts, note = table.points(), table.counts(), ""
-        if len(points) > at_most:
-            table = table.of_points(set(sorted(points)[:at_most]))
-            note = f"the figures show a sample of {at_most:,} of {len(points):,} points"
+    def from_folder(cls, folder: SweepFolder, table: Table) -> SweepSource:
+        """Return the source for a sweep's folder and its table, with or without the settings that do not vary."""
         constant = [key for key in setting_columns(table.columns) if key not in (*table.varying, DATA)]
-        shown = table.frame().drop(columns=constant)
-        return cls(folder.path, shown, folder, TableFiles(folder.table), counts, note)
+        shown = table.frame(without=constant)
+        return cls(folder.path, shown, folder, TableFiles(folder.table), table.counts())
 
     @property
     def varying(self) -> list[str]:
@@ -112,8 +100,7 @@ def plot_sweep(path: Path, options: PlotOptions, out: Path | None) -> tuple[list
     with claimed_folder(target):
         lines = list(_write_figures(figures, target))
     _warn_of_earlier_figures(target, {figure.name for figure in figures})
-    notes = [source.note] if source.note else []
-    return [*lines, *notes, status_line(counts)], code
+    return [*lines, status_line(counts)], code
 
 
 def find_source(path: Path) -> SweepSource:
@@ -123,7 +110,7 @@ def find_source(path: Path) -> SweepSource:
     """
     if path.is_dir() and (path / "sweep.yaml").exists() and (path / "points.jsonl").exists():
         folder = SweepFolder(path)
-        return SweepSource.from_folder(folder, read_table(folder), MAX_PLOTTED)
+        return SweepSource.from_folder(folder, read_table(folder))
     file = path / NAME if path.is_dir() else path
     try:
         content = read_file(file)
@@ -214,7 +201,7 @@ def _confusion_matrices(folder: SweepFolder, table: pd.DataFrame) -> list[np.nda
         record = records.get(point)
         conditions = [record.result, *record.result.conditions] if record and record.result else []
         matrix = conditions[n_rows[point]].test.confusion if n_rows[point] < len(conditions) else None
-        matrices.append(None if matrix is None else np.array(matrix))
+        matrices.append(None if matrix is None else np.array(matrix, dtype=np.int32))
         n_rows[point] += 1
     return matrices
 
@@ -234,16 +221,30 @@ def _gathered_curves(files: TableFiles, table: pd.DataFrame) -> pd.DataFrame | N
                 *(files.curves, files.table, column),
             )
             return None
-    return curves
+    return _joined(curves)
+
+
+def _joined(values: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each learning curve of the accuracy, given a row for each epoch."""
+    import pandas as pd
+
+    accuracies = values[values["metric"] == "accuracy"].sort_values("epoch", kind="stable")
+    curves = accuracies.groupby(["point", "split"], sort=False)
+    first = curves.head(1).drop(columns=["metric", "epoch", "value"]).reset_index(drop=True)
+    return first.assign(accuracy=pd.Series([curve.to_numpy(dtype=float) for _, curve in curves["value"]], dtype=object))
 
 
 def _learning_curves(folder: SweepFolder, table: pd.DataFrame, varying: list[str]) -> pd.DataFrame | None:
     """Return the learning curves of the points that are done, with the settings that vary; None without any."""
+    import numpy as np
     import pandas as pd
 
     done = table[table["status"] == "done"].drop_duplicates("point")
-    points = set(done["point"])
-    curves = {stored.point: stored.curves for stored in folder.learning_curves_as(RawCurves) if stored.point in points}
     heads = dict(zip(done["point"], done[["point", *varying]].itertuples(index=False, name=None), strict=True))
-    rows = [row for point, head in heads.items() if point in curves for row in curve_rows(list(head), curves[point])]
-    return pd.DataFrame(rows, columns=["point", *varying, "split", "metric", "epoch", "value"]) if rows else None
+    rows = {
+        (stored.point, split): (*heads[stored.point], split, np.array(curve.accuracy, dtype=float))
+        for stored in folder.learning_curves_as(AccuracyCurves)
+        if stored.point in heads
+        for split, curve in stored.curves.items()
+    }
+    return pd.DataFrame(list(rows.values()), columns=["point", *varying, "split", "accuracy"]) if rows else None

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ttfsrun.errors import UserError
+from ttfsrun.figures.sweep.trade_off import COST
+from ttfsrun.report.columns import MAIN_METRICS
 from ttfsrun.results import table
 from ttfsrun.results.sweep_folder import PointId, SweepFolder, latest
 from ttfsrun.results.table import Table
@@ -23,7 +25,7 @@ MAIN_COLUMNS_ONLY = "the table below has only the main columns of so many points
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The states of all points, the table, with every setting unless it is large, and warnings about both."""
+    """The states of all points, the table (main columns if it is large, else all), and warnings about both."""
 
     states: SweepStatus
     table: Table
@@ -38,7 +40,10 @@ def take_snapshot(folder: SweepFolder, scheduler: Scheduler | None = None) -> Sn
     """
     with _collect_warnings(table.log) as messages:
         is_large = folder.about["points"] > MAX_WITH_ALL_COLUMNS
-        full_table = table.read_table(folder, every_setting=not is_large)
+        if is_large:
+            full_table = table.read_table(folder, is_kept=_is_needed)
+        else:
+            full_table = table.read_table(folder, every_setting=True)
     try:
         states = sweep_status(folder, scheduler)
     except (UserError, OSError, subprocess.SubprocessError) as error:
@@ -50,6 +55,11 @@ def take_snapshot(folder: SweepFolder, scheduler: Scheduler | None = None) -> Sn
     warnings += [f"state unknown: {reason}" for reason in unknown]
     warnings += [MAIN_COLUMNS_ONLY] if is_large else []
     return Snapshot(states, full_table, is_large, list(dict.fromkeys(warnings)))
+
+
+def _is_needed(column: str) -> bool:
+    """Return whether the page of a large sweep, or one of its figures, needs a column."""
+    return column in (*MAIN_METRICS, "reason", "message") or COST.fullmatch(column) is not None
 
 
 def status_from_results(folder: SweepFolder, *notes: str) -> SweepStatus:

@@ -23,7 +23,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     made_by: dict[str, Any]  # see `results.provenance`
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The fields of a record that decide which attempt at a point counts."""
 
     point: str

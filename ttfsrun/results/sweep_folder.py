@@ -32,7 +32,7 @@ T = TypeVar("T")
 DEFAULT = Path("results/sweeps")
 
 
-class PointId(msgspec.Struct, frozen=True, kw_only=True):
+class PointId(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The field of a point that all readers need. Views with more fields derive from it; the rest is not decoded."""
 
     point: str  # a hash of all settings that can change the numbers

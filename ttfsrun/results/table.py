@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -61,18 +60,20 @@ class Table:
         for start in range(0, len(self.rows), CHUNK):
             yield from csv_lines(self.rows[start : start + CHUNK], slice(first, first + len(self.metrics)))
 
-    def of_points(self, points: AbstractSet[str]) -> Table:
-        """Return the table with the rows of some points only."""
-        point = self.columns.index("point")
-        return replace(self, rows=[row for row in self.rows if row[point] in points])
+    def frame(self, without: Sequence[str] = ()) -> pd.DataFrame:
+        """Return the table as a data frame; integers stay integers where some are missing, whichever these are.
 
-    def frame(self) -> pd.DataFrame:
-        """Return the table as a data frame; integers stay integers where some are missing, whichever these are."""
+        without: columns to leave out.
+        """
         import pandas as pd
 
-        cells = list(zip(*self.rows, strict=True)) or [()] * len(self.columns)
         return pd.DataFrame(
-            {name: self._series(name, values) for name, values in zip(self.columns, cells, strict=True)}
+            {
+                name: self._series(name, [row[number] for row in self.rows])
+                for number, name in enumerate(self.columns)
+                if name not in without
+            },
+            copy=False,
         )
 
     def points(self) -> list[str]:
@@ -102,8 +103,16 @@ def setting_columns(columns: Sequence[str]) -> list[str]:
     return list(columns[columns.index(FIRST[-1]) + 1 : columns.index(CONDITION)])
 
 
-def read_table(folder: SweepFolder, *, every_setting: bool = False, bare: bool = False) -> Table:
+def read_table(
+    folder: SweepFolder,
+    *,
+    every_setting: bool = False,
+    bare: bool = False,
+    is_kept: Callable[[str], bool] = lambda name: True,
+) -> Table:
     """Read the table of a sweep, finished or not.
+
+    is_kept: whether a metric, or a column after the metrics, is kept: of many points, each column takes memory.
 
     Warns where two records contradict each other, or come from other code or data. Raises UserError where the folder
     is no sweep, or a record cannot be read.
@@ -120,14 +129,21 @@ def read_table(folder: SweepFolder, *, every_setting: bool = False, bare: bool =
     types = {key: column_type([of_point.get(key) for of_point in values]) for key in settings}
     types |= {f"{CONDITION}.{key}": column_type(listed, whole=False) for key, listed in grid.items()}
     layout = Layout(list(grid), max((len(config["network"]["hidden"]) for config in configs), default=0) + 1, bare)
+    first = FIRST[1:] if bare else FIRST
+    columns = layout.columns()
+    after = columns.index(layout.metrics()[0])  # what comes before is always kept
+    kept = [number for number, name in enumerate(columns) if number < after or is_kept(name)]
     name = [] if bare else [folder.about.get("name", folder.path.resolve().name)]
     rows = []
     for point, of_point in zip(points, values, strict=True):
         record = records.pop(point, None)  # its text is no longer needed
         head = [*name, point, record.status if record else "missing", *(of_point.get(key) for key in settings)]
-        rows += [head + row for row in layout.rows(record)]
-    first = FIRST[1:] if bare else FIRST
-    return Table([*first, *settings, *layout.columns()], varying, layout.metrics(), types, rows)
+        if len(kept) == len(columns):
+            rows += [head + row for row in layout.rows(record)]
+        else:
+            rows += [head + [row[number] for number in kept] for row in layout.rows(record)]
+    metrics = [name for name in layout.metrics() if is_kept(name)]
+    return Table([*first, *settings, *(columns[number] for number in kept)], varying, metrics, types, rows)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 RecordSummary    which attempt counts, how it ended, what it cost (status, retry, costs)
 TableRecord      what a row of the table shows; its result is decoded as ResultView where it counts
 ConfusionView    the confusion matrices (plots)
+AccuracyCurves   the learning curves of the accuracy (plots)
 RawCurves        learning curves, decoded when they are written
 
-`record.Record` has all fields.
+`record.Record` has all fields. There are many of these, without cycles: the garbage collector need not look at them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ttfsrun.errors import Reason
 from ttfsrun.results.record import Attempt
 
 
-class ExecutionSummary(msgspec.Struct, frozen=True):
+class ExecutionSummary(msgspec.Struct, frozen=True, gc=False):
     """Which submission computed a point, and the time that it took."""
 
     submission: str
@@ -45,7 +46,7 @@ class MadeBy(msgspec.Struct, frozen=True, gc=False):
     git_dirty: bool | None = None
 
 
-class ExecutionView(msgspec.Struct, frozen=True):
+class ExecutionView(msgspec.Struct, frozen=True, gc=False):
     """The fields of `record.Execution` that have columns."""
 
     seconds: float
@@ -82,7 +83,7 @@ class SynapticEvents(msgspec.Struct, frozen=True, gc=False):
     before_decision: float
 
 
-class MetricsView(msgspec.Struct, frozen=True):
+class MetricsView(msgspec.Struct, frozen=True, gc=False):
     """Metrics of one network on one split, under one condition."""
 
     accuracy: float
@@ -97,7 +98,7 @@ class MetricsView(msgspec.Struct, frozen=True):
     accuracy_std: float | None = None
 
 
-class ConditionView(msgspec.Struct, frozen=True):
+class ConditionView(msgspec.Struct, frozen=True, gc=False):
     """One network under one condition; the defaults are those of a point's own condition."""
 
     perturbed: bool
@@ -116,19 +117,19 @@ class ResultView(ConditionView, frozen=True, kw_only=True):
     conditions: list[ConditionView]
 
 
-class DataSource(msgspec.Struct, frozen=True):
+class DataSource(msgspec.Struct, frozen=True, gc=False):
     """The source of the data that a result was computed on."""
 
     data: dict[str, str]
 
 
-class SplitConfusion(msgspec.Struct, frozen=True):
+class SplitConfusion(msgspec.Struct, frozen=True, gc=False):
     """Test samples by true class and decision."""
 
     confusion: list[list[int]] | None = None
 
 
-class ConditionConfusion(msgspec.Struct, frozen=True):
+class ConditionConfusion(msgspec.Struct, frozen=True, gc=False):
     """The confusion matrix under one condition."""
 
     test: SplitConfusion
@@ -146,7 +147,20 @@ class ConfusionView(Attempt, frozen=True, kw_only=True):
     result: ResultConfusion | None = None
 
 
-class RawCurves(msgspec.Struct, frozen=True):
+class AccuracyCurve(msgspec.Struct, frozen=True, gc=False):
+    """The accuracy on one split after each epoch."""
+
+    accuracy: list[float | None] = []
+
+
+class AccuracyCurves(msgspec.Struct, frozen=True, gc=False):
+    """The learning curves of a point with nothing but the accuracy, by split."""
+
+    point: str
+    curves: dict[str, AccuracyCurve]
+
+
+class RawCurves(msgspec.Struct, frozen=True, gc=False):
     """The learning curves of a point (`record.Curves`), not decoded yet."""
 
     point: str

@@ -39,7 +39,8 @@ class Supplement:
 
     classes: the number of classes. names: of these classes.
     confusion: for each row of the table [C, C + 1] test samples by class and decision; the last column: no decision.
-    curves: the learning curves, with the columns of settings, `point`, `split`, `metric`, `epoch`, `value`.
+    curves: a row for each learning curve, with the columns of settings, `point`, `split`, and `accuracy`, an array [E]
+    over the epochs with NaN where there is none.
     """
 
     classes: int | None = None

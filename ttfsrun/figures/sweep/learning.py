@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,6 @@ from ttfsrun.figures.sweep.rows import Value, counted, group_by, levels, plain_v
 
 MAX_LINES, MAX_PANELS = 6, 3  # lines of a panel; panels for the values of a column
 HEIGHT = 1.9  # inches
-CURVE = ["split", "epoch", "error"]  # the columns that make up a learning curve
 MAX_MARKED = 12  # up to so many epochs each one has a marker
 
 
@@ -72,18 +73,23 @@ def learning(name: str, curves: pd.DataFrame, column: str | None, panel: str | N
 
 
 def _errors(curves: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Return the finite errors of training and validation in per cent, with plain values of the columns."""
-    rows = curves[(curves["metric"] == "accuracy") & curves["split"].isin(list(SPLITS))]
-    error = 100 * (1 - pd.to_numeric(rows["value"], errors="coerce").astype(float))
+    """Return the curves of training and validation with their `error` in per cent, and plain values of the columns."""
+    is_shown = np.array([np.isfinite(accuracy).any() for accuracy in curves["accuracy"]], dtype=bool)
+    rows = curves[curves["split"].isin(list(SPLITS)) & is_shown]
+    error = pd.Series([100 * (1 - accuracy) for accuracy in rows["accuracy"]], rows.index, dtype=object)
     values = {key: pd.Series(plain_values(rows[key]), index=rows.index, dtype=object) for key in columns}
-    return rows.assign(error=error, **values)[np.isfinite(error)]
+    return rows.assign(error=error, **values)
 
 
 def _have_equal_curves(errors: pd.DataFrame, column: str) -> bool:
     """Return whether a column has several values, and all have the same curves."""
-    parts = [part.sort_values(CURVE) for _, part in group_by(errors, [column])]
-    first, *others = [part[CURVE].to_numpy() for part in parts]
-    return len(others) > 0 and all(np.array_equal(first, other) for other in others)
+    parts = (
+        Counter((split, error.tobytes()) for split, error in zip(part["split"], part["error"], strict=True))
+        for _, part in group_by(errors, [column])
+    )
+    first = next(parts)
+    others = [part == first for part in parts]
+    return len(others) > 0 and all(others)
 
 
 def _select(values: list[Value], n: int) -> list[Value]:
@@ -103,9 +109,12 @@ def _statistics(errors: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return median, quartiles and number of the errors, by these columns and the epoch."""
     tables = []
     for values, group in group_by(errors, keys):
-        by_epoch = group.groupby("epoch")["error"]
-        table = by_epoch.quantile(np.array([0.25, 0.5, 0.75])).unstack().set_axis(["q25", "median", "q75"], axis=1)
-        table = table.assign(n=by_epoch.count()).reset_index()
+        rows = []
+        for epoch, column in enumerate(zip_longest(*group["error"], fillvalue=np.nan), start=1):
+            finite = np.array(column)[np.isfinite(column)]
+            if len(finite):
+                rows.append((epoch, *np.quantile(finite, [0.25, 0.5, 0.75]), len(finite)))
+        table = pd.DataFrame(rows, columns=["epoch", "q25", "median", "q75", "n"])
         for position, (key, value) in enumerate(zip(keys, values, strict=True)):
             table.insert(position, key, pd.Series([value] * len(table), dtype=object))
         tables.append(table)

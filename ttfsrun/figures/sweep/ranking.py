@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ttfsrun.figures import style
-from ttfsrun.figures.sweep import labels
+from ttfsrun.figures.sweep import labels, marks
 from ttfsrun.figures.sweep.drawing import SweepFigure
 from ttfsrun.figures.sweep.one_at_a_time import OneAtATime
 from ttfsrun.figures.sweep.palette import Palette, legend, make_key
@@ -51,8 +52,9 @@ def ranking(name: str, rows: pd.DataFrame, design: OneAtATime, metric: str) -> S
         legend(figure, palette, lines=False)
     numbers = statistics(pairs, [*design.apart, CHANGED, AT, *coloured], DROP)
     is_shortened = sum(map(len, orders)) < len(numbers[[*design.apart, CHANGED, AT]].drop_duplicates())
+    is_crowded = any(len(part) > marks.MAX_SINGLE for _, part in panels)
     numbers[AT] = [labels.text(value) for value in numbers[AT]]
-    return SweepFigure(name, _caption(metric, numbers, is_shortened), figure, numbers, hover)
+    return SweepFigure(name, _caption(metric, numbers, is_shortened, is_crowded), figure, numbers, hover)
 
 
 def _statistics(pairs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -90,9 +92,14 @@ def _panel(axes: Axes, pairs: pd.DataFrame, order: list[Entry], palette: Palette
         line_style, shift = palette.line_style(values), DODGE * (number - (len(series) - 1) / 2)
         heights = [row_of[entry] + shift for entry in zip(networks[CHANGED], networks[AT], strict=True)]
         marker_style = {"color": line_style.colour, "marker": line_style.marker}
-        drops, series_gid = networks[DROP].astype(float), f"{gid}-{number}"
-        axes.scatter(drops, heights, s=6, alpha=0.3, linewidths=0, gid=series_gid, **marker_style)  # type: ignore[arg-type]
-        hover[series_gid] = [f"{drop:+.3g}: {text}" for drop, text in zip(drops, networks[HOVER], strict=True)]
+        drops, series_gid = networks[DROP].to_numpy(dtype=float), f"{gid}-{number}"
+        texts = [f"{drop:+.3g}: {text}" for drop, text in zip(drops, networks[HOVER], strict=True)]
+        if len(pairs) <= marks.MAX_SINGLE:
+            axes.scatter(drops, heights, s=6, alpha=0.3, linewidths=0, gid=series_gid, **marker_style)  # type: ignore[arg-type]
+        else:
+            marking = marks.Marking(line_style.colour, line_style.marker, series_gid)
+            texts = marks.draw_extremes(axes, np.array(heights), drops, texts, marking, upright=False)
+        hover[series_gid] = texts
         for setting, value, median, low, high in _medians(networks):
             height = row_of[setting, value] + shift
             axes.plot([low, high], [height] * 2, color=line_style.colour, linewidth=1.2, solid_capstyle="butt")
@@ -135,10 +142,11 @@ def _axis_label(metric: str) -> str:
     return f"change of {labels.metric(metric)}"
 
 
-def _caption(metric: str, numbers: pd.DataFrame, is_shortened: bool) -> str:
+def _caption(metric: str, numbers: pd.DataFrame, is_shortened: bool, is_crowded: bool) -> str:
     text = _axis_label(metric)
+    light = marks.EXTREMES if is_crowded else "light points for single networks"
     return (
         f"{text[0].upper()}{text[1:]} where one setting leaves the base, against the network with the same seeds "
-        f"at the base: medians, quartiles as bars, light points for single networks ({counted(numbers['n'])})."
+        f"at the base: medians, quartiles as bars, {light} ({counted(numbers['n'])})."
         + (" Of each setting, its worst value." if is_shortened else "")
     )

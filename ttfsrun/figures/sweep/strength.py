@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ttfsrun.figures import logarithmic, style
-from ttfsrun.figures.sweep import labels
+from ttfsrun.figures.sweep import labels, marks
 from ttfsrun.figures.sweep.drawing import SweepFigure
 from ttfsrun.figures.sweep.palette import LineStyle, Palette, legend
 from ttfsrun.figures.sweep.rows import HOVER, MEASURED, STATISTICS, Value, counted, group_by, statistics
@@ -43,6 +43,15 @@ class Lines:
     chance: float | None = None
 
 
+@dataclass(frozen=True)
+class Place:
+    """The width of a panel in inches, the lowest value on its vertical axis, whether there are many evaluations."""
+
+    width: float
+    bottom: float
+    is_crowded: bool
+
+
 def strength(name: str, panels: Sequence[Panel], metric: str, palette: Palette, lines: Lines) -> SweepFigure:
     """Plot medians as lines, quartiles as bands or bars, and each network as a light point.
 
@@ -57,8 +66,9 @@ def strength(name: str, panels: Sequence[Panel], metric: str, palette: Palette, 
         panel_width = (width - LEFT_MARGIN - BETWEEN * across) / across
         bottom = _scale_vertical(grid[0, 0], np.concatenate([panel.rows[MEASURED] for panel in panels]).astype(float))
         handles = _horizontal_lines(list(grid.flat[: len(panels)]), lines)
+        place = Place(panel_width, bottom, _are_many(panels))
         for number, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
-            hover |= _panel(axes, panel, palette, f"{name}-points-{number}", panel_width, bottom)
+            hover |= _panel(axes, panel, palette, f"{name}-points-{number}", place)
             if number % across == 0:
                 axes.set_ylabel(labels.metric(metric))
         for axes in grid.flat[len(panels) :]:
@@ -105,26 +115,33 @@ def _horizontal_lines(panels: Sequence[Axes], lines: Lines) -> list[Artist]:
     return handles
 
 
-def _panel(axes: Axes, panel: Panel, palette: Palette, gid: str, width: float, bottom: float) -> dict[str, list[str]]:
-    """Plot one panel; return the texts of its points by gid.
+def _are_many(panels: Sequence[Panel]) -> bool:
+    """Return whether the figure has more evaluations than can have a marker each."""
+    return sum(len(panel.rows) for panel in panels) > marks.MAX_SINGLE
 
-    gid: the beginning of all gids. width: of the panel, in inches. bottom: the lowest value on the vertical axis.
-    """
-    x_scale = scale(list(panel.rows[panel.x]), width)
+
+def _panel(axes: Axes, panel: Panel, palette: Palette, gid: str, place: Place) -> dict[str, list[str]]:
+    """Plot one panel; return the texts of its points by gid. gid: the beginning of all gids."""
+    x_scale = scale(list(panel.rows[panel.x]), place.width)
     x_scale.apply(axes)
-    characters = int(width / CHARACTER)
+    characters = int(place.width / CHARACTER)
     axes.set_xlabel(labels.wrapped(labels.label(panel.x), characters))
     counts = statistics(panel.rows, [panel.x, *palette.columns])["n"]
     axes.set_title("\n".join(filter(None, [labels.wrapped(panel.title, characters), counted(counts)])))
-    clipped = panel.rows.assign(**{MEASURED: np.maximum(panel.rows[MEASURED].astype(float), bottom)})
+    clipped = panel.rows.assign(**{MEASURED: np.maximum(panel.rows[MEASURED].astype(float), place.bottom)})
     series = list(group_by(clipped, palette.columns))
     dodge = DODGE if x_scale.joined else min(0.16, 0.5 * x_scale.ends[1] / len(x_scale.positions) / len(series))
     hover = {}
     for number, (values, rows) in enumerate(series):
         shift = (number - (len(series) - 1) / 2) * dodge
         series_gid, line_style = f"{gid}-{number}", palette.line_style(values)
-        _points(axes, rows, panel.x, x_scale.positions_of(list(rows[panel.x])) + shift, line_style, series_gid)
-        hover[series_gid] = list(rows[HOVER])
+        positions = x_scale.positions_of(list(rows[panel.x])) + shift
+        if not place.is_crowded:
+            _points(axes, rows, panel.x, positions, line_style, series_gid)
+            hover[series_gid] = list(rows[HOVER])
+        else:
+            marking = marks.Marking(line_style.colour, line_style.marker, series_gid)
+            hover[series_gid] = _many_points(axes, rows, panel.x, positions, marking)
         if not _has_only_points(rows, panel.x):
             _medians(axes, statistics(rows, [panel.x]), x_scale, line_style, shift)
     return hover
@@ -140,6 +157,15 @@ def _points(axes: Axes, rows: pd.DataFrame, x: str, positions: np.ndarray, line_
     alpha = 0.75 if _has_only_points(rows, x) else 0.35
     axes.scatter(positions, rows[MEASURED], s=6, color=line_style.colour, marker=line_style.marker, alpha=alpha,
                  linewidths=0, zorder=2, gid=gid)  # fmt: skip
+
+
+def _many_points(axes: Axes, rows: pd.DataFrame, x: str, positions: np.ndarray, marking: marks.Marking) -> list[str]:
+    """Plot what many rows have in common; return the text of each marker."""
+    values, texts = rows[MEASURED].to_numpy(dtype=float), list(rows[HOVER])
+    if not _has_only_points(rows, x):
+        return marks.draw_extremes(axes, positions, values, texts, marking)
+    is_log = axes.get_yscale() == "log" and bool(values.min() > 0)
+    return marks.draw_on_grid(axes, marks.rounded(positions), marks.rounded(values, is_log), texts, marking)
 
 
 def _medians(axes: Axes, medians: pd.DataFrame, x_scale: Scale, line_style: LineStyle, shift: float) -> None:
@@ -182,10 +208,11 @@ def _caption(panels: Sequence[Panel], metric: str, palette: Palette, lines: Line
     if palette.columns:
         text += f", for each {' and '.join(labels.title(column) for column in palette.columns)}"
     if any(_has_only_points(panel.rows, panel.x) for panel in panels):
-        return f"{text}. Each point is one evaluation ({counted([sum(len(panel.rows) for panel in panels)])})."
-    text += (
-        f". Markers: medians ({counted(numbers['n'])}); bands and bars: quartiles; light points: single evaluations."
-    )
+        n = sum(len(panel.rows) for panel in panels)
+        each = marks.ON_GRID.capitalize() if _are_many(panels) else "Each point is one evaluation"
+        return f"{text}. {each} ({counted([n])})."
+    light = marks.EXTREMES if _are_many(panels) else "light points: single evaluations"
+    text += f". Markers: medians ({counted(numbers['n'])}); bands and bars: quartiles; {light}."
     if lines.unperturbed:
         names = " and ".join(dict.fromkeys(name for _, name in lines.unperturbed))
         text += f" Dashed: median of the networks, {names}."

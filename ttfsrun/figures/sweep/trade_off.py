@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ttfsrun.figures import logarithmic, style
-from ttfsrun.figures.sweep import labels
+from ttfsrun.figures.sweep import labels, marks
 from ttfsrun.figures.sweep.drawing import SweepFigure
 from ttfsrun.figures.sweep.palette import Palette, legend
 from ttfsrun.figures.sweep.rows import HOVER, MEASURED, Value, counted, group_by
@@ -54,6 +54,7 @@ def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, p
     hover: dict[str, list[str]] = {}
     numbers = []
     rows, values_by_group = _grouped(rows, palette)
+    is_many = len(rows) > marks.MAX_SINGLE
     with style.figure_style():
         down = -(-len(columns) // across)
         figure = style.new_figure(width, 0.4 + HEIGHT * down)
@@ -64,9 +65,14 @@ def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, p
         for number, (axes, column) in enumerate(zip(grid.flat, columns, strict=False)):
             points = rows.assign(cost=_finite(done[column]))
             points = points[points["cost"].notna()]
+            if is_many and len(points):
+                gid = f"{name}-points-{number}"
+                hover[gid] = _many_points(axes, points, column, gid)
             for index, (marker, same_marker) in enumerate(points.groupby("marker", sort=False)):
                 gid = f"{name}-points-{number}-{index}"
-                hover[gid] = _points(axes, same_marker, column, str(marker), gid)
+                if not is_many:
+                    hover[gid] = _points(axes, same_marker, column, str(marker), gid)
+                _draw_medians(axes, same_marker, str(marker))
             medians = _medians(points)
             numbers += [
                 (column, *values_by_group[group], row.cost, row.error, row.n)
@@ -80,9 +86,10 @@ def trade_off(name: str, table: pd.DataFrame, rows: pd.DataFrame, metric: str, p
             axes.set_visible(False)
         legend(figure, palette, lines=False)
     medians_by_cost = pd.DataFrame(numbers, columns=["cost", *palette.columns, "median_cost", "median", "n"])
+    light = marks.ON_GRID.capitalize() if is_many else "Light points: single evaluations"
     caption = (
         f"{labels.metric(metric).capitalize()} against {' and '.join(labels.metric(column) for column in columns)}. "
-        f"Light points: single evaluations; large markers: medians of each group ({counted(medians_by_cost['n'])})."
+        f"{light}; large markers: medians of each group ({counted(medians_by_cost['n'])})."
         + (" Energies are modelled, not measured." if any("energy" in column for column in columns) else "")
     )
     return SweepFigure(name, caption, figure, medians_by_cost, hover)
@@ -109,13 +116,25 @@ def _medians(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _points(axes: Axes, points: pd.DataFrame, column: str, marker: str, gid: str) -> list[str]:
-    """Plot the points with one marker, and the medians of their groups; return the text of each point."""
-    medians = _medians(points)
+    """Plot the points with one marker; return the text of each point."""
     axes.scatter(points["cost"], points[MEASURED], s=6, color=list(points["colour"]),
                  marker=marker, alpha=0.4, linewidths=0, gid=gid)  # fmt: skip
+    return [f"{text}; {column} {value:.4g}" for text, value in zip(points[HOVER], points["cost"], strict=True)]
+
+
+def _many_points(axes: Axes, points: pd.DataFrame, column: str, gid: str) -> list[str]:
+    """Plot the points of all groups on a grid, in grey; return the text of each marker."""
+    costs, errors = points["cost"].to_numpy(dtype=float), points[MEASURED].to_numpy(dtype=float)
+    y = marks.rounded(errors, axes.get_yscale() == "log")
+    marking = marks.Marking(style.GREY, "o", gid)
+    return marks.draw_on_grid(axes, marks.rounded(costs), y, list(points[HOVER]), marking)
+
+
+def _draw_medians(axes: Axes, points: pd.DataFrame, marker: str) -> None:
+    """Plot the medians of the groups of points."""
+    medians = _medians(points)
     axes.scatter(medians["cost"], medians["error"], s=25, color=list(medians["colour"]), marker=marker,
                  edgecolor="white", linewidths=0.6, zorder=4)  # fmt: skip
-    return [f"{text}; {column} {value:.4g}" for text, value in zip(points[HOVER], points["cost"], strict=True)]
 
 
 def _finite(column: pd.Series[float]) -> pd.Series[float]:

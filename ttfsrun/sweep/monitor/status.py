@@ -32,7 +32,7 @@ ALIVE: tuple[PointStatus, ...] = ("running", "queued", "submitting")
 STATUSES: tuple[PointStatus, ...] = ("done", "failed", *ALIVE, "missing", "unknown")
 
 
-class PointState(msgspec.Struct, frozen=True):
+class PointState(msgspec.Struct, frozen=True, gc=False):
     """State of one point. reason: of a failure. job: of the scheduler, with the array task, if it has one."""
 
     kind: PointStatus
