@@ -43,11 +43,9 @@ ONE_BY_ONE = ("cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", 
 def wait_until(what: str, condition: Callable[[], object], seconds: float = WAIT_SECONDS) -> None:
     """Wait until the condition holds. Raises AssertionError after so many seconds. what: the condition, in words."""
     deadline = time.monotonic() + seconds
-    asked = time.monotonic()
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(max(0.05, time.monotonic() - asked))  # jobs get at least as much of the processor as the question
-        asked = time.monotonic()
+        time.sleep(0.05)
 
 
 def output(*command: object) -> str:
