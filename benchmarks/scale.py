@@ -1,6 +1,8 @@
 """What the bookkeeping of N points takes: time, memory, files. Each is a call of the command line, start to exit.
 
-    .venv/bin/python benchmarks/scale.py 10000 100000        # ten minutes
+    .venv/bin/python benchmarks/scale.py 10000 100000 | tee results/reference/sweeps/scale.txt    # ten minutes
+
+The block under "Measured" in docs/scale.md is this output; the two tables there follow from its seconds and peaks.
 
 The scheduler is simulated: commands on the PATH that accept everything and know nothing. The arrays are submitted to it
 as they would be to Slurm, and the records are those of a real network, with other numbers for each point, in a shard
