@@ -51,7 +51,7 @@ def count(event, args):
 FOLDER = sys.argv.pop(1)
 sys.addaudithook(count)
 from ttfsrun.cli.main import main
-code = main(sys.argv[1:])
+code = main()
 sys.stderr.write(f"\\nopened {opened}\\n")
 sys.exit(code)
 """

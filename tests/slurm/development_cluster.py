@@ -26,12 +26,14 @@ def call(*words: str, **settings: str) -> None:
     assert answer.returncode == 0, answer.stderr
 
 
-def repair() -> None:
-    """Start the daemons that do not run, and resume the nodes."""
+def repair(wait: bool = True) -> None:
+    """Start the daemons that do not run, and resume the nodes. wait: until all of them are idle."""
     for name in DAEMONS:
         call("start", name)
     states = dict(line.split() for line in output("sinfo", "--noheader", "--Node", "--format=%N %T").splitlines())
     for node, state in states.items():
         if any(word in state for word in ("down", "drain", "fail")):
             output("scontrol", "update", f"nodename={node}", "state=resume")
-    wait_until("the nodes take jobs", lambda: set(output("sinfo", "--noheader", "--format=%T").split()) == {"idle"})
+    if wait:
+        states_now = ("sinfo", "--noheader", "--format=%T")
+        wait_until("the nodes take jobs", lambda: set(output(*states_now).split()) == {"idle"})

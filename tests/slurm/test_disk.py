@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import errno
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from disks import fill, small_disk
 from sweeps import FAILED, POINTS, QUICK, Sweep, output
-
-MOUNT_OPTIONS = "size=3m,nr_inodes=500"
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A separate small file system."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", MOUNT_OPTIONS, "tmpfs", disk], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Write a file that takes all the space that is left; return its path."""
-    filler = disk / "filler"
-    try:
-        with filler.open("wb", buffering=0) as stream:
-            while True:
-                stream.write(b"\0" * 4096)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-    return filler
+    with small_disk(tmp_path / "disk") as disk:
+        yield disk
 
 
 def test_a_disk_that_runs_full_in_the_middle_costs_only_time(
-    new_sweep: Callable[..., Sweep], small_disk: Path, reference: Sweep
+    new_sweep: Callable[..., Sweep], disk: Path, reference: Sweep
 ) -> None:
-    sweep = new_sweep(small_disk)
+    sweep = new_sweep(disk)
     sweep.launch()
     sweep.wait_for_results()
 
-    filler = fill(small_disk)
+    filler = fill(disk)
     now = sweep.settled()
     filler.unlink()
     sweep.complete()
@@ -57,24 +35,24 @@ def test_a_disk_that_runs_full_in_the_middle_costs_only_time(
     assert sweep.table() == reference.table()
 
 
-def test_nothing_is_submitted_where_nothing_can_be_written(new_sweep: Callable[..., Sweep], small_disk: Path) -> None:
-    sweep = new_sweep(small_disk, grid=QUICK)
-    fill(small_disk)
+def test_nothing_is_submitted_where_nothing_can_be_written(new_sweep: Callable[..., Sweep], disk: Path) -> None:
+    sweep = new_sweep(disk, grid=QUICK)
+    fill(disk)
     full, _, of_full = sweep.command(*sweep.words)
-    (small_disk / "filler").unlink()
+    (disk / "filler").unlink()
     sweep.launch("--limit", "1")
     sweep.settled()
 
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     again, _, of_sweep = sweep.command(*sweep.words)
-    elsewhere = Sweep(sweep.command, small_disk / "another")
+    elsewhere = Sweep(sweep.command, disk / "another")
     new, _, of_another = elsewhere.command(*elsewhere.words)
-    subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
 
     assert full == again == new == FAILED
     assert "No space left on device" in of_full
     for words in (of_full, of_sweep, of_another):
-        assert str(small_disk) in words
+        assert str(disk) in words
         assert "Traceback" not in words
     assert "Read-only file system" in of_sweep
     assert "Read-only file system" in of_another

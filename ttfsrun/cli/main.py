@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from ttfsrun.errors import (
     log_to,
     one_line,
 )
+
+FEW_COLLECTIONS = 100_000  # new objects before the first: a sweep has many, and few of them refer to each other
 
 VERBS = {**run.VERBS, **sweep.VERBS, **results.VERBS}
 EXIT_CODES = """exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed points,
@@ -63,6 +66,7 @@ def _exit_code(argv: Sequence[str] | None, streams: Streams) -> int:
         if argv is None:  # the process is ours
             require_assertions()
             isolate_libraries()
+            gc.set_threshold(FEW_COLLECTIONS)
         args = _parse(list(sys.argv[1:] if argv is None else argv))
         Path.cwd()  # raises where the current folder has been removed; some libraries then end the process
         return VERBS[args.verb].run(args)

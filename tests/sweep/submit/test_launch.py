@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import made_up
 import pytest
+from made_up import EDGE, LATE
 
 from ttfsrun import data
-from ttfsrun.config.compose import Composer, compose, conf_dir
-from ttfsrun.errors import RunFailed
+from ttfsrun.config.compose import compose
 from ttfsrun.results import lines
-from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, point_config
-from ttfsrun.sweep.cost import Cost
-from ttfsrun.sweep.submit import costs
+from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.sweep.submit.freeze import freeze_points
 from ttfsrun.sweep.submit.reuse import reuse
-from ttfsrun.sweep.worker import calibrate
 from ttfsrun.training.progress import Progress
 
 Call = Callable[..., tuple[int, str, str]]
-
-#: A training with this loss diverges where its inputs are late.
-EDGE = "training.loss.beta=0.05"
-LATE = "training.input_noise=0.0,100.0"
 
 
 @pytest.fixture
@@ -253,117 +244,6 @@ def test_the_name_of_a_sweep_without_one_follows_from_its_points(ttfsrun, tiny_o
     assert ttfsrun("sweep", *words, "seed.init=2,1")[0] == 0
     (path,) = (tmp_path / "results" / "sweeps").iterdir()
     assert path.name.startswith("yin_yang-")
-
-
-def test_costs_are_measured_once(asked, tmp_path, monkeypatch):
-    points = asked("seed.init=1,2")
-    first = costs.estimate_costs(points, [], "code")
-    monkeypatch.setattr(costs, "_calibrated", lambda shapes: pytest.fail("measured again"))
-    assert costs.estimate_costs(points, [], "code") == first
-    (cost,) = first.values()
-    assert cost.network > 0
-    assert cost.memory > 1e8
-    assert json.loads((tmp_path / "ttfsrun" / "costs.json").read_text())
-
-
-def test_costs_are_measured_again_in_another_environment(asked, tmp_path, monkeypatch):
-    measured = []
-
-    def calibrated(samples):
-        measured.append(len(samples))
-        return [Cost(1.0, 0.1, 0.1, 1e9 * len(measured), 1e6)] * len(samples)
-
-    def memory() -> float:
-        (cost,) = costs.estimate_costs(points, [], "code").values()
-        return cost.memory
-
-    points = asked("seed.init=1,2")
-    monkeypatch.setattr(costs, "_calibrated", calibrated)
-    assert (memory(), memory()) == (1e9, 1e9)
-    build = tmp_path / "torch" / "version.py"
-    build.parent.mkdir()
-    build.write_text("__version__ = '2.5.1'; cuda = '12.4'")
-    spec = SimpleNamespace(origin=str(build.with_name("__init__.py")))
-    with monkeypatch.context() as patch:  # the same version of torch, in a larger build
-        patch.setattr("importlib.util.find_spec", lambda name: spec)
-        assert memory() == 2e9
-    with monkeypatch.context() as patch:
-        version = metadata.version
-        patch.setattr(metadata, "version", lambda name: "99.0" if name == "numba" else version(name))
-        assert memory() == 3e9
-    with monkeypatch.context() as patch:
-        patch.setenv("MALLOC_ARENA_MAX", "1")
-        assert memory() == 4e9
-    assert memory() == 1e9
-
-
-@pytest.fixture
-def asked(tmp_path, monkeypatch, tiny_overrides):
-    """Return the points of a command line; the user's cache has no costs yet."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-    def points(*words: str) -> list[SweepPoint]:
-        expanded = Composer(conf_dir()).expand([*tiny_overrides, *words])
-        return freeze_points([(point.overrides, point.config) for point in expanded], [])
-
-    return points
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Measure costs in this process, whose kernels are compiled."""
-
-    def calibrated(shapes):
-        return [calibrate.measure_cost([point_config(point) for point in points]) for points in shapes]
-
-    monkeypatch.setattr(costs, "_calibrated", calibrated)
-
-
-@pytest.mark.usefixtures("here")
-def test_points_that_cannot_be_trained_do_not_keep_the_others_from_being_measured(asked):
-    (cost,) = costs.estimate_costs(asked("seed.init=1,2", EDGE, LATE), [], "code").values()
-    assert cost.network > 0
-
-
-@pytest.mark.usefixtures("here")
-def test_what_cannot_be_trained_is_taken_for_the_dearest_of_the_others(asked):
-    late = LATE.replace("0.0,", "")
-    broken, sound = asked(EDGE, late, "network.hidden=[30]"), asked(late)
-    assert len(set(costs.estimate_costs([*broken, *sound], [], "code").values())) == 1
-
-
-@pytest.mark.usefixtures("here")
-def test_a_size_is_measured_by_any_of_its_shapes(asked):
-    shapes = costs.estimate_costs(asked("training.loss.beta=0.05,1.0", LATE.replace("0.0,", "")), [], "code")
-    assert len(shapes) == 2
-
-
-@pytest.mark.usefixtures("here")
-def test_where_no_point_can_be_trained_it_is_said_why(asked):
-    with pytest.raises(RunFailed, match="first batches of a training failed: the loss is inf"):
-        costs.estimate_costs(asked(EDGE, LATE.replace("0.0,", "")), [], "code")
-
-
-def test_shapes_of_one_size_are_measured_once(asked, monkeypatch):
-    counts = []
-
-    def calibrated(samples):
-        counts.append(len(samples))
-        return [Cost(1.0, 0.1, 0.1, 1e8, 1e6)] * len(samples)
-
-    monkeypatch.setattr(costs, "_calibrated", calibrated)
-    points = asked("training.loss.xi=0.1,0.2,0.3", "training.epochs=1,2", "network.hidden=[20],[30]")
-    assert len(costs.estimate_costs(points, [], "code")) == 12
-    assert counts == [2]
-
-
-@pytest.mark.usefixtures("here")
-def test_more_to_evaluate_is_measured_anew(asked):
-    def point(*words: str) -> float:
-        (cost,) = costs.estimate_costs(asked("substrate.spike_time.jitter=0.1", *words), [], "code").values()
-        return cost.point
-
-    assert point("evaluation.trials=30") > 5 * point("evaluation.trials=1")
 
 
 def test_a_sweep_keeps_its_folder_of_data(ttfsrun, folder, tmp_path):
