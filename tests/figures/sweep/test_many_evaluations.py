@@ -27,6 +27,12 @@ def at_random() -> pd.DataFrame:
     return table([{MISMATCH: mismatch, JITTER: jitter} for mismatch, jitter in strengths])
 
 
+def one_at_a_time() -> pd.DataFrame:
+    """Return evaluations with one strength at a time off its base, each network at the base as well."""
+    places = [{MISMATCH: 0.0, JITTER: 0.0}, {MISMATCH: 0.1, JITTER: 0.0}, {MISMATCH: 0.0, JITTER: 0.05}]
+    return table([{**place, "seed.init": seed} for seed in range(N // 3) for place in places])
+
+
 def shown(figure: SweepFigure, panel: int = 0) -> np.ndarray:
     """Return the positions of the markers with a text in one panel, [N, 2]."""
     artists = [artist for artist in figure.figure.axes[panel].collections if artist.get_gid() in figure.hover]
@@ -60,6 +66,15 @@ def test_the_extremes_that_are_shown_are_those_of_each_strength() -> None:
     errors = (100 * (1 - rows["test_accuracy"])).groupby(rows[MISMATCH])
     drawn_errors = shown(drawn(rows)["strength"])[:, 1]
     assert list(drawn_errors) == pytest.approx([*errors.min(), *errors.max()])
+
+
+def test_a_ranking_shows_the_smallest_and_the_largest_drop_of_each_setting() -> None:
+    rows = one_at_a_time()
+    errors = 100 * (1 - rows["test_accuracy"].to_numpy()).reshape(-1, 3)
+    drops = errors[:, 1:] - errors[:, :1]
+    figure = drawn(rows)["ranking"]
+    assert marks.EXTREMES in figure.caption
+    assert np.sort(shown(figure)[:, 0]) == pytest.approx(np.sort([*drops.min(axis=0), *drops.max(axis=0)]))
 
 
 @pytest.mark.parametrize("made", [repeated, at_random])
