@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import development_cluster
 from disks import fill
+from made_up import tear_last_line
 from sweeps import Sweep, kill
 
 from ttfsrun.results.sweep_folder import Intent
@@ -171,12 +172,9 @@ class FaultSequence:
         files = sorted(self.sweep.path.glob("shards/*.results.jsonl"))
         if not isinstance(self.sweep.folder.jobs()[-1], Intent):
             files.append(self.sweep.path / "jobs.jsonl")
-        path = self._chance.choice(files)
-        content = path.read_bytes()
-        if content:
+        if files:
             self.may_repeat = True
-            last = len(content) - content.rstrip(b"\n").rfind(b"\n") - 1
-            path.write_bytes(content[: len(content) - self._chance.randrange(1, max(2, last))])
+            tear_last_line(self._chance.choice(files), self._chance)
 
 
 FAULTS: dict[str, Callable[[FaultSequence], None]] = {

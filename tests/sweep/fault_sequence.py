@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from made_up import tear_last_line
 from simulated_machine import Machine, SubmitterDied
 from simulated_slurm import LIVE, SimulatedSlurm, Start
 
@@ -251,10 +252,4 @@ class FaultSequence:
             files.append(self._path / "jobs.jsonl")
         if files:
             self._may_repeat = True
-            _tear(self._chance.choice(files), self._chance)
-
-
-def _tear(path: Path, chance: random.Random) -> None:
-    content = path.read_bytes()
-    last = len(content) - content.rstrip(b"\n").rfind(b"\n") - 1
-    path.write_bytes(content[: len(content) - chance.randrange(1, max(2, last))])
+            tear_last_line(self._chance.choice(files), self._chance)

@@ -175,6 +175,13 @@ def submit(folder: SweepFolder, *entries: JobEntry) -> None:
         lines.append_line(folder.jobs_file, entry)
 
 
+def tear_last_line(path: Path, chance: random.Random) -> None:
+    """Cut off a part of the last line of a file, as a power failure may."""
+    content = path.read_bytes()
+    length = len(content) - content.rstrip(b"\n").rfind(b"\n") - 1
+    path.write_bytes(content[: len(content) - chance.randrange(1, max(2, length))])
+
+
 @dataclass
 class Fake:
     """A scheduler that knows these tasks, and these jobs by name; counts how often it was asked."""
