@@ -41,6 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Stop where pytest-xdist would spread a group of tests over processes: it finds the group at the end of an id."""
+    if getattr(session.config.option, "loadgroup", False):
+        spread = [
+            item.nodeid for item in session.items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid
+        ]
+        if spread:
+            raise pytest.UsageError(f"{spread[0]}: this version of pytest-xdist loses the groups of tests")
+
+
 @pytest.fixture(scope="session")
 def tiny_overrides() -> tuple[str, ...]:
     """Yin-yang with few samples and neurons; the last batch of an epoch is smaller than the others."""
