@@ -20,7 +20,7 @@ LARGE = (
 
 
 def test_a_large_grid_runs_as_array_jobs_and_its_table_is_complete(new_sweep: Callable[..., Sweep]) -> None:
-    cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.06"]
+    cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.005", "cluster.max_tasks=6"]
     sweep = new_sweep(grid=LARGE, cluster=cluster)
     debug = new_sweep(sweep.path.parent / "debug", grid=LARGE, cluster=["cluster=debug", "cluster.threads=1"])
     messages = sweep.launch()

@@ -17,7 +17,7 @@ import development_cluster
 import pytest
 from disks import small_disk
 from random_faults import Cluster, FaultSequence
-from sweeps import SHORT, WAIT_SECONDS, Command, Sweep
+from sweeps import SHORT, WAIT_SECONDS, Command, Sweep, output
 
 from ttfsrun.sweep.monitor import submissions
 
@@ -65,6 +65,9 @@ def sequences(
         disks = {seed: stack.enter_context(small_disk(tmp_path / f"disk-{seed}")) for seed in seeds}
         sweeps = {seed: Sweep(command, disk / "sweep", GRID, CLUSTER) for seed, disk in disks.items()}
         yield [FaultSequence(seed, sweeps[seed], disks[seed], cluster) for seed in seeds]
+        output(
+            "scancel", "--me"
+        )  # a task that nobody needs any more may still wait: its line was torn, or it was given up
         development_cluster.repair()
 
 
