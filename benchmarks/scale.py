@@ -40,6 +40,7 @@ SCHEDULER = {
     "squeue": "",
     "sacct": "",
     "scontrol": "echo 'MaxArraySize            = 1001'",
+    "sinfo": "echo 'normal*|256000'",
     "sacctmgr": "",
 }
 COUNTING = """
