@@ -102,6 +102,7 @@ class FaultSequence:
     def _call(self, *words: object) -> None:
         code, _, messages = self.sweep.command(*words)
         self._tell(f"{words[0]}: {code} {messages.strip()[-200:]}")
+        assert code in range(6), self.story[-1]
         assert "Traceback" not in messages
 
     def _tell(self, what: str) -> None:

@@ -65,9 +65,8 @@ def sequences(
         disks = {seed: stack.enter_context(small_disk(tmp_path / f"disk-{seed}")) for seed in seeds}
         sweeps = {seed: Sweep(command, disk / "sweep", GRID, CLUSTER) for seed, disk in disks.items()}
         yield [FaultSequence(seed, sweeps[seed], disks[seed], cluster) for seed in seeds]
-        output(
-            "scancel", "--me"
-        )  # a task that nobody needs any more may still wait: its line was torn, or it was given up
+        development_cluster.repair(wait=False)
+        output("scancel", "--me")  # tasks that were given up, or whose lines were torn, may still wait
         development_cluster.repair()
 
 

@@ -103,6 +103,7 @@ class FaultSequence:
     def _call(self, *words: object) -> tuple[int, str, str]:
         code, out, err = self._ttfsrun(*words)
         self._tell(f"{words[0]} {' '.join(map(str, words[2:4]))}: {code} {err.strip()[-200:]}")
+        assert code in range(6), self.story[-1]
         assert "Traceback" not in err
         return code, out, err
 
