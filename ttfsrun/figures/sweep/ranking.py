@@ -52,9 +52,9 @@ def ranking(name: str, rows: pd.DataFrame, design: OneAtATime, metric: str) -> S
         legend(figure, palette, lines=False)
     numbers = statistics(pairs, [*design.apart, CHANGED, AT, *coloured], DROP)
     is_shortened = sum(map(len, orders)) < len(numbers[[*design.apart, CHANGED, AT]].drop_duplicates())
-    is_crowded = any(len(part) > marks.MAX_SINGLE for _, part in panels)
+    is_many = any(len(part) > marks.MAX_SINGLE for _, part in panels)
     numbers[AT] = [labels.text(value) for value in numbers[AT]]
-    return SweepFigure(name, _caption(metric, numbers, is_shortened, is_crowded), figure, numbers, hover)
+    return SweepFigure(name, _caption(metric, numbers, is_shortened, is_many), figure, numbers, hover)
 
 
 def _statistics(pairs: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -142,9 +142,9 @@ def _axis_label(metric: str) -> str:
     return f"change of {labels.metric(metric)}"
 
 
-def _caption(metric: str, numbers: pd.DataFrame, is_shortened: bool, is_crowded: bool) -> str:
+def _caption(metric: str, numbers: pd.DataFrame, is_shortened: bool, is_many: bool) -> str:
     text = _axis_label(metric)
-    light = marks.EXTREMES if is_crowded else "light points for single networks"
+    light = marks.EXTREMES if is_many else "light points for single networks"
     return (
         f"{text[0].upper()}{text[1:]} where one setting leaves the base, against the network with the same seeds "
         f"at the base: medians, quartiles as bars, {light} ({counted(numbers['n'])})."

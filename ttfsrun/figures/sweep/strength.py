@@ -49,7 +49,7 @@ class Place:
 
     width: float
     bottom: float
-    is_crowded: bool
+    is_many: bool
 
 
 def strength(name: str, panels: Sequence[Panel], metric: str, palette: Palette, lines: Lines) -> SweepFigure:
@@ -136,7 +136,7 @@ def _panel(axes: Axes, panel: Panel, palette: Palette, gid: str, place: Place) -
         shift = (number - (len(series) - 1) / 2) * dodge
         series_gid, line_style = f"{gid}-{number}", palette.line_style(values)
         positions = x_scale.positions_of(list(rows[panel.x])) + shift
-        if not place.is_crowded:
+        if not place.is_many:
             _points(axes, rows, panel.x, positions, line_style, series_gid)
             hover[series_gid] = list(rows[HOVER])
         else:
