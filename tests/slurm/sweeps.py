@@ -229,8 +229,12 @@ class Sweep:
 
 def pythons(module: str) -> list[int]:
     """Return the ids of the Python processes that run a module."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    return [pid for pid in pids if any(module in word for word in argv(pid))]
+    return [pid for pid in processes() if any(module in word for word in argv(pid))]
+
+
+def processes() -> list[int]:
+    """Return the ids of all processes of this machine."""
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
 
 
 def argv(pid: int) -> list[str]:
@@ -250,8 +254,11 @@ def parent(pid: int) -> int:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Return the environment of a process."""
-    settings = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    """Return the environment of a process; empty where it has ended."""
+    try:
+        settings = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return {}
     return dict(setting.split("=", 1) for setting in settings if "=" in setting)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from development_cluster import wait_until_saved
 from sweeps import POINTS, Sweep, output, wait_until
 
 Cluster = Callable[..., None]
@@ -34,7 +34,7 @@ def test_a_slurmctld_that_is_killed_and_started_again_loses_nothing(
     sweep.launch()
     before = sweep.wait_for_results()
     with sweep.suspended():
-        wait_until_slurmctld_has_saved(sweep)
+        wait_until_saved(sweep.jobs()[-1])
 
     dev_cluster("kill", "slurmctld")
     missing = POINTS - len(sweep.done())
@@ -47,18 +47,6 @@ def test_a_slurmctld_that_is_killed_and_started_again_loses_nothing(
     assert blind["notes"]  # squeue does not answer
     assert blind["missing"] == blind["failed"] == 0
     assert sweep.table() == reference.table()
-
-
-def wait_until_slurmctld_has_saved(sweep: Sweep) -> None:
-    """Wait until slurmctld has written its state, which it does at most every five seconds.
-
-    If it is killed before, it forgets that the tasks run, starts them a second time, and then drains the node.
-    """
-    settings = output("scontrol", "show", "config").splitlines()
-    folder = next(line.partition("=")[2].strip() for line in settings if line.startswith("StateSaveLocation"))
-    now = time.time()
-    output("scontrol", "update", f"jobid={sweep.jobs()[-1]}", "comment=a change to save")
-    wait_until("slurmctld has saved its state", lambda: (Path(folder) / "job_state").stat().st_mtime > now)
 
 
 def test_a_sweep_does_without_slurmdbd_and_its_status_stays_true(
