@@ -137,13 +137,16 @@ class FaultSequence:
         assert self.may_repeat or set(times.values()) == {1}
 
     def _status(self) -> dict[str, Any]:
-        before = self.sweep.done()
+        before, leaders = self.sweep.done(), self.sweep.leaders()
         status = self.sweep.status()
+        leaders = [leader for leader in self.sweep.leaders() if leader in leaders]
         counts = {kind: status[kind] for kind in get_args(PointStatus)}
         self._tell(f"status: { {kind: number for kind, number in counts.items() if number} } {status['notes']}")
         points = set(self.sweep.folder.points)
         assert sum(counts.values()) == status["points"] == len(points)
         assert before <= points - status["not_done"].keys() <= self.sweep.done()
+        is_over = bool(status["not_done"]) and counts["missing"] + counts["failed"] == len(status["not_done"])
+        assert self.may_repeat or not (leaders and is_over), f"{self.story[-1]}, and tasks run"
         return status
 
     def _call(self, *words: object) -> None:
