@@ -87,8 +87,8 @@ def test_a_job_may_submit_a_sweep(quick: Sweep, quick_reference: Sweep, tmp_path
 def test_no_more_tasks_run_at_once_than_allowed_over_all_arrays(
     new_sweep: Callable[..., Sweep], tmp_path: Path
 ) -> None:
-    log = tmp_path / "log"
-    setup = f'["echo + >> {log}; sleep 0.5; echo - >> {log}; exit 0"]'
+    log, go = tmp_path / "log", tmp_path / "go"  # a task that ended before the second command would be submitted again
+    setup = f'["while [ ! -e {go} ]; do sleep 0.1; done; echo + >> {log}; sleep 0.5; echo - >> {log}; exit 0"]'
     cluster = ["cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.parallel_tasks=1"]
     sweep = new_sweep(cluster=[*cluster, f"cluster.setup={setup}"])
     small = (
@@ -100,6 +100,7 @@ def test_no_more_tasks_run_at_once_than_allowed_over_all_arrays(
     for words in (["--limit", "3"], []):
         command = [sys.executable, "-c", small, *sweep.words, *words]
         subprocess.run(command, env=sweep.command.environment, check=True, capture_output=True)
+    go.touch()
     sweep.wait_until_over()
 
     assert len(sweep.jobs()) == 2 + 3
