@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ttfsrun.results.record import Record
 from ttfsrun.results.sweep_folder import Submitted, SweepFolder
 from ttfsrun.results.table_files import TableFiles
@@ -35,7 +37,6 @@ POINTS = 8
 SHORT = ("training.epochs=5", "network.hidden=[30]", "data.samples={train:300,valid:50,test:50}")
 #: As many as in GRID, for tests that cause no fault while they train.
 QUICK = ("seed.init=range(4)", "substrate.v_th.chip_std=0.0,0.1", *SHORT)
-TRAINING_SECONDS = 0.7  # of one of them on a fast processor
 #: Two array tasks of four populations of one network, on machines of any speed: results come one by one.
 ONE_BY_ONE = ("cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.max_tasks=2")
 
@@ -129,8 +130,8 @@ class Sweep:
         number = int(environment(worker)["SLURM_ARRAY_TASK_ID"])
         done = len(self._shards(number))
         wait_until("a further result of this task", lambda: len(self._shards(number)) > done)
-        seconds = cpu_seconds(worker)
-        wait_until("it trains the next network", lambda: cpu_seconds(worker) > seconds + TRAINING_SECONDS / 3)
+        last = msgspec.json.decode(self._shards(number)[-1], type=Record)
+        time.sleep(last.execution.seconds / 2)  # the next network takes as long, on this machine at this time
         os.kill(worker, signal.SIGSTOP)
         return f"{self.jobs()[-1]}_{number}"
 
@@ -260,15 +261,6 @@ def environment(pid: int) -> dict[str, str]:
     except OSError:
         return {}
     return dict(setting.split("=", 1) for setting in settings if "=" in setting)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process; infinity where it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return float("inf")
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def kill(pid: int) -> None:
