@@ -16,10 +16,10 @@ import numba
 import pytest
 from numba.core.caching import IndexDataCacheFile
 
-from ttfsrun.neuron import compiled as installed
+from ttfsrun.neuron.kernels import compiled as installed
 
 SOURCE = """
-from ttfsrun.neuron.compiled import compiled
+from ttfsrun.neuron.kernels.compiled import compiled
 
 @compiled
 def double(x):
@@ -80,15 +80,15 @@ def test_one_byte_of_the_source_makes_another_folder(tmp_path):
 @pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("changed", ["simd.py", "walk.py", "compiled.py"])
 def test_one_byte_of_any_module_that_the_kernels_use_makes_another_folder(changed, tmp_path):
-    shutil.copytree(Path(installed.__file__).parent, tmp_path / "before" / "neuron")
-    shutil.copytree(Path(installed.__file__).parent, tmp_path / "after" / "neuron")
-    path = tmp_path / "after" / "neuron" / changed
+    shutil.copytree(Path(installed.__file__).parent, tmp_path / "before" / "kernels")
+    shutil.copytree(Path(installed.__file__).parent, tmp_path / "after" / "kernels")
+    path = tmp_path / "after" / "kernels" / changed
     path.write_bytes(path.read_bytes() + b"\n")
     folders = []
     for copy in ("before", "after"):
         source = write(tmp_path / copy / "kernel.py", "def double(x):\n    return x * 2\n")
         function = load(source).double
-        folders.append(folder(load(tmp_path / copy / "neuron" / "compiled.py").compiled(function)))
+        folders.append(folder(load(tmp_path / copy / "kernels" / "compiled.py").compiled(function)))
     assert folders[0] != folders[1]
 
 
@@ -112,7 +112,8 @@ def test_without_a_word_to_numba_code_is_kept_in_the_users_cache(tmp_path, monke
 
 PROCESS = """
 import json, torch
-from ttfsrun.neuron import Neuron, first_spike, walk
+from ttfsrun.neuron import Neuron, first_spike
+from ttfsrun.neuron.kernels import walk
 
 spikes = first_spike(torch.rand(2, 3), torch.ones(3, 4), Neuron())
 stats = walk.walk_rows.stats

@@ -9,8 +9,8 @@ import numba
 import numpy as np
 import pytest
 
-from ttfsrun.neuron import elementary, simd
-from ttfsrun.neuron.simd import LANES, any_lane, cast, max_lane, select, splat, sum_lanes, vload, vstore
+from ttfsrun.neuron.kernels import elementary, simd
+from ttfsrun.neuron.kernels.simd import LANES, any_lane, cast, max_lane, select, splat, sum_lanes, vload, vstore
 
 TYPES = [np.float32, np.float64]
 

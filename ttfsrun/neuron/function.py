@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ttfsrun.neuron.events import TILE, Batch, Inputs, Layer, Spikes
-from ttfsrun.neuron.gradient import Incoming, backward_constants, backward_time, backward_weight, prepare_rows
-from ttfsrun.neuron.observe import observe_rows
-from ttfsrun.neuron.packing import pack, sort_keys, unpack
+from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes
+from ttfsrun.neuron.kernels.gradient import Incoming, backward_constants, backward_time, backward_weight, prepare_rows
+from ttfsrun.neuron.kernels.observe import observe_rows
+from ttfsrun.neuron.kernels.packing import pack, sort_keys, unpack
+from ttfsrun.neuron.kernels.simd import LANES
+from ttfsrun.neuron.kernels.walk import walk_rows
 from ttfsrun.neuron.parallel import for_ranges
-from ttfsrun.neuron.simd import LANES
-from ttfsrun.neuron.walk import walk_rows
 
 EVENTS_PER_SPIKE = 60  # cost of finding a spike, in synaptic events
 

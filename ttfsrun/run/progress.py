@@ -38,7 +38,7 @@ def terminal_progress(*heading: ProgressColumn) -> Progress:
 @contextmanager
 def training_display(trainer: Trainer) -> Iterator[OnProgress]:
     """Show epochs done, time left and the last epoch's numbers (the mean over the population) while the block lasts."""
-    from ttfsrun.neuron.compiled import compiled_before
+    from ttfsrun.neuron.kernels.compiled import compiled_before
 
     networks = f"{trainer.network.size} networks, " if trainer.network.size > 1 else ""
     bar = terminal_progress(TextColumn(networks + "epoch {task.fields[epoch]}/{task.total}"))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.config.schema import SquaredError, TimeCrossEntropy
-from ttfsrun.neuron.compiled import compiled
+from ttfsrun.neuron.kernels.compiled import compiled
 
 Loss = TimeCrossEntropy | SquaredError
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.config.schema import Adam, CosineDecay, StepDecay
-from ttfsrun.neuron.compiled import compiled
+from ttfsrun.neuron.kernels.compiled import compiled
 
 Array = NDArray[Any]
 

@@ -19,9 +19,9 @@ import numpy as np
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
-from ttfsrun.neuron.simd import LANES, any_lane, cast, item, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
+from ttfsrun.neuron.kernels.simd import LANES, any_lane, cast, item, select, splat, vload, vstore
 
 Floats = NDArray[Any]
 

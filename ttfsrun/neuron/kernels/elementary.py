@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ttfsrun.neuron.simd import Vector, call, constant, elementwise, emit_maximum, emit_minimum
+from ttfsrun.neuron.kernels.simd import Vector, call, constant, elementwise, emit_maximum, emit_minimum
 
 
 def _polynomial(builder: ir.IRBuilder, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.elementary import exp
-from ttfsrun.neuron.events import (
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.elementary import exp
+from ttfsrun.neuron.kernels.events import (
     Floats,
     Spikes,
     charge_integral,
@@ -29,7 +29,7 @@ from ttfsrun.neuron.events import (
     time_constant_factors,
     weights_from,
 )
-from ttfsrun.neuron.simd import (
+from ttfsrun.neuron.kernels.simd import (
     LANES,
     any_lane,
     fabs,

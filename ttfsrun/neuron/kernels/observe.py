@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.elementary import exp
-from ttfsrun.neuron.events import TILE, charge_integral, constants_of, prepare, rows_per_network, time_of
-from ttfsrun.neuron.simd import LANES, any_lane, cast, fma, select, splat, vload, vstore
-from ttfsrun.neuron.walk import Block, charge
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.elementary import exp
+from ttfsrun.neuron.kernels.events import TILE, charge_integral, constants_of, prepare, rows_per_network, time_of
+from ttfsrun.neuron.kernels.simd import LANES, any_lane, cast, fma, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.walk import Block, charge
 
 
 class LastInput(NamedTuple):

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ttfsrun.neuron.compiled import compiled
-from ttfsrun.neuron.elementary import exp, log
-from ttfsrun.neuron.events import (
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.elementary import exp, log
+from ttfsrun.neuron.kernels.events import (
     TILE,
     charge_integral,
     constants_of,
@@ -32,7 +32,20 @@ from ttfsrun.neuron.events import (
     time_of,
     weights_from,
 )
-from ttfsrun.neuron.simd import LANES, any_lane, cast, fabs, fma, maximum, minimum, select, splat, sqrt, vload, vstore
+from ttfsrun.neuron.kernels.simd import (
+    LANES,
+    any_lane,
+    cast,
+    fabs,
+    fma,
+    maximum,
+    minimum,
+    select,
+    splat,
+    sqrt,
+    vload,
+    vstore,
+)
 
 
 class State(NamedTuple):
