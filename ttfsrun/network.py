@@ -8,17 +8,88 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ttfsrun.config.schema import Config
-from ttfsrun.neuron import Neuron, first_spike, observed_spike
+from ttfsrun.neuron import Neuron
+from ttfsrun.neuron.layer_pass import LayerPass, Parameters
 from ttfsrun.random import stream
-from ttfsrun.substrate.backward import carried
-from ttfsrun.substrate.emulation import IDEAL, Emulation, Operation, Placement
+from ttfsrun.substrate.backward import RULES
+from ttfsrun.substrate.emulation import IDEAL, Emulation, Operation, Perturbed, Placement
+
+
+@dataclass(frozen=True)
+class SolvedLayer:
+    """The spikes of one layer for one batch, and what their derivatives need.
+
+    spikes: [P, B, M] as they leave the layer; inf for no spike, or for one that was lost or came too late.
+    crossings: the solver's spikes and their derivatives.
+    weight, sent: what the substrate did to the weights, and to the spikes that the solver found; None: nothing.
+    """
+
+    spikes: Tensor
+    crossings: LayerPass
+    weight: Perturbed | None = None
+    sent: Perturbed | None = None
+
+    def gradients(self, gradient: Tensor, limit: float, with_times: bool) -> tuple[Tensor, Tensor | None]:
+        """Return the gradients by the weights [P, N, M] and, if asked, by the input times [P, B, N].
+
+        gradient: [P, B, M] by `spikes`; limit: the `gradient_limit` of `first_spike`.
+        """
+        gradient = gradient.masked_fill(self.spikes == math.inf, 0)
+        if self.sent is not None:
+            gradient = self.sent.backward(gradient)
+        backward = self.crossings.backward(gradient.numpy())
+        by_weight = torch.from_numpy(backward.by_weight(limit))
+        if self.weight is not None:
+            by_weight = self.weight.backward(by_weight)
+        return by_weight, torch.from_numpy(backward.by_times()) if with_times else None
+
+
+@dataclass(frozen=True)
+class NetworkPass:
+    """One batch through networks of one kind: the spike times of each layer [P, B, M], and their derivatives."""
+
+    spikes: list[Tensor]
+    _solved: list[SolvedLayer]
+
+    def gradients(self, by_spikes: Sequence[Tensor | None], limit: float = math.inf) -> list[Tensor]:
+        """Return the gradient by the weights of each layer, [P, N, M].
+
+        by_spikes: the gradient by the spike times of each layer [P, B, M]; None for zero, but not for the last layer.
+        limit: the `gradient_limit` of `first_spike`.
+        """
+        found: list[Tensor] = []
+        by_inputs: Tensor | None = None
+        for number in range(len(self.spikes) - 1, -1, -1):
+            own, n_neurons = by_spikes[number], self.spikes[number].shape[-1]
+            later = None if by_inputs is None else by_inputs[..., :n_neurons]
+            gradient = own if later is None else later if own is None else own + later
+            assert gradient is not None
+            by_weight, by_inputs = self._solved[number].gradients(gradient, limit, with_times=number > 0)
+            found.insert(0, by_weight)
+        return found
+
+
+@dataclass(frozen=True)
+class MixedPass:
+    """One batch through networks of several kinds: a `NetworkPass` for the members of each."""
+
+    spikes: list[Tensor]
+    _parts: list[tuple[list[int], NetworkPass]]
+
+    def gradients(self, by_spikes: Sequence[Tensor | None], limit: float = math.inf) -> list[Tensor]:
+        """Return the gradient by the weights of each layer; see `NetworkPass.gradients`."""
+        parts = [
+            part.gradients([None if each is None else each[members] for each in by_spikes], limit)
+            for members, part in self._parts
+        ]
+        return _in_order([members for members, _ in self._parts], parts)
 
 
 @dataclass(frozen=True)
@@ -44,36 +115,42 @@ class Network:
         """Number of networks, P."""
         return len(self.weights[0])
 
-    def __call__(self, times: Tensor, gradient_limit: float = math.inf, operation: Operation = IDEAL) -> list[Tensor]:
+    def __call__(self, times: Tensor, operation: Operation = IDEAL) -> list[Tensor]:
         """Return the spike times of each layer, [P, B, M], for input times [P or 1, B, N]; inf for no spike.
 
         times: in tau_syn, as are the results.
-        gradient_limit: as for `first_spike`.
         operation: the batch on the networks' substrates; by default, these are ideal.
         """
-        if len(operation.kinds) <= 1:
-            return self._of_one_kind(times, gradient_limit, operation)
-        times = times.expand(self.size, -1, -1)
-        parts = [
-            self.only(members)._of_one_kind(times[members], gradient_limit, operation.only(members))
-            for members in operation.kinds
-        ]
-        order = torch.tensor([p for members in operation.kinds for p in members])
-        return [torch.cat(layers)[order.argsort()] for layers in zip(*parts, strict=True)]
+        return self.run(times, operation, rule="same_draw").spikes  # the cheapest: no nominal layer is computed
 
-    def _of_one_kind(self, times: Tensor, limit: float, operation: Operation) -> list[Tensor]:
-        layers = []
-        if operation.members:
-            times = times.expand(self.size, -1, -1)
-        arriving = seen = times[..., :0]  # from the previous layer
-        for number, weight in enumerate(self.weights):
+    def run(self, times: Tensor, operation: Operation = IDEAL, rule: str | None = None) -> NetworkPass | MixedPass:
+        """Return the pass of a batch, with the derivatives that training needs; arguments as for a call.
+
+        rule: of the backward pass, a key of `RULES`; by default that of each network's substrate.
+        """
+        times = times.expand(self.size, -1, -1)
+        if len(operation.kinds) <= 1:
+            return self._of_one_kind(times, operation, rule or operation.rule)
+        parts = []
+        for members in operation.kinds:
+            part = operation.only(members)
+            parts.append((members, self.only(members)._of_one_kind(times[members], part, rule or part.rule)))
+        spikes = _in_order([members for members, _ in parts], [part.spikes for _, part in parts])
+        return MixedPass(spikes, parts)
+
+    def _of_one_kind(self, times: Tensor, operation: Operation, rule: str) -> NetworkPass:
+        recorded, solved = [], []
+        arriving = seen = times[..., :0]  # from the previous layer: at its synapses, and as the backward pass sees it
+        for number in range(len(self.weights)):
             external = self._external(number, times)
             arriving = _joined(arriving, operation.external(number, external))
             seen = _joined(seen, external)
-            emulated = partial(self._emulated, number, weight, limit, operation)
-            arriving, seen = operation.rule(emulated, partial(self._nominal, weight, limit), arriving, seen)
-            layers.append(carried(arriving, seen))
-        return layers
+            emulated, nominal = partial(self._emulated, number, operation), partial(self._nominal, number)
+            arriving, layer = RULES[rule](emulated, nominal, arriving, seen)
+            seen = layer.spikes
+            recorded.append(arriving)
+            solved.append(layer)
+        return NetworkPass(recorded, solved)
 
     def arrivals(self, times: Tensor, layers: Sequence[Tensor], operation: Operation = IDEAL) -> list[Tensor]:
         """Return the times of the events that arrive at each layer's synapses, [P or 1, B, N]; inf for no event.
@@ -90,20 +167,34 @@ class Network:
 
     def _external(self, number: int, times: Tensor) -> Tensor:
         """Return the external events into a layer [P, B, N]: inputs and bias for the first layer, else the bias."""
+        if number == 0 and self.bias_time is None and self.input_repeats == 1:
+            return times
         bias = times.new_full((*times.shape[:-1], self.bias_time is not None), self.bias_time or 0.0)
         if number > 0:
             return bias
         return torch.cat((times.repeat(1, 1, self.input_repeats), bias.repeat(1, 1, self.input_repeats)), dim=-1)
 
-    def _nominal(self, weight: Tensor, limit: float, times: Tensor, observed: Tensor | None = None) -> Tensor:
-        if observed is not None:
-            return observed_spike(times, weight, self.neuron, observed, gradient_limit=limit)
-        return self._in_time(first_spike(times, weight, self.neuron, gradient_limit=limit))
+    def _nominal(self, number: int, times: Tensor, observed: Tensor | None = None) -> SolvedLayer:
+        """Return a layer of nominal weights and neurons, or its derivatives at observed spikes."""
+        recorded = None if observed is None else observed.numpy()
+        crossings = LayerPass(times.numpy(), self.weights[number].numpy(), self._parameters, recorded)
+        spikes = torch.from_numpy(crossings.spikes) if observed is None else observed
+        return SolvedLayer(self._in_time(spikes), crossings)
 
-    def _emulated(self, number: int, weight: Tensor, limit: float, operation: Operation, times: Tensor) -> Tensor:
-        neuron = operation.neuron(number, self.neuron, (times.shape[-2], weight.shape[-1]))
-        spikes = first_spike(times, operation.weight(number, weight), neuron, gradient_limit=limit)
-        return self._in_time(operation.spikes(number, spikes))
+    def _emulated(self, number: int, operation: Operation, times: Tensor) -> SolvedLayer:
+        """Return a layer on the substrate."""
+        if not operation.members:
+            return self._nominal(number, times)
+        weight = operation.weight(number, self.weights[number])
+        neuron = operation.neuron(number, self.neuron, (times.shape[-2], self.weights[number].shape[-1]))
+        parameters = self._parameters if neuron is self.neuron else neuron.parameters(self.size)
+        crossings = LayerPass(times.numpy(), weight.value.numpy(), parameters)
+        sent = operation.spikes(number, torch.from_numpy(crossings.spikes))
+        return SolvedLayer(self._in_time(sent.value), crossings, weight, sent)
+
+    @cached_property
+    def _parameters(self) -> Parameters:
+        return self.neuron.parameters(self.size)
 
     def _in_time(self, spikes: Tensor) -> Tensor:
         """Return spikes without those after the end of the observation."""
@@ -162,5 +253,13 @@ def _per_network(configs: Sequence[Config], key: str) -> Tensor:
 def _joined(times: Tensor, external: Tensor) -> Tensor:
     if not external.shape[-1]:
         return times
+    if not times.shape[-1]:
+        return external
     lead = np.broadcast_shapes(times.shape[:-1], external.shape[:-1])
     return torch.cat((times.expand(*lead, -1), external.expand(*lead, -1)), dim=-1)
+
+
+def _in_order(members: Sequence[Sequence[int]], parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Return the tensors [P, ...] of each layer, from those of the networks of each part."""
+    order = torch.tensor([p for group in members for p in group]).argsort()
+    return [torch.cat(layers)[order] for layers in zip(*parts, strict=True)]

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from ttfsrun.neuron.function import FirstSpike
+from ttfsrun.neuron.layer_pass import Parameters
 
 Value = float | Tensor
 
@@ -54,6 +55,12 @@ class Neuron:
                 raise ValueError(f"{name}={value[~finite][0]}: a neuron's parameters must be finite")
             if name.startswith("tau") and not (value > 0).all():
                 raise ValueError(f"{name}={value[value <= 0][0]}: a time constant must be positive")
+
+    def parameters(self, n_networks: int) -> Parameters:
+        """Return the parameters of the neurons of one layer of P networks, as the solver takes them."""
+        theta = _at_least_2d(self.v_th - self.v_leak)
+        slow, fast = _slow_and_fast(_at_least_2d(self.tau_mem), _at_least_2d(self.tau_syn))
+        return Parameters(*(each.expand(n_networks, *each.shape[-2:]).numpy() for each in (theta, slow, fast)))
 
 
 def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit: float = math.inf) -> Tensor:

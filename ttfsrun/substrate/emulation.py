@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ttfsrun.neuron import Neuron
 from ttfsrun.random import stream
-from ttfsrun.substrate.backward import RULES, Rule, carried
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.substrate.perturbation import Perturbation, Where
 from ttfsrun.substrate.schema import ChipSpec, all_perturbations
@@ -90,6 +89,14 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Perturbed:
+    value: Tensor
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+@dataclass(frozen=True)
 class Operation:
     """One batch on the substrates of P networks.
 
@@ -114,9 +121,9 @@ class Operation:
         return list(kinds.values())
 
     @property
-    def rule(self) -> Rule:
-        """Rule of the backward pass; all networks must be of one kind. Without gradients, the cheapest rule."""
-        return RULES[self.members[0].kind[0] if self.members and torch.is_grad_enabled() else "same_draw"]
+    def rule(self) -> str:
+        """Rule of the backward pass, a key of `RULES`; all networks must be of one kind."""
+        return self.members[0].kind[0] if self.members else "same_draw"
 
     def only(self, chosen: Sequence[int]) -> Operation:
         """Return the operation restricted to some of the networks."""
@@ -126,9 +133,9 @@ class Operation:
         """Return the times of input and bias events [P, B, N] as they arrive on the chip."""
         return self._perturbed("input_time", layer, times, times.shape[-2:])
 
-    def spikes(self, layer: int, times: Tensor) -> Tensor:
+    def spikes(self, layer: int, times: Tensor) -> Perturbed:
         """Return spike times [P, B, M] as they arrive at the next layer and are recorded."""
-        return self._perturbed("spike_time", layer, times, times.shape[-2:])
+        return Perturbed(self._perturbed("spike_time", layer, times, times.shape[-2:]))
 
     def silent_by_itself(self, layer: int, silent: Tensor) -> Tensor:
         """Return a copy of the mask `silent` [P, B, M] that is false for dead neurons and where a spike was lost."""
@@ -139,9 +146,9 @@ class Operation:
                     silent = silent.index_put((torch.tensor(p),), silent[p] & ~torch.as_tensor(lost))
         return silent
 
-    def weight(self, layer: int, weight: Tensor) -> Tensor:
+    def weight(self, layer: int, weight: Tensor) -> Perturbed:
         """Return weights [P, N, M] as they are on the chip."""
-        return self._perturbed("weight", layer, weight, weight.shape[-2:])
+        return Perturbed(self._perturbed("weight", layer, weight, weight.shape[-2:]))
 
     def neuron(self, layer: int, neuron: Neuron, shape: tuple[int, int]) -> Neuron:
         """Return the neurons of a layer as they are on the chip, with parameters [P, B or 1, M or 1]; shape: (B, M)."""
@@ -174,10 +181,7 @@ class Operation:
             unit = member.largest_weight(value) if where == "weight" else 1.0 if units is None else units[p]
             for perturbation in member.acting.get(where, ()):
                 drawn = self._drawn(member, perturbation, layer, shape, value.dtype)
-                if perturbation.straight_through:
-                    value = carried(perturbation.apply(value.detach(), drawn, unit), value)
-                else:
-                    value = perturbation.apply(value, drawn, unit)
+                value = perturbation.apply(value, drawn, unit)
             perturbed.append(value)
         same_shape = len({value.shape for value in perturbed}) == 1
         return torch.stack(perturbed if same_shape else torch.broadcast_tensors(*perturbed))

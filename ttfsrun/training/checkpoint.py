@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ttfsrun.errors import UserError
 from ttfsrun.files import write_atomic
+from ttfsrun.training.bumping import Bumping
 from ttfsrun.training.optimizer import Moments
-from ttfsrun.training.state import Bumping, TrainingState
+from ttfsrun.training.state import TrainingState
 
 
 def save_state(path: Path, state: TrainingState, members: Mapping[str, str]) -> None:

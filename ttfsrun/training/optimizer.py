@@ -36,9 +36,13 @@ class Moments:
 @compiled
 def _step(
     weight: Array, gradient: Array, first: Array, second: Array, pace: Array, settings: tuple[float, float, float]
-) -> None:
-    """Update one layer in place, all arrays [P, N M]. pace [P, 2]: bias-corrected rate (0: no step), scale of v."""
+) -> int:
+    """Update one layer in place, all arrays [P, N M]. pace [P, 2]: bias-corrected rate (0: no step), scale of v.
+
+    Returns the number of entries whose gradient or new weight is not finite.
+    """
     beta1, beta2, epsilon = settings
+    invalid = 0
     for p in range(len(weight)):
         rate, scale = pace[p]
         if rate > 0:
@@ -46,28 +50,32 @@ def _step(
                 g = gradient[p, i]
                 m = beta1 * first[p, i] + (1 - beta1) * g
                 v = beta2 * second[p, i] + (1 - beta2) * g * g
-                first[p, i], second[p, i] = m, v
-                weight[p, i] -= rate * m / (np.sqrt(v * scale) + epsilon)
+                w = weight[p, i] - rate * m / (np.sqrt(v * scale) + epsilon)
+                first[p, i], second[p, i], weight[p, i] = m, v, w
+                invalid += not (abs(g) < np.inf and abs(w) < np.inf)
+    return invalid
 
 
 def adam_step(
-    weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, rates: Tensor, settings: Adam
-) -> None:
+    weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, rates: Array, settings: Adam
+) -> list[bool]:
     """Update weights and moments in place by one step of Adam (Kingma and Ba 2015, algorithm 1).
 
     weights, gradients: per layer [P, N, M], contiguous. rates: learning rate per network [P]; where it is 0, the
-    network and its moments do not change.
+    network and its moments do not change. Returns for each layer whether all gradients and new weights are finite.
     """
-    moments.steps += rates > 0
-    steps = moments.steps.numpy().astype(np.float64)
-    corrected = np.where(rates.numpy() > 0, rates.numpy() / (1 - settings.beta1 ** np.maximum(steps, 1)), 0)
+    steps = moments.steps.numpy()
+    steps += rates > 0
+    corrected = np.where(rates > 0, rates / (1 - settings.beta1 ** np.maximum(steps, 1).astype(np.float64)), 0)
     dtype = weights[0].numpy().dtype.type
-    numbers = tuple(dtype(value) for value in (settings.beta1, settings.beta2, settings.epsilon))
-    scale = 1 / (1 - settings.beta2 ** np.maximum(steps, 1))
+    numbers = (dtype(settings.beta1), dtype(settings.beta2), dtype(settings.epsilon))
+    scale = 1 / (1 - settings.beta2 ** np.maximum(steps, 1).astype(np.float64))
     pace = np.column_stack((corrected, scale)).astype(dtype)
+    finite = []
     for tensors in zip(weights, gradients, moments.first, moments.second, strict=True):
         weight, gradient, first, second = (tensor.numpy().reshape(len(tensor), -1) for tensor in tensors)
-        _step(weight, gradient, first, second, pace, numbers)
+        finite.append(_step(weight, gradient, first, second, pace, numbers) == 0)
+    return finite
 
 
 def step_decay(settings: StepDecay, epoch: int, epochs: int) -> float:

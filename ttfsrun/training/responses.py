@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor
 from ttfsrun.data.samples import Samples
 from ttfsrun.network import Network
 from ttfsrun.substrate.emulation import IDEAL, Operation
-from ttfsrun.training.loss import Loss, sample_losses
+from ttfsrun.training.bumping import count_silent
+from ttfsrun.training.loss import Judgement, Loss, add_up, judge
 
 ROWS = 2000  # samples of all networks together that are computed at once, to bound the memory
 
@@ -69,7 +71,49 @@ def pool_trials(trials: Sequence[Responses]) -> Responses:
 OperationOfBatch = Callable[[int], Operation]  # the substrates during a batch of samples, by its number
 
 
-@torch.no_grad()
+class Batch(NamedTuple):
+    """One batch of the same samples in all networks, as judged."""
+
+    part: slice  # of the samples
+    times: Tensor  # [1, B, N] inputs
+    labels: NDArray[np.int64]  # [P, B]
+    spikes: list[Tensor]  # of each layer, [P, B, M]
+    judgement: Judgement
+
+
+def _judged(
+    network: Network, samples: Samples, loss: Loss, operation: OperationOfBatch, batch_size: int | None
+) -> Iterator[Batch]:
+    """Run all P networks on the same samples, batch by batch; arguments as for `collect_responses`."""
+    size = batch_size or max(1, ROWS // network.size)
+    for step, start in enumerate(range(0, len(samples.labels), size)):
+        part = slice(start, start + size)
+        times = torch.from_numpy(samples.times[part])[None]
+        labels = np.broadcast_to(samples.labels[part], (network.size, len(samples.labels[part])))
+        spikes = network(times, operation(step))
+        yield Batch(part, times, labels, spikes, judge(loss, spikes[-1].numpy(), labels))
+
+
+def score(
+    network: Network,
+    samples: Samples,
+    loss: Loss,
+    operation: OperationOfBatch = lambda step: IDEAL,
+    batch_size: int | None = None,
+) -> NDArray[np.float64]:
+    """Return the metrics of the learning curves of all P networks: loss, accuracy, silent fraction of each layer.
+
+    Arguments as for `collect_responses`.
+    """
+    totals = np.zeros((network.size, 2 + len(network.weights)))
+    for batch in _judged(network, samples, loss, operation, batch_size):
+        add_up(batch.judgement, batch.labels, totals)
+        totals[:, 2:] += batch.labels.shape[1] * np.stack(
+            [count_silent(layer.numpy() == np.inf)[0] for layer in batch.spikes], axis=1
+        )
+    return totals / len(samples.labels)
+
+
 def collect_responses(
     network: Network,
     samples: Samples,
@@ -81,27 +125,23 @@ def collect_responses(
 
     batch_size: samples per batch of the substrates' noise; None where nothing is noisy and it makes no difference.
     """
-    times, labels = samples.times, samples.labels
-    size, n_classes = network.size, network.weights[-1].shape[-1]
-    batch = batch_size or max(1, ROWS // size)
-    losses = np.empty((size, len(labels)))
+    labels, size, n_classes = samples.labels, network.size, network.weights[-1].shape[-1]
+    totals = np.zeros((size, 2))
     first, decided = (np.empty((size, len(labels)), dtype) for dtype in (np.float32, np.int64))
     spikes = np.zeros((size, len(network.weights)), np.int64)
     events = np.zeros((size, 2), np.int64)
-    for step, start in enumerate(range(0, len(labels), batch)):
-        part = slice(start, start + batch)
-        inputs = torch.from_numpy(times[part])[None]
-        layers = network(inputs, operation=operation(step))
-        earliest, winner = layers[-1].min(dim=-1)
-        first[:, part] = earliest.numpy()
-        decided[:, part] = winner.masked_fill(earliest == math.inf, -1).numpy()
-        expected = torch.from_numpy(labels[part]).expand(size, -1)
-        losses[:, part] = sample_losses(loss, layers[-1], expected)[0]
-        events += _count_events(network, network.arrivals(inputs, layers), earliest)
-        spikes += np.stack([np.count_nonzero(layer.flatten(1).numpy() < np.inf, axis=1) for layer in layers], axis=1)
+    for batch in _judged(network, samples, loss, operation, batch_size):
+        add_up(batch.judgement, batch.labels, totals)
+        first[:, batch.part], decided[:, batch.part] = batch.judgement.decision_time, batch.judgement.decision
+        arrivals = network.arrivals(batch.times, batch.spikes)
+        events += _count_events(network, arrivals, torch.from_numpy(batch.judgement.decision_time))
+        spikes += np.stack(
+            [np.count_nonzero(layer.flatten(1).numpy() < np.inf, axis=1) for layer in batch.spikes], axis=1
+        )
     neurons = tuple(weight.shape[-1] for weight in network.weights)
+    losses = totals[:, 0] / len(labels)
     return [
-        Responses(float(losses[p].mean()), labels, decided[p], first[p], spikes[p], events[p], neurons, n_classes)
+        Responses(float(losses[p]), labels, decided[p], first[p], spikes[p], events[p], neurons, n_classes)
         for p in range(size)
     ]
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ttfsrun.network import Network
+from ttfsrun.training.bumping import Bumping
 from ttfsrun.training.optimizer import Moments
 
 SPLITS = ("train", "valid")  # of the learning curves
@@ -19,14 +20,6 @@ SPLITS = ("train", "valid")  # of the learning curves
 def curve_metrics(n_layers: int) -> list[str]:
     """Return the names of the metrics that are recorded for each split after every epoch."""
     return ["loss", "accuracy", *(f"silent_fraction_{layer}" for layer in range(1, n_layers + 1))]
-
-
-@dataclass
-class Bumping:
-    """Weight bumping of each network: the layer bumped in the last step (-1: none), and by how much [P]."""
-
-    layer: Tensor
-    value: Tensor
 
 
 @dataclass
@@ -52,7 +45,7 @@ class TrainingState:
             epoch=0,
             weights=weights,
             moments=Moments.zero(weights),
-            bumping=Bumping(torch.full((size,), -1), torch.zeros(size, dtype=torch.float64)),
+            bumping=Bumping.none(size),
             best_weights=[weight.clone() for weight in weights],
             best_score=torch.full((size, 2), -math.inf, dtype=torch.float64),
             best_epoch=torch.zeros(size, dtype=torch.int64),

@@ -21,10 +21,13 @@ from ttfsrun.data.samples import Samples
 from ttfsrun.errors import RunFailed
 from ttfsrun.network import Network, build, emulate
 from ttfsrun.random import stream
-from ttfsrun.training.loss import sample_losses
+from ttfsrun.training.bumping import bump, count_silent
+from ttfsrun.training.loss import add_up, judge
 from ttfsrun.training.optimizer import adam_step, schedule
-from ttfsrun.training.responses import Responses, collect_responses
+from ttfsrun.training.responses import score
 from ttfsrun.training.state import TrainingState, curve_metrics
+
+Array = NDArray[Any]
 
 
 class Diverged(RunFailed):
@@ -50,7 +53,7 @@ class Trainer:
             self.substrates.project(self.network.weights)
             state = TrainingState.initial(self.network, self.settings.epochs)
         self.state = state
-        self.rates = torch.tensor([config.training.optimizer.learning_rate for config in configs], dtype=torch.float64)
+        self.rates = np.array([config.training.optimizer.learning_rate for config in configs], np.float64)
         self.n_batches = -(-len(train.labels) // self.settings.batch_size)
 
     def run_epoch(self, after_batch: Callable[[int], None] = lambda batch: None) -> None:
@@ -61,19 +64,18 @@ class Trainer:
         """
         epoch, n_samples = self.state.epoch, len(self.train.labels)
         factors = [schedule(config.training.schedule, epoch, self.settings.epochs) for config in self.configs]
-        rates = self.rates * torch.tensor(factors, dtype=torch.float64)
-        totals = np.zeros((self.network.size, len(curve_metrics(len(self.state.weights)))))
+        rates = self.rates * np.array(factors)
+        network = self.last()
+        totals = np.zeros((network.size, len(curve_metrics(len(network.weights)))))
         for batch, (times, labels) in enumerate(self._batches(epoch), 1):
-            totals += self._step(times, labels, rates, batch) * labels.shape[1]
+            self._step(network, times, labels, rates, totals, batch)
             after_batch(batch)
-        self.state.curves[epoch, :, 0] = torch.from_numpy(totals / n_samples)
         valid = partial(self.substrates.during, f"validation {epoch}", age=epoch + 1)
         size = None if self.substrates.ideal else self.settings.batch_size
-        results = collect_responses(self.last(), self.valid, self.settings.loss, valid, size)
-        for p, result in enumerate(results):
-            values = [result.loss, result.accuracy, *result.silent_fraction]
-            self.state.curves[epoch, p, 1] = torch.tensor(values, dtype=torch.float64)
-            self._update_best(p, result)
+        scores = score(network, self.valid, self.settings.loss, valid, size)
+        self.state.curves[epoch] = torch.from_numpy(np.stack((totals / n_samples, scores), axis=1))
+        for p, (loss, accuracy, *_) in enumerate(scores.tolist()):
+            self._update_best(p, (accuracy, -loss))
         self.state.epoch += 1
 
     def best(self) -> Network:
@@ -84,7 +86,7 @@ class Trainer:
         """Return the networks after the last epoch."""
         return self.network.with_weights(self.state.weights)
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Array]]:
         """Yield input times [P, B, N] and labels [P, B], shuffled and noisy from each network's own streams."""
         n_samples, size = len(self.train.labels), self.settings.batch_size
         sources = [(config.seed.data, config.training.input_noise) for config in self.configs]
@@ -101,52 +103,35 @@ class Trainer:
             labels = [self.train.labels[index] for index in chosen]
             yield (
                 torch.from_numpy(np.stack([times[m] for m in member])),
-                torch.from_numpy(np.stack([labels[m] for m in member])),
+                np.stack([labels[m] for m in member]),
             )
 
-    def _step(self, times: Tensor, labels: Tensor, rates: Tensor, batch: int) -> NDArray[np.float64]:
-        """Train on one batch. Returns [P, 2 + layers]: loss, accuracy, silent fraction of each layer."""
-        weights = [weight.requires_grad_() for weight in self.state.weights]
-        network, limit = self.network.with_weights(weights), self.settings.gradient_limit or math.inf
+    def _step(self, network: Network, times: Tensor, labels: Array, rates: Array, totals: Array, batch: int) -> None:
+        """Train on one batch. Adds to totals [P, 2 + layers]: loss, accuracy, silent fractions, times the samples."""
         step = self.state.epoch * self.n_batches + batch - 1
         operation = self.substrates.during("training", step, writing=step, age=self.state.epoch)
-        layers = network(times, limit, operation)
-        losses, gradient = sample_losses(self.settings.loss, layers[-1], labels)
-        self._require_finite(losses.sum(axis=1), "loss", batch)
-        self._require_finite(gradient.sum((1, 2)).numpy(), "gradient of the loss", batch)
-        layers[-1].backward(gradient / labels.shape[1])
-        gradients = [_take_gradient(weight) for weight in weights]
-        silent = [layer.detach() == math.inf for layer in layers]
-        fractions = _fractions(silent)
-        bumped = self._bump([operation.silent_by_itself(layer, mask) for layer, mask in enumerate(silent)])
-        for number, by_weight in enumerate(gradients, 1):
-            self._require_finite(by_weight.abs().amax((1, 2)).numpy(), f"gradient of layer {number}", batch)
-        adam_step(weights, gradients, self.state.moments, rates.masked_fill(bumped, 0), self.settings.optimizer)
-        self.substrates.project(weights)
-        for number, weight in enumerate(weights, 1):
-            self._require_finite(weight.abs().amax((1, 2)).numpy(), f"weight of layer {number}", batch)
-        earliest, winner = layers[-1].detach().min(dim=-1)
-        correct = (winner == labels) & (earliest < math.inf)
-        accuracy = correct.sum(dim=1).numpy() / labels.shape[1]
-        return np.column_stack((losses.mean(axis=1), accuracy, fractions))
-
-    def _bump(self, silent: list[Tensor]) -> Tensor:
-        """Raise the weights of silent neurons in the first layer that has too many; return the bumped networks [P].
-
-        silent: masks [P, B, M] per layer; a spike that the substrate lost does not count: no weight brings it back.
-        """
-        settings, state = self.settings.bumping, self.state.bumping
-        too_many = torch.from_numpy(_fractions(silent)) > torch.tensor(settings.silent_fraction, dtype=torch.float64)
-        bumped = too_many.any(dim=1)
-        state.layer[~bumped] = -1
-        for p in bumped.nonzero()[:, 0].tolist():
-            layer = int(too_many[p].to(torch.uint8).argmax())
-            again = int(state.layer[p]) == layer
-            state.value[p] = 2 * state.value[p] if again else settings.value
-            state.layer[p] = layer
-            neurons = silent[layer][p].any(dim=0)
-            self.state.weights[layer][p][:, neurons] += float(state.value[p])
-        return bumped
+        done = network.run(times, operation)
+        judgement = judge(self.settings.loss, done.spikes[-1].numpy(), labels)
+        self._require_finite(judgement.losses.sum(axis=1), "loss", batch)
+        self._require_finite(judgement.gradient.sum((1, 2), np.float64), "gradient of the loss", batch)
+        by_labels = torch.from_numpy(judgement.gradient / np.float32(labels.shape[1]))
+        by_spikes = [*[None] * (len(network.weights) - 1), by_labels]
+        gradients = done.gradients(by_spikes, self.settings.gradient_limit or math.inf)
+        silent = [layer == math.inf for layer in done.spikes]
+        counted = [count_silent(mask.numpy()) for mask in silent]
+        add_up(judgement, labels, totals)
+        totals[:, 2:] += labels.shape[1] * np.stack([fraction for fraction, _ in counted], axis=1)
+        if operation.members:  # a spike that the substrate lost does not count: no weight brings it back
+            by_itself = [operation.silent_by_itself(layer, mask) for layer, mask in enumerate(silent)]
+            counted = [count_silent(mask.numpy()) for mask in by_itself]
+        bumped = bump(network.weights, counted, self.settings.bumping, self.state.bumping)
+        finite = adam_step(
+            network.weights, gradients, self.state.moments, np.where(bumped, 0.0, rates), self.settings.optimizer
+        )
+        for number in (n for n, is_finite in enumerate(finite) if not is_finite):
+            for what, layers in (("gradient", gradients), ("weight", network.weights)):
+                self._require_finite(layers[number].abs().amax((1, 2)).numpy(), f"{what} of layer {number + 1}", batch)
+        self.substrates.project(network.weights)
 
     def _require_finite(self, values: NDArray[Any], what: str, batch: int) -> None:
         not_finite = np.flatnonzero(~np.isfinite(values))
@@ -160,10 +145,9 @@ class Trainer:
                 network,
             )
 
-    def _update_best(self, p: int, result: Responses) -> None:
-        score = (result.accuracy, -result.loss)
-        if score > tuple(self.state.best_score[p].tolist()):
-            self.state.best_score[p] = torch.tensor(score, dtype=torch.float64)
+    def _update_best(self, p: int, reached: tuple[float, float]) -> None:
+        if reached > tuple(self.state.best_score[p].tolist()):
+            self.state.best_score[p] = torch.tensor(reached, dtype=torch.float64)
             self.state.best_epoch[p] = self.state.epoch + 1
             for best, weight in zip(self.state.best_weights, self.state.weights, strict=True):
                 best[p] = weight[p]
@@ -174,16 +158,3 @@ def _noisy(times: NDArray[np.float32], std: float, noise: np.random.Generator) -
     if std == 0:
         return times
     return np.abs(times + np.float32(std) * noise.standard_normal(times.shape, np.float32))
-
-
-def _fractions(masks: Sequence[Tensor]) -> NDArray[np.float64]:
-    """Return the fraction [P, layers] of each mask [P, B, M] that is true."""
-    return np.stack([np.count_nonzero(mask.flatten(1).numpy(), axis=1) / mask[0].numel() for mask in masks], axis=1)
-
-
-def _take_gradient(weight: Tensor) -> Tensor:
-    """Return the gradient of a weight, and make the weight an ordinary tensor again."""
-    gradient = weight.grad
-    assert gradient is not None
-    weight.requires_grad_(False).grad = None
-    return gradient

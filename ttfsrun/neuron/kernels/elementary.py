@@ -130,3 +130,21 @@ NEAR = 0.125  # largest argument of the short series
 near_decay = _near_series(0, 7, 11)
 #: near_rise(storage, z): (1 - exp(-z)) / z for 0 <= z <= NEAR, likewise.
 near_rise = _near_series(1, 6, 10)
+
+
+def _of_scalar(emit: Any) -> Any:
+    """Return an intrinsic for one number, float32 or float64, with the bits that a lane of a vector has."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        single = ir.VectorType(args[0].type, 1)
+        first = ir.IntType(32)(0)
+        vector = builder.insert_element(ir.Constant(single, ir.Undefined), args[0], first)
+        return builder.extract_element(emit(builder, vector), first)
+
+    return intrinsic(lambda typing, x: (x(x), generate))
+
+
+#: exp of one number; see `exp`.
+exp_of = _of_scalar(_emit_exp)
+#: log of one number; see `log`.
+log_of = _of_scalar(_emit_log)
