@@ -18,7 +18,7 @@ from ttfsrun.config.schema import Config
 from ttfsrun.data import yin_yang
 from ttfsrun.data.encoding import encode
 from ttfsrun.neuron import Neuron, first_spike
-from ttfsrun.training.loss import sample_losses
+from ttfsrun.training.loss import judge
 
 pytestmark = NEEDS_NEST
 
@@ -77,9 +77,9 @@ def train(layers: list[Layer], samples: Samples, config: Config, generator: np.r
     for _ in range(EPOCHS):
         for batch in torch.tensor(generator.permutation(len(samples.labels))).split(BATCH):
             output = run(layers, samples.times[batch], gradient_limit=0.2)[-1]
-            _, gradient = sample_losses(config.training.loss, output[None], samples.labels[batch][None])
+            judgement = judge(config.training.loss, output[None].detach().numpy(), samples.labels[batch][None].numpy())
             optimizer.zero_grad()
-            output.backward(gradient[0] / len(batch))
+            output.backward(torch.from_numpy(judgement.gradient[0]) / len(batch))
             optimizer.step()
     for weight in weights:
         weight.requires_grad_(False)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ttfsrun.config.schema import SquaredError, TimeCrossEntropy
-from ttfsrun.training.loss import Loss, sample_losses
+from ttfsrun.training.loss import Loss, judge
 
 PAPER = TimeCrossEntropy(xi=0.2, alpha=0.005, beta=1.0, silent=100.0)
 SHIFTLESS = SquaredError(delta=0.5, silent=100.0)
@@ -26,9 +26,9 @@ def of_one(
     loss: Loss, times: list[float], label: int = 0, dtype: type = np.float64
 ) -> tuple[float, NDArray[np.float64]]:
     """Loss and gradient of one sample."""
-    losses, gradient = sample_losses(loss, torch.from_numpy(np.array([[times]], dtype)), torch.tensor([[label]]))
-    assert losses.shape == (1, 1)
-    return float(losses[0, 0]), gradient[0, 0].numpy()
+    judgement = judge(loss, np.array([[times]], dtype), np.array([[label]]))
+    assert judgement.losses.shape == (1, 1)
+    return float(judgement.losses[0, 0]), judgement.gradient[0, 0]
 
 
 def by_the_book(loss: Loss, times: torch.Tensor, label: int) -> torch.Tensor:
@@ -127,10 +127,10 @@ def test_the_bits_of_a_sample_do_not_depend_on_its_company(loss: Loss) -> None:
     random = np.random.default_rng(0)
     times = random.uniform(0, 3, (5, 11, 4)).astype(np.float32)
     times[random.random(times.shape) < 0.2] = INF
-    labels = torch.from_numpy(random.integers(0, 4, (5, 11)))
-    losses, gradient = sample_losses(loss, torch.from_numpy(times), labels)
+    labels = random.integers(0, 4, (5, 11))
+    judgement = judge(loss, times, labels)
     for p in range(5):
         for b in range(11):
             own, own_gradient = of_one(loss, times[p, b].tolist(), int(labels[p, b]), np.float32)
-            assert losses[p, b] == own
-            np.testing.assert_array_equal(gradient[p, b], own_gradient)
+            assert judgement.losses[p, b] == own
+            np.testing.assert_array_equal(judgement.gradient[p, b], own_gradient)

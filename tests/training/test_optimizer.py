@@ -55,7 +55,7 @@ def test_each_network_takes_the_steps_of_torchs_adam_at_its_own_rate(settings: A
     moments = Moments.zero(weights)
     start = [weight.clone() for weight in weights]
     for gradient, rate in zip(gradients, rates, strict=True):
-        adam_step(weights, gradient, moments, torch.from_numpy(rate), settings)
+        adam_step(weights, gradient, moments, rate, settings)
     for p in range(size):
         own = [[layer[p] for layer in gradient] for gradient in gradients]
         expected = by_torch([weight[p] for weight in start], own, [float(rate[p]) for rate in rates], settings)
@@ -71,9 +71,9 @@ def test_each_network_takes_the_steps_of_torchs_adam_at_its_own_rate(settings: A
 def test_a_paused_network_keeps_the_bits_of_weights_and_moments_and_its_count_of_steps() -> None:
     weights, gradients = some_weights(3), some_gradients(3)
     moments = Moments.zero(weights)
-    adam_step(weights, gradients[0], moments, torch.tensor([0.01, 0.01, 0.01], dtype=torch.float64), SETTINGS)
+    adam_step(weights, gradients[0], moments, np.array([0.01, 0.01, 0.01]), SETTINGS)
     before = [tensor.clone() for tensor in (*weights, *moments.first, *moments.second)]
-    adam_step(weights, gradients[1], moments, torch.tensor([0.01, 0.0, 0.01], dtype=torch.float64), SETTINGS)
+    adam_step(weights, gradients[1], moments, np.array([0.01, 0.0, 0.01]), SETTINGS)
     assert moments.steps.tolist() == [2, 1, 2]
     for tensor, old in zip((*weights, *moments.first, *moments.second), before, strict=True):
         assert torch.equal(tensor[1], old[1])
@@ -86,13 +86,13 @@ def test_a_pause_because_of_an_unusable_gradient_leaves_no_trace() -> None:
     moments = Moments.zero(weights)
     gradients[0][0][1] = math.nan
     before = [weight[1].clone() for weight in weights]
-    adam_step(weights, gradients[0], moments, torch.tensor([0.01, 0.0], dtype=torch.float64), SETTINGS)
+    adam_step(weights, gradients[0], moments, np.array([0.01, 0.0]), SETTINGS)
     assert all(torch.equal(weight[1], old) for weight, old in zip(weights, before, strict=True))
     assert not moments.first[0][1].any()
 
 
 def test_the_bits_of_a_network_do_not_depend_on_its_company() -> None:
-    rates = torch.tensor([0.003, 0.01, 0.1], dtype=torch.float64)
+    rates = np.array([0.003, 0.01, 0.1])
     together, gradients = some_weights(3), some_gradients(3)
     alone = [[weight[p : p + 1].clone() for weight in together] for p in range(3)]
     moments = Moments.zero(together)
@@ -109,7 +109,7 @@ def test_the_bits_of_a_network_do_not_depend_on_its_company() -> None:
 def test_the_first_step_is_as_long_as_the_learning_rate_whatever_the_gradient() -> None:
     weights, (gradient, *_) = some_weights(1), some_gradients(1)
     before = [weight.clone() for weight in weights]
-    adam_step(weights, gradient, Moments.zero(weights), torch.tensor([0.01], dtype=torch.float64), SETTINGS)
+    adam_step(weights, gradient, Moments.zero(weights), np.array([0.01]), SETTINGS)
     for weight, old, slope in zip(weights, before, gradient, strict=True):
         # of gradients down to 1e-5, to which epsilon adds a thousandth
         np.testing.assert_allclose(weight - old, -0.01 * slope.sign(), rtol=2e-3)
@@ -119,7 +119,7 @@ def test_no_gradient_is_no_step() -> None:
     weights = some_weights(1)
     before = [weight.clone() for weight in weights]
     still = [torch.zeros_like(weight) for weight in weights]
-    adam_step(weights, still, Moments.zero(weights), torch.tensor([0.1], dtype=torch.float64), SETTINGS)
+    adam_step(weights, still, Moments.zero(weights), np.array([0.1]), SETTINGS)
     assert all(torch.equal(weight, old) for weight, old in zip(weights, before, strict=True))
 
 

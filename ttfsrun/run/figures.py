@@ -60,7 +60,7 @@ def _weights(network: TrainedNetwork) -> list[Weights]:
     settings = network.config.substrate.weight if "weight" in member.acting else None
     layers = []
     for number, weight in enumerate(network.network.weights):
-        on_chip = operation.weight(number, weight)
+        on_chip = operation.weight(number, weight).value
         changed = not torch.equal(on_chip, weight)
         step = None if settings is None else settings.step(member.largest_weight(weight[0]))
         layers.append(

@@ -50,7 +50,7 @@ class LayerActivity:
         """
         activities = []
         for number, arriving in enumerate(network.arrivals(times[None], layers, operation)):
-            weight = operation.weight(number, network.weights[number])[0]
+            weight = operation.weight(number, network.weights[number]).value[0]
             neuron = operation.neuron(number, network.neuron, (len(times), weight.shape[-1]))
             t_max = math.inf if network.t_max is None else network.t_max
             activities.append(cls(arriving[0], weight, neuron, layers[number][0], t_max))
