@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ttfsrun.random import stream
+from ttfsrun.random import key, stream
 
 
 def test_the_definition_of_a_stream_does_not_change() -> None:
@@ -70,3 +70,15 @@ def test_numpys_global_generator_is_neither_read_nor_moved() -> None:
 def test_a_negative_seed_is_no_seed() -> None:
     with pytest.raises(ValueError, match="non-negative"):
         stream(-1, "order")
+
+
+def test_the_definition_of_a_key_does_not_change() -> None:
+    golden = [-4962766342231236018, -5767003754350684344, -7560047145193344672]
+    assert [key(0, "order"), key(3, "input noise"), key(3, "input noise", layer=1)] == golden
+
+
+def test_every_part_makes_another_key() -> None:
+    parts = itertools.product((0, 1, 2**32, 2**63 - 1), ("order", "input noise", "write"), (0, 1, 2))
+    keys = [key(seed, purpose, layer=layer) for seed, purpose, layer in parts]
+    assert len(set(keys)) == len(keys)
+    assert np.array(keys, np.int64).tolist() == keys

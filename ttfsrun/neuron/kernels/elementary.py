@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 from ttfsrun.neuron.kernels.simd import Vector, call, constant, elementwise, emit_maximum, emit_minimum
 
 
-def _polynomial(builder: ir.IRBuilder, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
+def polynomial(builder: ir.IRBuilder, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
     """Emit sum_k coefficients[k] x^k by Estrin's scheme: terms are combined pairwise, so that few depend on another.
 
     The first two terms, the largest where |x| < 1, are added last, each with one rounding.
@@ -59,7 +59,7 @@ def _emit_exp(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     n = builder.fsub(shifted, shift)
     r = call(builder, "fma", n, constant(kind, -log2_high), inside)
     r = call(builder, "fma", n, constant(kind, -log2_low), r)
-    series = _polynomial(builder, r, [1 / math.factorial(k) for k in range(degree)])
+    series = polynomial(builder, r, [1 / math.factorial(k) for k in range(degree)])
     exponent = builder.add(builder.bitcast(shifted, integers), constant(integers, bias))
     power = builder.bitcast(builder.shl(exponent, constant(integers, mantissa)), kind)
     result = builder.fmul(series, power)
@@ -85,13 +85,13 @@ def _emit_log(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
     count = builder.fsub(shifted, constant(kind, _shift(kind)))
     one = constant(kind, 1.0)
     f = builder.fdiv(builder.fsub(m, one), builder.fadd(m, one))
-    series = _polynomial(builder, builder.fmul(f, f), [2 / (2 * k + 1) for k in range(terms)])
+    series = polynomial(builder, builder.fmul(f, f), [2 / (2 * k + 1) for k in range(terms)])
     return call(builder, "fma", count, constant(kind, math.log(2)), builder.fmul(f, series))
 
 
 def _emit_series(builder: ir.IRBuilder, z: ir.Value, skipped: int, terms: int) -> ir.Value:
     """Emit sum_k (-z)^k / (k + skipped)!"""
-    return _polynomial(builder, z, [(-1.0) ** k / math.factorial(k + skipped) for k in range(terms)])
+    return polynomial(builder, z, [(-1.0) ** k / math.factorial(k + skipped) for k in range(terms)])
 
 
 def _series(skipped: int, single: int, double: int) -> Any:

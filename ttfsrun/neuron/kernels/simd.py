@@ -1,6 +1,7 @@
 """Short vectors for numba: explicit SIMD, so that the inner loop of a kernel is always vectorised.
 
 A `Vector` holds 16 numbers, float32 or float64, one per neuron, and stays in registers; a `Mask` holds 16 booleans.
+`integers` adds what vectors of uint32 have beyond `+` and `*`, which drop what exceeds 32 bits.
 LLVM maps them to the registers of the processor (16 float32 are one AVX-512 register, two AVX2 or four NEON
 registers). Every operation acts on each lane alone and is rounded according to IEEE 754, so the width of the
 registers does not change a bit of the result, and a lane's result does not depend on its neighbours.
@@ -25,7 +26,7 @@ LANES = 16
 class Vector(types.Type):  # type: ignore[misc]
     """Numba type of a short vector of one scalar type."""
 
-    def __init__(self, scalar: types.Float) -> None:
+    def __init__(self, scalar: types.Number) -> None:
         self.scalar = scalar
         super().__init__(name=f"Vector({scalar})")
 
@@ -86,7 +87,17 @@ def _comparison(symbol: str) -> Any:
     return intrinsic(lambda typing, a, b: (Mask()(a, b), generate))
 
 
-def _bind(python_operator: Callable[..., Any], kind: type, function: Any) -> None:
+def _arithmetic(name: str) -> Any:
+    """Return an intrinsic of two vectors, by LLVM's instruction `name` for integers and f`name` for floats."""
+
+    def emit(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+        is_integer = isinstance(a.type.element, ir.IntType)
+        return getattr(builder, name if is_integer else f"f{name}")(a, b)
+
+    return elementwise(emit, 2)
+
+
+def bind(python_operator: Callable[..., Any], kind: type, function: Any) -> None:
     """Make `python_operator` on two values of `kind` call the intrinsic `function`."""
 
     def typing(a, b):  # type: ignore[no-untyped-def]  # numba compares the bare signatures
@@ -95,16 +106,16 @@ def _bind(python_operator: Callable[..., Any], kind: type, function: Any) -> Non
     overload(python_operator)(typing)
 
 
-_bind(operator.add, Vector, elementwise(ir.IRBuilder.fadd, 2))
-_bind(operator.sub, Vector, elementwise(ir.IRBuilder.fsub, 2))
-_bind(operator.mul, Vector, elementwise(ir.IRBuilder.fmul, 2))
-_bind(operator.truediv, Vector, elementwise(ir.IRBuilder.fdiv, 2))
-_bind(operator.gt, Vector, _comparison(">"))
-_bind(operator.lt, Vector, _comparison("<"))
-_bind(operator.ge, Vector, _comparison(">="))
-_bind(operator.eq, Vector, _comparison("=="))
-_bind(operator.and_, Mask, elementwise(ir.IRBuilder.and_, 2))
-_bind(operator.or_, Mask, elementwise(ir.IRBuilder.or_, 2))
+bind(operator.add, Vector, _arithmetic("add"))
+bind(operator.sub, Vector, _arithmetic("sub"))
+bind(operator.mul, Vector, _arithmetic("mul"))
+bind(operator.truediv, Vector, elementwise(ir.IRBuilder.fdiv, 2))
+bind(operator.gt, Vector, _comparison(">"))
+bind(operator.lt, Vector, _comparison("<"))
+bind(operator.ge, Vector, _comparison(">="))
+bind(operator.eq, Vector, _comparison("=="))
+bind(operator.and_, Mask, elementwise(ir.IRBuilder.and_, 2))
+bind(operator.or_, Mask, elementwise(ir.IRBuilder.or_, 2))
 
 _invert = elementwise(ir.IRBuilder.not_, 1)
 

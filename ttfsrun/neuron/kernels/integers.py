@@ -1,0 +1,101 @@
+"""Vectors of unsigned 32-bit integers for numba, as random number generators need them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ttfsrun.neuron.kernels.simd import LANES, Vector, bind, elementwise
+
+_WORD = ir.IntType(32)
+
+bind(operator.xor, Vector, elementwise(ir.IRBuilder.xor, 2))
+
+
+def _emit_high_product(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Emit the high halves of the 64-bit products of two vectors."""
+    wide = ir.VectorType(ir.IntType(64), a.type.count)
+    product = builder.mul(builder.zext(a, wide), builder.zext(b, wide))
+    return builder.trunc(builder.lshr(product, ir.Constant(wide, [32] * wide.count)), a.type)
+
+
+#: high_product(a, b): the high 32 bits of each product; `a * b` has the low ones.
+high_product = elementwise(_emit_high_product, 2)
+
+
+@intrinsic
+def splat_word(typing: Any, like: types.Type, value: types.Integer) -> Any:
+    """Return a vector with the low 32 bits of `value` in each lane, with as many lanes as `like`."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        kind = ir.VectorType(_WORD, LANES)
+        undefined = ir.Constant(kind, ir.Undefined)
+        word = context.cast(builder, args[1], signature.args[1], types.uint32)
+        first = builder.insert_element(undefined, word, _WORD(0))
+        return builder.shuffle_vector(first, undefined, ir.Constant(kind, [0] * LANES))
+
+    return Vector(types.uint32)(like, value), generate
+
+
+@intrinsic
+def lane_numbers(typing: Any, like: types.Type) -> Any:
+    """Return the vector 0, 1, 2, ..., with as many lanes as `like`."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return ir.Constant(ir.VectorType(_WORD, LANES), list(range(LANES)))
+
+    return Vector(types.uint32)(like), generate
+
+
+@intrinsic
+def to_float64(typing: Any, words: Vector) -> Any:
+    """Return the same numbers as float64, exactly."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return builder.uitofp(args[0], ir.VectorType(ir.DoubleType(), args[0].type.count))
+
+    return Vector(types.float64)(words), generate
+
+
+@intrinsic
+def to_uint64(typing: Any, words: Vector) -> Any:
+    """Return the same numbers as uint64."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return builder.zext(args[0], ir.VectorType(ir.IntType(64), args[0].type.count))
+
+    return Vector(types.uint64)(words), generate
+
+
+@intrinsic
+def interleave(typing: Any, a: Vector, b: Vector, c: Vector, d: Vector) -> Any:
+    """Return a0 b0 c0 d0 a1 b1 c1 d1 ... as four vectors."""
+    result = types.UniTuple(a, 4)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        lanes = args[0].type.count
+
+        def shuffled(low: ir.Value, high: ir.Value, chosen: Sequence[int]) -> ir.Value:
+            return builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(_WORD, len(chosen)), list(chosen)))
+
+        ab, cd = (shuffled(low, high, range(2 * lanes)) for low, high in (args[:2], args[2:]))
+        order = [lane + vector * lanes for lane in range(lanes) for vector in range(4)]
+        parts = [shuffled(ab, cd, order[at : at + lanes]) for at in range(0, 4 * lanes, lanes)]
+        return context.make_tuple(builder, result, parts)
+
+    return result(a, b, c, d), generate
+
+
+@intrinsic
+def lane(typing: Any, vector: Vector, index: types.Integer) -> Any:
+    """Return one lane as a scalar."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return builder.extract_element(args[0], builder.trunc(args[1], _WORD))
+
+    return vector.scalar(vector, types.intp), generate
