@@ -6,22 +6,24 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from tiny_networks import Splits, Tiny, trained
 
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
 from ttfsrun.network import build
+from ttfsrun.training.batches import Batches
 from ttfsrun.training.responses import collect_responses
-from ttfsrun.training.trainer import Trainer
 
 INF = math.inf
 
 
 def batches(config: Config, part: Samples, epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """All input times and labels of an epoch, in the order of training."""
-    pairs = list(Trainer([config], part, part)._batches(epoch))
-    return tuple(torch.cat(tensors, dim=1)[0].numpy() for tensors in zip(*pairs, strict=True))
+    found = list(Batches([config], part, config.training.batch_size).of_epoch(epoch))
+    return (
+        np.concatenate([batch.times[0].numpy() for batch in found]),
+        np.concatenate([batch.labels[0] for batch in found]),
+    )
 
 
 @pytest.fixture

@@ -53,6 +53,9 @@ def _step(
                 w = weight[p, i] - rate * m / (np.sqrt(v * scale) + epsilon)
                 first[p, i], second[p, i], weight[p, i] = m, v, w
                 invalid += not (abs(g) < np.inf and abs(w) < np.inf)
+        else:
+            for i in range(weight.shape[1]):
+                invalid += not abs(gradient[p, i]) < np.inf
     return invalid
 
 

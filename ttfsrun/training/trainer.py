@@ -7,7 +7,7 @@ gradients (in `first_spike`), noise on the input times.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
 from ttfsrun.errors import RunFailed
 from ttfsrun.network import Network, build, emulate
-from ttfsrun.random import stream
+from ttfsrun.training.batches import Batches
 from ttfsrun.training.bumping import bump, count_silent
 from ttfsrun.training.loss import add_up, judge
 from ttfsrun.training.optimizer import adam_step, schedule
@@ -46,7 +46,8 @@ class Trainer:
     ) -> None:
         self.configs = list(configs)
         self.settings = configs[0].training
-        self.train, self.valid = train, valid
+        self.batches = Batches(configs, train, self.settings.batch_size)
+        self.n_samples, self.valid = len(train.labels), valid
         self.network = build(configs)
         self.substrates = emulate(configs, [config.training.perturbed for config in configs])
         if state is None:
@@ -54,7 +55,6 @@ class Trainer:
             state = TrainingState.initial(self.network, self.settings.epochs)
         self.state = state
         self.rates = np.array([config.training.optimizer.learning_rate for config in configs], np.float64)
-        self.n_batches = -(-len(train.labels) // self.settings.batch_size)
 
     def run_epoch(self, after_batch: Callable[[int], None] = lambda batch: None) -> None:
         """Train for one epoch and validate.
@@ -62,21 +62,26 @@ class Trainer:
         after_batch is called with the number of batches done. Raises Diverged where a loss, a gradient or a weight is
         no longer finite. After any exception the state is undefined: continue from a copy made before the epoch.
         """
-        epoch, n_samples = self.state.epoch, len(self.train.labels)
+        epoch = self.state.epoch
         factors = [schedule(config.training.schedule, epoch, self.settings.epochs) for config in self.configs]
         rates = self.rates * np.array(factors)
         network = self.last()
         totals = np.zeros((network.size, len(curve_metrics(len(network.weights)))))
-        for batch, (times, labels) in enumerate(self._batches(epoch), 1):
+        for batch, (times, labels) in enumerate(self.batches.of_epoch(epoch), 1):
             self._step(network, times, labels, rates, totals, batch)
             after_batch(batch)
         valid = partial(self.substrates.during, f"validation {epoch}", age=epoch + 1)
         size = None if self.substrates.ideal else self.settings.batch_size
         scores = score(network, self.valid, self.settings.loss, valid, size)
-        self.state.curves[epoch] = torch.from_numpy(np.stack((totals / n_samples, scores), axis=1))
+        self.state.curves[epoch] = torch.from_numpy(np.stack((totals / self.n_samples, scores), axis=1))
         for p, (loss, accuracy, *_) in enumerate(scores.tolist()):
             self._update_best(p, (accuracy, -loss))
         self.state.epoch += 1
+
+    @property
+    def n_batches(self) -> int:
+        """Number of batches of an epoch."""
+        return len(self.batches)
 
     def best(self) -> Network:
         """Return the networks as of their best validation accuracy."""
@@ -85,26 +90,6 @@ class Trainer:
     def last(self) -> Network:
         """Return the networks after the last epoch."""
         return self.network.with_weights(self.state.weights)
-
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Array]]:
-        """Yield input times [P, B, N] and labels [P, B], shuffled and noisy from each network's own streams."""
-        n_samples, size = len(self.train.labels), self.settings.batch_size
-        sources = [(config.seed.data, config.training.input_noise) for config in self.configs]
-        distinct = sorted(set(sources))
-        member = [distinct.index(source) for source in sources]
-        orders = [stream(seed, "order", step=epoch).permutation(n_samples) for seed, _ in distinct]
-        noises = [stream(seed, "input noise", step=epoch) for seed, _ in distinct]
-        for start in range(0, n_samples, size):
-            chosen = [order[start : start + size] for order in orders]
-            times = [
-                _noisy(self.train.times[index], std, noise)
-                for index, noise, (_, std) in zip(chosen, noises, distinct, strict=True)
-            ]
-            labels = [self.train.labels[index] for index in chosen]
-            yield (
-                torch.from_numpy(np.stack([times[m] for m in member])),
-                np.stack([labels[m] for m in member]),
-            )
 
     def _step(self, network: Network, times: Tensor, labels: Array, rates: Array, totals: Array, batch: int) -> None:
         """Train on one batch. Adds to totals [P, 2 + layers]: loss, accuracy, silent fractions, times the samples."""
@@ -151,10 +136,3 @@ class Trainer:
             self.state.best_epoch[p] = self.state.epoch + 1
             for best, weight in zip(self.state.best_weights, self.state.weights, strict=True):
                 best[p] = weight[p]
-
-
-def _noisy(times: NDArray[np.float32], std: float, noise: np.random.Generator) -> NDArray[np.float32]:
-    """Return times with normal noise; negative times are reflected."""
-    if std == 0:
-        return times
-    return np.abs(times + np.float32(std) * noise.standard_normal(times.shape, np.float32))
