@@ -9,7 +9,7 @@ Shapes: P networks of B samples (R = P B rows), N inputs, M neurons in K blocks 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,7 +64,7 @@ class LayerPass:
         if observed is not None:
             found.time[:, : self._n_neurons] = observed.reshape(len(flat), self._n_neurons)
             found.time[:, self._n_neurons :] = np.inf
-        kernel = walk_rows if observed is None else observe_rows
+        kernel: Callable[..., None] = walk_rows if observed is None else observe_rows
 
         def task(low: int, high: int) -> None:
             _sort(inputs, low, high)
