@@ -62,7 +62,8 @@ class Reference:
                 layer = too_many[0]
                 self.bump = 2 * self.bump if layer == self.bumped_layer else self.training.bumping.value
                 self.bumped_layer = layer
-                self.weights[layer][:, silent[layer].any(dim=0)] += self.bump
+                raised, neurons = self.weights[layer], silent[layer].any(dim=0)
+                raised[:, neurons] = (raised[:, neurons].double() + self.bump).float()  # rounded once
                 self.bumps += 1
             else:
                 self.bumped_layer = -1
