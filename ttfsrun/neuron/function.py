@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes
 from ttfsrun.neuron.kernels.gradient import Incoming, backward_constants, backward_time, backward_weight, prepare_rows
+from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.observe import observe_rows
 from ttfsrun.neuron.kernels.packing import pack, sort_keys, unpack
-from ttfsrun.neuron.kernels.simd import LANES
 from ttfsrun.neuron.kernels.walk import walk_rows
 from ttfsrun.neuron.parallel import for_ranges
 
@@ -136,7 +136,7 @@ class _BackwardPass:
         def task(low: int, high: int) -> None:
             backward_constants(low, high, self.batch, self.incoming, by_slow, by_fast)
 
-        for_ranges(task, len(by_slow), self.work)
+        for_ranges(task, by_slow.size // LANES, self.work)
         return by_slow, by_fast
 
 
