@@ -19,9 +19,10 @@ from scipy import stats
 
 from ttfsrun.neuron import set_threads
 from ttfsrun.neuron.draws import normal, permutations, uniform
+from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.philox import philox, unit_interval
 from ttfsrun.neuron.kernels.quantile import normal_quantile
-from ttfsrun.neuron.kernels.simd import LANES, vload, vstore
+from ttfsrun.neuron.kernels.simd import vload, vstore
 from ttfsrun.random import key
 
 Array = NDArray[Any]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ttfsrun.neuron.kernels import elementary, simd
-from ttfsrun.neuron.kernels.simd import LANES, any_lane, cast, max_lane, select, splat, sum_lanes, vload, vstore
+from ttfsrun.neuron.kernels.lanes import LANES
+from ttfsrun.neuron.kernels.simd import any_lane, cast, max_lane, select, splat, sum_lanes, vload, vstore
 
 TYPES = [np.float32, np.float64]
 

@@ -23,9 +23,9 @@ from ttfsrun.neuron.kernels.gradient import (
     backward_weight,
     prepare_rows,
 )
+from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.observe import observe_rows
 from ttfsrun.neuron.kernels.packing import pack, sort_keys, unpack
-from ttfsrun.neuron.kernels.simd import LANES
 from ttfsrun.neuron.kernels.walk import walk_rows
 from ttfsrun.neuron.parallel import for_ranges
 
@@ -128,7 +128,7 @@ class BackwardPass:
         def task(low: int, high: int) -> None:
             backward_constants(low, high, self._batch, self._incoming, by_slow, by_fast)
 
-        for_ranges(task, len(by_slow), self._work)
+        for_ranges(task, by_slow.size // LANES, self._work)
         return self._summed(by_slow, slow), self._summed(by_fast, fast)
 
     def _summed(self, values: Floats, shape: Sequence[int]) -> Floats:

@@ -8,14 +8,17 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.sigutils import normalize_signature
 
 from ttfsrun.files import user_cache
+from ttfsrun.neuron.kernels.lanes import lane_count
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,27 +32,39 @@ def compiled(function: F) -> F:
     Division by zero gives inf or nan as in IEEE 754. Floating-point operations are never reordered or fused, so
     the result does not depend on the width of the processor's vectors.
     """
-    with _jit_enabled():
+    with _settings(DISABLE_JIT=0):
         dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _cache_folder(Path(function.__code__.co_filename))
-    try:
+    with _settings(CACHE_DIR=_cache_folder(Path(function.__code__.co_filename))):
         dispatcher._cache = _KernelCache(function)
-    finally:
-        numba.config.CACHE_DIR = before
-    dispatcher.compile = _jit_enabled()(dispatcher.compile)
+    dispatcher.compile = _compile_by(dispatcher.compile)
     return dispatcher  # type: ignore[no-any-return]
 
 
+def _compile_by(compile_signature: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the `compile` of a dispatcher, also for users who debug code of their own with NUMBA_DISABLE_JIT=1.
+
+    Loops of code for one lane stay as they are, since it is for threads that compute one neuron each.
+    """
+
+    @wraps(compile_signature)
+    def compile_with_settings(signature: Any) -> Any:
+        arguments, _ = normalize_signature(signature)
+        one_lane = any(lane_count(kind) == 1 for kind in arguments)
+        with global_compiler_lock, _settings(DISABLE_JIT=0, **({"LOOP_VECTORIZE": 0} if one_lane else {})):
+            return compile_signature(signature)
+
+    return compile_with_settings
+
+
 @contextlib.contextmanager
-def _jit_enabled() -> Iterator[None]:
-    """Let numba compile during the block, also for users who debug code of their own with NUMBA_DISABLE_JIT=1."""
-    before = numba.config.DISABLE_JIT
-    numba.config.DISABLE_JIT = 0
+def _settings(**values: Any) -> Iterator[None]:
+    """Give numba's settings these values during the block."""
+    before = {name: getattr(numba.config, name) for name in values}
+    vars(numba.config).update(values)
     try:
         yield
     finally:
-        numba.config.DISABLE_JIT = before
+        vars(numba.config).update(before)
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]

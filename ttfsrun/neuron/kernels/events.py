@@ -1,6 +1,7 @@
 """Common parts of the kernels: the arrays that they work on, and the step of a membrane from one input to the next.
 
-Shapes: R rows (samples of all networks, `rows` per network), N inputs, K blocks of L neurons, padded to K L.
+Shapes: R rows (samples of all networks, `rows` per network), N inputs, K blocks of L neurons, padded to K L. With one
+lane, a block is a neuron (L = 1), and there is no padding.
 
 The response of a neuron to its inputs is symmetric in the two time constants. With slow = max(tau_mem, tau_syn),
 fast = min(tau_mem, tau_syn), a current I that decays with `fast` and charges a membrane U that decays with `slow`,
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
-from ttfsrun.neuron.kernels.simd import LANES, any_lane, cast, item, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.lanes import lanes
+from ttfsrun.neuron.kernels.simd import any_lane, cast, item, select, splat, vload, vstore
 
 Floats = NDArray[Any]
 
@@ -32,7 +34,7 @@ TILE = 16  # rows whose steps stay in the cache while all blocks of neurons walk
 class Layer(NamedTuple):
     """One layer of P networks: packed weights, and neuron parameters in the form that the walk needs."""
 
-    weight: Floats  # [P, K, N, L]
+    weight: Floats  # [P, K, N, L]; with one lane [P, N, K]
     theta: Floats  # [P, rows or 1, K L], float64: v_th - v_leak; inf in the padding
     slow: Floats  # [P], or [P, K L] if each neuron has its own; float64
     fast: Floats  # like `slow`
@@ -99,6 +101,20 @@ def rows_per_network(batch):
 
 
 @compiled
+def blocks_of(layer):
+    """Return the number of blocks of neurons."""
+    return layer.theta.shape[2] // lanes(layer)
+
+
+@compiled
+def weight_index(layer, p, k, i, n_inputs):
+    """Return the flat index into `layer.weight` of the weights from input i to block k of network p."""
+    if lanes(layer) == 1:  # neighbouring threads of a GPU, which compute neighbouring neurons, read adjacent numbers
+        return (p * n_inputs + i) * blocks_of(layer) + k
+    return ((p * blocks_of(layer) + k) * n_inputs + i) * lanes(layer)
+
+
+@compiled
 def time_of(inputs, row, j):
     """Return the time of a row's j-th input in order of time."""
     n_inputs = inputs.times.shape[1]
@@ -108,15 +124,16 @@ def time_of(inputs, row, j):
 @compiled
 def weights_from(batch, p, k, row, j):
     """Return the weights from a row's j-th input, in order of time, to the neurons of block k of network p."""
-    n_blocks, n_inputs = batch.layer.weight.shape[1:3]
+    n_inputs = batch.inputs.times.shape[1]
     source = item(batch.inputs.order, row * n_inputs + j)
-    return vload(batch.layer.weight, ((p * n_blocks + k) * n_inputs + source) * LANES)
+    return vload(batch.layer.weight, weight_index(batch.layer, p, k, source, n_inputs))
 
 
 @compiled
 def constants_of(layer, p, k, like):
     """Return the `Constants` of block k of network p, in the type of the array `like`."""
-    slow, fast = block_parameter(layer.slow, p, k * LANES), block_parameter(layer.fast, p, k * LANES)
+    offset = k * lanes(layer)
+    slow, fast = block_parameter(layer.slow, p, offset), block_parameter(layer.fast, p, offset)
     one = splat(slow, 1.0)
     leak = one / slow
     rate = one / fast - leak
@@ -191,24 +208,32 @@ def _step_after(layer, steps, j, tau):
     return shared if is_shared(layer) else own
 
 
-def prepare_shared(layer, p, count, steps):
-    """Fill in the steps of all neurons of a layer if they share their time constants; else do nothing."""
+def prepare_shared(layer, p, first, until, steps):
+    """Fill in the steps after inputs `first` to `until` if neurons share their time constants; else do nothing."""
 
 
 @overload(prepare_shared)
-def _prepare_shared(layer, p, count, steps):
-    def shared(layer, p, count, steps):
+def _prepare_shared(layer, p, first, until, steps):
+    def shared(layer, p, first, until, steps):
         tau = constants_of(layer, p, 0, steps)
-        for j in range(0, count, LANES):
+        for j in range(first, until, lanes(steps)):
             fast_decay, slow_decay, rise = step(vload(steps, j), tau)
             vstore(steps, steps.shape[1] + j, fast_decay)
             vstore(steps, 2 * steps.shape[1] + j, slow_decay)
             vstore(steps, 3 * steps.shape[1] + j, rise)
 
-    def own(layer, p, count, steps):
+    def own(layer, p, first, until, steps):
         pass
 
     return shared if is_shared(layer) else own
+
+
+@compiled
+def delay_after(inputs, row, j):
+    """Return the delay from a row's j-th input to the next, in order of time; FAR if there is none."""
+    if j + 1 == inputs.times.shape[1]:
+        return FAR
+    return min(np.float64(time_of(inputs, row, j + 1)) - np.float64(time_of(inputs, row, j)), FAR)
 
 
 @compiled
@@ -217,19 +242,26 @@ def prepare(row, p, batch, steps):
 
     Returns the number of finite inputs.
     """
+    count = 0
+    while count < batch.inputs.times.shape[1] and time_of(batch.inputs, row, count) < np.inf:
+        steps[0, count] = delay_after(batch.inputs, row, count)
+        count += 1
+    prepare_shared(batch.layer, p, 0, count, steps)
+    return count
+
+
+@compiled
+def prepare_inputs(low, high, batch, steps):
+    """Fill `inputs.finite` and steps [R, 4, N] for inputs low to high of all rows (R N, in order of time); one lane."""
     inputs = batch.inputs
     n_inputs = inputs.times.shape[1]
-    count = 0
-    before = 0.0
-    while count < n_inputs:
-        time = np.float64(time_of(inputs, row, count))
-        if time == np.inf:
-            break
-        if count > 0:
-            steps[0, count - 1] = min(time - before, FAR)
-        before = time
-        count += 1
-    if count > 0:
-        steps[0, count - 1] = FAR
-    prepare_shared(batch.layer, p, count, steps)
-    return count
+    rows = rows_per_network(batch)
+    for at in range(low, high):
+        row, j = at // n_inputs, at % n_inputs
+        if time_of(inputs, row, j) < np.inf:
+            steps[row, 0, j] = delay_after(inputs, row, j)
+            prepare_shared(batch.layer, row // rows, j, j + 1, steps[row])
+            if j + 1 == n_inputs or time_of(inputs, row, j + 1) == np.inf:
+                inputs.finite[row] = j + 1
+        elif j == 0:
+            inputs.finite[row] = 0

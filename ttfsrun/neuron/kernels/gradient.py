@@ -21,16 +21,18 @@ from ttfsrun.neuron.kernels.elementary import exp
 from ttfsrun.neuron.kernels.events import (
     Floats,
     Spikes,
+    blocks_of,
     charge_integral,
     constants_of,
     prepare,
     rows_per_network,
     step_after,
     time_constant_factors,
+    weight_index,
     weights_from,
 )
+from ttfsrun.neuron.kernels.lanes import LANES, lanes
 from ttfsrun.neuron.kernels.simd import (
-    LANES,
     any_lane,
     fabs,
     fma,
@@ -136,69 +138,98 @@ def limited(start, limit, layer, steps, tau):
 
 @compiled
 def backward_weight(low, high, batch, incoming, limit, out):
-    """Add the gradients by the weights to `out` [P, K, N, L], for the pairs (network, block) low to high."""
-    n_blocks, n_inputs = out.shape[1:3]
+    """Add the gradients by the weights to `out`, in their layout, for the pairs (network, block) low to high."""
+    n_blocks, n_inputs = blocks_of(batch.layer), batch.inputs.times.shape[1]
     rows = rows_per_network(batch)
     for pair in range(low, high):
         p, k = pair // n_blocks, pair % n_blocks
         tau = constants_of(batch.layer, p, k, incoming.steps)
         for row in range(p * rows, (p + 1) * rows):
             steps = incoming.steps[row]
-            start = limited(backward_start((row * n_blocks + k) * LANES, incoming, tau), limit, batch.layer, steps, tau)
+            start = backward_start((row * n_blocks + k) * lanes(out), incoming, tau)
+            start = limited(start, limit, batch.layer, steps, tau)
             state = zero_gradient(out)
             for j in range(int(max_lane(start.causal)) - 1, -1, -1):
                 state = step_back(j, state, start, batch.layer, steps, tau)
-                at = (pair * n_inputs + item(batch.inputs.order, row * n_inputs + j)) * LANES
+                i = item(batch.inputs.order, row * n_inputs + j)
+                at = weight_index(batch.layer, p, k, i, n_inputs)
                 vstore(out, at, vload(out, at) + state.by_current)
 
 
 @compiled
+def add_by_time(row, part, batch, incoming, total):
+    """Fill total [N, LANES] with sums of the gradients by a row's input times, in order of time.
+
+    Neuron n is added to sum n % LANES, neurons in their order. One part of LANES // L fills L of the sums.
+    """
+    steps, p, n_parts = incoming.steps[row], row // rows_per_network(batch), LANES // lanes(total)
+    for j in range(batch.inputs.finite[row]):
+        vstore(total, j * LANES + part * lanes(total), splat(total, 0.0))
+    for k in range(part, blocks_of(batch.layer), n_parts):
+        tau = constants_of(batch.layer, p, k, steps)
+        inverse = tau.leak + tau.rate
+        start = backward_start((row * blocks_of(batch.layer) + k) * lanes(total), incoming, tau)
+        state = zero_gradient(total)
+        for j in range(int(max_lane(start.causal)) - 1, -1, -1):
+            state = step_back(j, state, start, batch.layer, steps, tau)
+            entry = weights_from(batch, p, k, row, j) * (state.by_current * inverse - state.by_voltage)
+            at = j * LANES + part * lanes(total)
+            vstore(total, at, vload(total, at) + entry)
+
+
+@compiled
 def backward_time(low, high, batch, incoming, out, total):
-    """Write the gradients by the input times to `out` [R, N], for rows low to high; total [N, L]: scratch space."""
-    n_blocks, n_inputs = batch.layer.weight.shape[1:3]
-    rows = rows_per_network(batch)
+    """Write the gradients by the input times to `out` [R, N], for rows low to high; total [N, LANES]: scratch space."""
+    n_inputs = batch.inputs.times.shape[1]
     for row in range(low, high):
-        p, steps = row // rows, incoming.steps[row]
-        for j in range(batch.inputs.finite[row]):
-            vstore(total, j * LANES, splat(total, 0.0))
-        for k in range(n_blocks):
-            tau = constants_of(batch.layer, p, k, steps)
-            inverse = tau.leak + tau.rate
-            start = backward_start((row * n_blocks + k) * LANES, incoming, tau)
-            state = zero_gradient(out)
-            for j in range(int(max_lane(start.causal)) - 1, -1, -1):
-                state = step_back(j, state, start, batch.layer, steps, tau)
-                entry = weights_from(batch, p, k, row, j) * (state.by_current * inverse - state.by_voltage)
-                vstore(total, j * LANES, vload(total, j * LANES) + entry)
+        add_by_time(row, 0, batch, incoming, total)
         for j in range(batch.inputs.finite[row]):
             out[row, item(batch.inputs.order, row * n_inputs + j)] = sum_lanes(vload(total, j * LANES))
 
 
 @compiled
+def backward_time_parts(low, high, batch, incoming, totals):
+    """Fill totals [R, N, LANES] by `add_by_time`, for parts low to high of all rows (R LANES); one lane."""
+    for at in range(low, high):
+        add_by_time(at // LANES, at % LANES, batch, incoming, totals[at // LANES])
+
+
+@compiled
+def backward_time_sums(low, high, inputs, totals, out):
+    """Write the gradients by the input times to `out` [R, N], for inputs low to high of all rows (R N).
+
+    totals [R, N, LANES] by `backward_time_parts`, an array of vectors of all lanes.
+    """
+    n_inputs = inputs.times.shape[1]
+    for at in range(low, high):
+        row, j = at // n_inputs, at % n_inputs
+        total = sum_lanes(vload(totals, at * LANES)) if j < inputs.finite[row] else 0
+        out[row, item(inputs.order, at)] = total
+
+
+@compiled
 def backward_constants(low, high, batch, incoming, by_slow, by_fast):
-    """Write the gradients by the time constants of each row's neurons, [R, K L] both, for rows low to high.
+    """Write the gradients by the neurons' time constants, [R, K L] both, for blocks low to high of all rows (R K).
 
     With d = T - t_i and m = (1 - exp(-rate d)) / (rate d), dk/d(1/slow) = -d^2 exp(-d / slow) (1 - m) / (rate d) and
     dk/d(1/fast) = -d^2 exp(-d / slow) (m - exp(-rate d)) / (rate d).
     """
-    n_blocks = batch.layer.weight.shape[1]
-    rows = rows_per_network(batch)
-    for row in range(low, high):
-        p, steps = row // rows, incoming.steps[row]
-        for k in range(n_blocks):
-            tau = constants_of(batch.layer, p, k, steps)
-            at = (row * n_blocks + k) * LANES
-            factor, causal = spike_factor(at, incoming)
-            final = vload(incoming.spikes.delay, at)
-            delay = slow_sum = fast_sum = zero = splat(final, 0.0)
-            for j in range(int(max_lane(causal)) - 1, -1, -1):
-                n_causal = splat(final, j + 1)
-                delay = select(causal > n_causal, delay + splat(final, item(steps, j)), final)
-                share = weights_from(batch, p, k, row, j) * exp(zero - delay * tau.leak) * delay * delay
-                share = select(causal >= n_causal, share, zero)
-                slow_part, fast_part = time_constant_factors(delay * tau.rate)
-                slow_sum = slow_sum + share * slow_part
-                fast_sum = fast_sum + share * fast_part
-            inverse = tau.leak + tau.rate
-            vstore(by_slow, at, factor * slow_sum * tau.leak * tau.leak)
-            vstore(by_fast, at, factor * fast_sum * inverse * inverse)
+    n_blocks, rows = blocks_of(batch.layer), rows_per_network(batch)
+    for block in range(low, high):
+        row, k = block // n_blocks, block % n_blocks
+        p, steps, at = row // rows, incoming.steps[row], block * lanes(batch)
+        tau = constants_of(batch.layer, p, k, steps)
+        factor, causal = spike_factor(at, incoming)
+        final = vload(incoming.spikes.delay, at)
+        delay = slow_sum = fast_sum = zero = splat(final, 0.0)
+        for j in range(int(max_lane(causal)) - 1, -1, -1):
+            n_causal = splat(final, j + 1)
+            delay = select(causal > n_causal, delay + splat(final, item(steps, j)), final)
+            share = weights_from(batch, p, k, row, j) * exp(zero - delay * tau.leak) * delay * delay
+            share = select(causal >= n_causal, share, zero)
+            slow_part, fast_part = time_constant_factors(delay * tau.rate)
+            slow_sum = slow_sum + share * slow_part
+            fast_sum = fast_sum + share * fast_part
+        inverse = tau.leak + tau.rate
+        vstore(by_slow, at, factor * slow_sum * tau.leak * tau.leak)
+        vstore(by_fast, at, factor * fast_sum * inverse * inverse)

@@ -10,7 +10,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ttfsrun.neuron.kernels.simd import LANES, Vector, bind, elementwise
+from ttfsrun.neuron.kernels.lanes import lane_count
+from ttfsrun.neuron.kernels.simd import Vector, bind, elementwise
 
 _WORD = ir.IntType(32)
 
@@ -32,24 +33,28 @@ high_product = elementwise(_emit_high_product, 2)
 def splat_word(typing: Any, like: types.Type, value: types.Integer) -> Any:
     """Return a vector with the low 32 bits of `value` in each lane, with as many lanes as `like`."""
 
+    lanes = lane_count(like)
+
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        kind = ir.VectorType(_WORD, LANES)
+        kind = ir.VectorType(_WORD, lanes)
         undefined = ir.Constant(kind, ir.Undefined)
         word = context.cast(builder, args[1], signature.args[1], types.uint32)
         first = builder.insert_element(undefined, word, _WORD(0))
-        return builder.shuffle_vector(first, undefined, ir.Constant(kind, [0] * LANES))
+        return builder.shuffle_vector(first, undefined, ir.Constant(kind, [0] * lanes))
 
-    return Vector(types.uint32)(like, value), generate
+    return Vector(types.uint32, lanes)(like, value), generate
 
 
 @intrinsic
 def lane_numbers(typing: Any, like: types.Type) -> Any:
     """Return the vector 0, 1, 2, ..., with as many lanes as `like`."""
 
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        return ir.Constant(ir.VectorType(_WORD, LANES), list(range(LANES)))
+    lanes = lane_count(like)
 
-    return Vector(types.uint32)(like), generate
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return ir.Constant(ir.VectorType(_WORD, lanes), list(range(lanes)))
+
+    return Vector(types.uint32, lanes)(like), generate
 
 
 @intrinsic
@@ -59,7 +64,7 @@ def to_float64(typing: Any, words: Vector) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         return builder.uitofp(args[0], ir.VectorType(ir.DoubleType(), args[0].type.count))
 
-    return Vector(types.float64)(words), generate
+    return Vector(types.float64, words.lanes)(words), generate
 
 
 @intrinsic
@@ -69,7 +74,7 @@ def to_uint64(typing: Any, words: Vector) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         return builder.zext(args[0], ir.VectorType(ir.IntType(64), args[0].type.count))
 
-    return Vector(types.uint64)(words), generate
+    return Vector(types.uint64, words.lanes)(words), generate
 
 
 @intrinsic

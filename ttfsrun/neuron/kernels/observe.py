@@ -6,7 +6,7 @@ need only the number of inputs before T, the delay h since the last of them, and
     V'(T) = I(T) - U(T) / slow = exp(-h / slow) (I (1 - r s(h)) - (U + I s(h)) / slow)
 
 from the state (I, U) just after that input, with r and s of `events`. The steps to that state are those of `walk`, also
-in float64. As there, the neurons of a block are computed together, one per SIMD lane, and no lane depends on another.
+in float64. As there, the neurons of a block are computed together, one per lane, and no lane depends on another.
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ import numpy as np
 
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import exp
-from ttfsrun.neuron.kernels.events import TILE, charge_integral, constants_of, prepare, rows_per_network, time_of
-from ttfsrun.neuron.kernels.simd import LANES, any_lane, cast, fma, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.events import (
+    TILE,
+    blocks_of,
+    charge_integral,
+    constants_of,
+    prepare,
+    rows_per_network,
+    time_of,
+)
+from ttfsrun.neuron.kernels.lanes import lanes
+from ttfsrun.neuron.kernels.simd import any_lane, cast, fma, select, splat, vload, vstore
 from ttfsrun.neuron.kernels.walk import Block, charge
 
 
@@ -63,7 +72,7 @@ def slope_after(delay, last, tau):
 def observe(row, p, k, batch, steps, spikes):
     """Fill in the spikes of block k of network p in one row from their times; `steps` as for `walk`."""
     tau = constants_of(batch.layer, p, k, steps)
-    at = (row * batch.layer.weight.shape[1] + k) * LANES
+    at = (row * blocks_of(batch.layer) + k) * lanes(batch)
     time = vload(spikes.time, at)
     infinity, zeros = splat(time, np.inf), splat(time, 0.0)
     last = last_before(select(time == infinity, zeros - infinity, time), Block(row, p, k, tau), batch, steps)
@@ -91,6 +100,15 @@ def observe_rows(low, high, batch, spikes, steps):
         until = min(tile + TILE, high)
         for row in range(tile, until):
             batch.inputs.finite[row] = prepare(row, row // rows, batch, steps[row - tile])
-        for k in range(batch.layer.weight.shape[1]):
+        for k in range(blocks_of(batch.layer)):
             for row in range(tile, until):
                 observe(row, row // rows, k, batch, steps[row - tile], spikes)
+
+
+@compiled
+def observe_blocks(low, high, batch, spikes, steps):
+    """Fill in the rest of `spikes` for blocks low to high of all rows (R K); steps [R, 4, N], float64, by `prepare`."""
+    rows, n_blocks = rows_per_network(batch), blocks_of(batch.layer)
+    for at in range(low, high):
+        row = at // n_blocks
+        observe(row, row // rows, at % n_blocks, batch, steps[row], spikes)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ttfsrun.neuron.kernels.compiled import compiled
-from ttfsrun.neuron.kernels.simd import LANES, any_lane, fabs, splat, vload, vstore
+from ttfsrun.neuron.kernels.lanes import LANES
+from ttfsrun.neuron.kernels.simd import any_lane, fabs, splat, vload, vstore
 
 
 @compiled

@@ -19,10 +19,10 @@ from ttfsrun.neuron.kernels.integers import (
     to_float64,
     to_uint64,
 )
+from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.quantile import normal_quantile
-from ttfsrun.neuron.kernels.simd import LANES, cast, fma, splat, vstore
+from ttfsrun.neuron.kernels.simd import cast, fma, splat, vstore
 
-NUMBERS = 4 * LANES  # of an item
 ROUNDS = 10
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85  # golden ratio, sqrt(3) - 1
@@ -43,14 +43,15 @@ def philox(counter, key):
 @compiled
 def items_per_network(first, out):
     """Return how many items have a number of out [P, n], whose rows begin with number `first`."""
-    return (first + out.shape[1] - 1) // NUMBERS - first // NUMBERS + 1
+    numbers = 4 * lanes(out)
+    return (first + out.shape[1] - 1) // numbers - first // numbers + 1
 
 
 @compiled
 def place(item, first, out):
     """Return (row, start): where the numbers of an item start in out [P, n]; start may be negative."""
-    items = items_per_network(first, out)
-    return item // items, (first // NUMBERS + item % items) * NUMBERS - first
+    items, numbers = items_per_network(first, out), 4 * lanes(out)
+    return item // items, (first // numbers + item % items) * numbers - first
 
 
 @compiled
@@ -67,14 +68,14 @@ def words_at(number, key, step, like):
 @compiled
 def store(out, row, start, values):
     """Write the numbers of an item, four vectors, to out[row, start:], as far as they are in the row."""
-    n = out.shape[1]
-    if start >= 0 and start + NUMBERS <= n:
+    n, width = out.shape[1], lanes(out)
+    if start >= 0 and start + 4 * width <= n:
         for k in range(4):
-            vstore(out, row * n + start + k * LANES, values[k])
+            vstore(out, row * n + start + k * width, values[k])
         return
     for k in range(4):
-        for i in range(LANES):
-            index = start + k * LANES + i
+        for i in range(width):
+            index = start + k * width + i
             if 0 <= index < n:
                 out[row, index] = lane(values[k], i)
 

@@ -3,8 +3,9 @@
 A `Vector` holds 16 numbers, float32 or float64, one per neuron, and stays in registers; a `Mask` holds 16 booleans.
 `integers` adds what vectors of uint32 have beyond `+` and `*`, which drop what exceeds 32 bits.
 LLVM maps them to the registers of the processor (16 float32 are one AVX-512 register, two AVX2 or four NEON
-registers). Every operation acts on each lane alone and is rounded according to IEEE 754, so the width of the
-registers does not change a bit of the result, and a lane's result does not depend on its neighbours.
+registers). Vectors from a `OneLane` array have one lane. Every operation acts on each lane alone and is rounded
+according to IEEE 754, so neither the width of the registers nor the number of lanes changes a bit of the result, and a
+lane's result does not depend on its neighbours.
 
 Inside `@njit`: `+ - * /`, `>`, `<`, `>=`, `==` on two vectors, `& | ~` on masks, and the functions below.
 """
@@ -20,35 +21,36 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 16
+from ttfsrun.neuron.kernels.lanes import lane_count
 
 
 class Vector(types.Type):  # type: ignore[misc]
     """Numba type of a short vector of one scalar type."""
 
-    def __init__(self, scalar: types.Number) -> None:
-        self.scalar = scalar
-        super().__init__(name=f"Vector({scalar})")
+    def __init__(self, scalar: types.Number, lanes: int) -> None:
+        self.scalar, self.lanes = scalar, lanes
+        super().__init__(name=f"Vector({scalar}, {lanes})")
 
 
 class Mask(types.Type):  # type: ignore[misc]
     """Numba type of one boolean per lane."""
 
-    def __init__(self) -> None:
-        super().__init__(name="Mask")
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
+        super().__init__(name=f"Mask({lanes})")
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Vector) -> None:
         element = manager.lookup(fe_type.scalar).get_value_type()
-        super().__init__(manager, fe_type, ir.VectorType(element, LANES))
+        super().__init__(manager, fe_type, ir.VectorType(element, fe_type.lanes))
 
 
 @register_model(Mask)
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Mask) -> None:
-        super().__init__(manager, fe_type, ir.VectorType(ir.IntType(1), LANES))
+        super().__init__(manager, fe_type, ir.VectorType(ir.IntType(1), fe_type.lanes))
 
 
 def constant(vector: ir.VectorType, value: float) -> ir.Constant:
@@ -84,7 +86,7 @@ def _comparison(symbol: str) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         return builder.fcmp_ordered(symbol, *args)
 
-    return intrinsic(lambda typing, a, b: (Mask()(a, b), generate))
+    return intrinsic(lambda typing, a, b: (Mask(a.lanes)(a, b), generate))
 
 
 def _arithmetic(name: str) -> Any:
@@ -149,10 +151,15 @@ minimum = elementwise(emit_minimum, 2)
 maximum = elementwise(emit_maximum, 2)
 
 
+def _vector_of(like: types.Type, lanes_of: types.Type) -> Vector:
+    """Return the vector type with the scalar type of `like` (a vector or an array) and the lanes of another type."""
+    return Vector(like.scalar if isinstance(like, Vector) else like.dtype, lane_count(lanes_of))
+
+
 def _pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, index: ir.Value) -> ir.Value:
     """Return the address of the vector that starts at a flat index into a C-contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
-    vector = context.get_value_type(Vector(array_type.dtype))
+    vector = context.get_value_type(_vector_of(array_type, array_type))
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
@@ -170,7 +177,7 @@ def item(typing: Any, array: types.Array, index: types.Integer) -> Any:
 @intrinsic
 def vload(typing: Any, array: types.Array, index: types.Integer) -> Any:
     """Return the vector that starts at flat `index` of a C-contiguous array."""
-    vector = Vector(array.dtype)
+    vector = _vector_of(array, array)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         pointer = _pointer(context, builder, signature.args[0], *args)
@@ -194,12 +201,11 @@ def vstore(typing: Any, array: types.Array, index: types.Integer, value: Vector)
 @intrinsic
 def splat(typing: Any, like: types.Type, value: types.Number) -> Any:
     """Return a vector with `value` in every lane, of the scalar type of `like` (a vector or an array)."""
-    scalar = like.scalar if isinstance(like, Vector) else like.dtype
-    vector = Vector(scalar)
+    vector = _vector_of(like, like)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         kind = context.get_value_type(vector)
-        number = context.cast(builder, args[1], signature.args[1], scalar)
+        number = context.cast(builder, args[1], signature.args[1], vector.scalar)
         first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
         return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), lanes)
@@ -210,14 +216,13 @@ def splat(typing: Any, like: types.Type, value: types.Number) -> Any:
 @intrinsic
 def cast(typing: Any, like: types.Type, vector: Vector) -> Any:
     """Return `vector` in the scalar type of `like` (a vector or an array), rounded if that type is narrower."""
-    scalar = like.scalar if isinstance(like, Vector) else like.dtype
-    target = Vector(scalar)
+    target = _vector_of(like, vector)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         kind = context.get_value_type(target)
-        if scalar.bitwidth == vector.scalar.bitwidth:
+        if target == vector:
             return args[1]
-        return (builder.fpext if scalar.bitwidth > vector.scalar.bitwidth else builder.fptrunc)(args[1], kind)
+        return (builder.fpext if target.scalar.bitwidth > vector.scalar.bitwidth else builder.fptrunc)(args[1], kind)
 
     return target(like, vector), generate
 

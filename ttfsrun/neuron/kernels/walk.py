@@ -10,7 +10,7 @@ its end or at its peak, h = fast log(I slow / theta). U + I s(d) <= theta exclud
 an input costs two additions, three products and two comparisons.
 
 Everything is computed in float64, also for float32 inputs: their spikes are the exact ones, rounded once.
-The neurons of a block are computed together, one per SIMD lane. No lane depends on another, except that where neurons
+The neurons of a block are computed together, one per lane. No lane depends on another, except that where neurons
 have individual time constants, the shortest one of the layer decides which steps count as short.
 """
 
@@ -24,6 +24,7 @@ from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import exp, log
 from ttfsrun.neuron.kernels.events import (
     TILE,
+    blocks_of,
     charge_integral,
     constants_of,
     prepare,
@@ -32,8 +33,8 @@ from ttfsrun.neuron.kernels.events import (
     time_of,
     weights_from,
 )
+from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import (
-    LANES,
     any_lane,
     cast,
     fabs,
@@ -200,9 +201,9 @@ def walk(row, p, k, batch, steps, spikes):
     """Fill in the first spikes of block k of network p in one row; steps [4, N], float64: those of the row."""
     layer, tau = batch.layer, constants_of(batch.layer, p, k, steps)
     block = Block(row, p, k, tau)
-    n_blocks = layer.weight.shape[1]
+    n_blocks = blocks_of(layer)
     sample = (row % rows_per_network(batch)) % layer.theta.shape[1]
-    theta = vload(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * LANES)
+    theta = vload(layer.theta, ((p * layer.theta.shape[1] + sample) * n_blocks + k) * lanes(layer))
     zero, one, infinity, zeros = splat(theta, 0.0), splat(theta, 1.0), splat(theta, np.inf), splat(spikes.time, 0.0)
 
     spontaneous = zero >= theta  # v_leak at or above v_th: spikes at time 0 without input
@@ -227,7 +228,7 @@ def walk(row, p, k, batch, steps, spikes):
         slope = select(spiked, maximum(drive - fall, splat(theta, np.finfo(np.float64).eps) * fall), one)
         time = select(spiked, cast(zero, state.last_time) + h, time)
         delay = select(spiked, h, zero)
-    out = (row * n_blocks + k) * LANES
+    out = (row * n_blocks + k) * lanes(layer)
     vstore(spikes.time, out, cast(spikes.time, time))
     vstore(spikes.delay, out, cast(spikes.time, delay))
     vstore(spikes.slope, out, cast(spikes.time, slope))
@@ -245,6 +246,15 @@ def walk_rows(low, high, batch, spikes, steps):
         until = min(tile + TILE, high)
         for row in range(tile, until):
             batch.inputs.finite[row] = prepare(row, row // rows, batch, steps[row - tile])
-        for k in range(batch.layer.weight.shape[1]):
+        for k in range(blocks_of(batch.layer)):
             for row in range(tile, until):
                 walk(row, row // rows, k, batch, steps[row - tile], spikes)
+
+
+@compiled
+def walk_blocks(low, high, batch, spikes, steps):
+    """Fill in the first spikes of blocks low to high of all rows (R K); steps [R, 4, N], float64, by `prepare`."""
+    rows, n_blocks = rows_per_network(batch), blocks_of(batch.layer)
+    for at in range(low, high):
+        row = at // n_blocks
+        walk(row, row // rows, at % n_blocks, batch, steps[row], spikes)
