@@ -19,7 +19,9 @@ from ttfsrun.neuron import Neuron
 from ttfsrun.neuron.layer_pass import LayerPass, Parameters
 from ttfsrun.random import stream
 from ttfsrun.substrate.backward import RULES
-from ttfsrun.substrate.emulation import IDEAL, Emulation, Operation, Perturbed, Placement
+from ttfsrun.substrate.emulation import IDEAL, Emulation, Operation
+from ttfsrun.substrate.member import Placement
+from ttfsrun.substrate.perturbed import Perturbed
 
 
 @dataclass(frozen=True)

@@ -94,11 +94,6 @@ def some_times(n_samples: int = 20, n_inputs: int = 4, seed: int = 0, dtype: tor
 
 
 def outcome(configs: list[Config], times: Tensor, operation: Operation) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the spikes of each layer, and derivatives of sum_n t_n + t_n^2 / 2 by weights and inputs."""
-    network = build(configs)
-    times = times.expand(len(configs), -1, -1).clone().requires_grad_()
-    weights = [weight.clone().requires_grad_() for weight in network.weights]
-    layers = network.with_weights(weights)(times, operation=operation)
-    found = [layer.detach() for layer in layers]
-    upstream = [(1 + layer).where(layer.isfinite(), torch.tensor(0.0)) for layer in found]
-    return found, list(torch.autograd.grad(layers, [*weights, times], upstream))
+    """Return the spikes of each layer, and the derivatives of sum_n t_n + t_n^2 / 2 over all layers by the weights."""
+    done = build(configs).run(times, operation)
+    return done.spikes, done.gradients([1 + layer for layer in done.spikes])

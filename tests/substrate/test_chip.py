@@ -46,16 +46,15 @@ def same_chip(first: Chip, second: Chip) -> bool:
 
 
 def draws(operation: Operation) -> dict[tuple[str, int], Tensor]:
-    """Return all numbers that the first network draws in a batch of 9 samples, by name and layer."""
-    (member,) = operation.members
+    """Return all numbers that the one network draws in a batch of 9 samples, by name and layer."""
     shapes = {"weight": [(5, 7), (8, 3)], "input_time": [(9, 5), (9, 1)]}
     found = {}
-    for where, perturbations in member.acting.items():
-        for perturbation in perturbations:
+    for where, (pipeline,) in operation.substrates.pipelines.items():
+        for number, perturbation in enumerate(pipeline.perturbations):
             for layer, shape in enumerate(shapes.get(where, [(9, 7), (9, 3)])):
-                drawn = operation._drawn(member, perturbation, layer, shape, torch.float64)
+                drawn = pipeline.drawn(number, layer, shape, operation, torch.float64)
                 if drawn is not None:
-                    found[perturbation.name, layer] = drawn
+                    (found[perturbation.name, layer],) = drawn
     return found
 
 

@@ -114,7 +114,7 @@ def test_training_goes_on_although_a_label_neuron_is_dead(
     assert float(accuracies.max()) <= 1 - share
     assert int(trainer.state.moments.steps[0]) > 0
     silent = trainer.state.curves[-1, 0, 1, 3]
-    assert float(silent) >= 1 / 3
+    assert float(silent) > 1 / 3 - 1e-9  # to rounding
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0])

@@ -63,7 +63,8 @@ def pattern(substrate: dict[str, float], layer: int = 0) -> dict[str, Array]:
 def test_jitter_adds_normal_noise_to_the_times(where: str, call: str) -> None:
     operation = operating(configured({f"{where}.jitter": 0.3}))
     times = torch.full((1, 1000, 100), 2.0, dtype=torch.float64)
-    check_normal(getattr(operation, call)(0, times).numpy() - 2, 0.3)
+    moved = getattr(operation, call)(0, times)
+    check_normal((moved if call == "external" else moved.value).numpy() - 2, 0.3)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_deviations_of_one_parameter_add_up_in_variance() -> None:
 
 def test_gains_of_synapses_are_normal_around_one() -> None:
     weight = torch.full((1, 5, N), -0.7, dtype=torch.float64)
-    found = operating(configured({"weight.chip_cv": 0.2}, **WIDE)).weight(0, weight)
+    found = operating(configured({"weight.chip_cv": 0.2}, **WIDE)).weight(0, weight).value
     check_normal(found.numpy() / -0.7, 0.2, 1.0)
 
 
@@ -115,7 +116,7 @@ def test_gains_of_synapses_are_normal_around_one() -> None:
 def test_noise_of_weights_is_normal_in_units_of_the_largest_weight(key: str, clip: float | None) -> None:
     weight = torch.full((1, 5, N), -0.7, dtype=torch.float64)
     weight[0, 0, 0] = -1.5
-    found = operating(configured({f"weight.{key}": 0.2, "weight.clip": clip}, **WIDE)).weight(0, weight)
+    found = operating(configured({f"weight.{key}": 0.2, "weight.clip": clip}, **WIDE)).weight(0, weight).value
     check_normal((found - weight).numpy(), 0.2 * (clip or 1.5))
 
 
@@ -156,7 +157,7 @@ def test_a_wrong_calibration_is_the_same_for_all_membranes_and_chips() -> None:
 
 @pytest.mark.parametrize("p", [0.01, 0.3, 1.0])
 def test_spikes_are_lost_with_their_probability(p: float) -> None:
-    spikes = operating(configured({"spike_time.loss": p})).spikes(0, torch.ones(1, 1000, 100))
+    spikes = operating(configured({"spike_time.loss": p})).spikes(0, torch.ones(1, 1000, 100)).value
     lost = torch.isinf(spikes).numpy()
     check_rate(lost, p)
     assert (spikes.numpy()[~lost] == 1).all()
@@ -179,7 +180,7 @@ def test_stochastic_rounding_is_unbiased_and_takes_one_of_the_two_levels_next_to
     config = configured({"weight.lsb": 0.1, "weight.rounding": "stochastic"})
     for value in (0.0, 0.02, -0.03, 0.37, -1.26):
         weight = torch.full((1, 1000, 100), value, dtype=torch.float64)
-        levels = (operating(config).weight(0, weight) / 0.1).numpy()
+        levels = (operating(config).weight(0, weight).value / 0.1).numpy()
         assert set(np.unique(levels.round(9))) <= {math.floor(value / 0.1 + 1e-12), math.ceil(value / 0.1 - 1e-12)}
         check_rate(levels.round(9) > math.floor(value / 0.1 + 1e-12), value / 0.1 - math.floor(value / 0.1 + 1e-12))
 
@@ -230,7 +231,7 @@ def test_thresholds_drift_relative_to_threshold_minus_leak_and_weights_relative_
     operation = operating(config, age=3)
     drawn = operation.members[0].chip(3).drawn
     weight = torch.randn(1, 5, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = operation.weight(0, weight)
+    found = operation.weight(0, weight).value
     np.testing.assert_allclose(found[0], weight[0].numpy() * (1 + drawn["drift.weight"][0]), rtol=1e-12)
     v_th = operation.neuron(0, NOMINAL, (4, 7)).v_th
     np.testing.assert_allclose(v_th[0], 1.3 + 1.2 * drawn["drift.v_th"][0], rtol=1e-12)
@@ -257,7 +258,8 @@ def test_the_draws_of_different_quantities_are_not_correlated() -> None:
 def test_the_noise_of_neighbouring_samples_and_batches_is_not_correlated() -> None:
     config = configured({"spike_time.jitter": 1.0})
     here, later = (
-        operating(config, step=step).spikes(0, torch.zeros(1, 1001, 100, dtype=torch.float64))[0] for step in (0, 1)
+        operating(config, step=step).spikes(0, torch.zeros(1, 1001, 100, dtype=torch.float64)).value[0]
+        for step in (0, 1)
     )
     for one, other in ((here[:-1], here[1:]), (here, later), (here[:, :-1], here[:, 1:])):
         measured = np.corrcoef(one.numpy().ravel(), other.numpy().ravel())[0, 1]

@@ -52,7 +52,7 @@ def test_a_time_goes_to_the_nearest_step_or_the_one_before_and_no_spike_stays_no
     rounding: str, times: np.ndarray, step: float
 ) -> None:
     value = torch.from_numpy(times)
-    found = on_grid(value, step, rounding)  # type: ignore[arg-type]
+    found = on_grid(value, torch.tensor(step, dtype=torch.float64), rounding)  # type: ignore[arg-type]
     assert torch.equal(found.isinf(), value.isinf())
     late = ((value - found)[value.isfinite()].double() / step).numpy()
     slack = 1e-6 * 100 / step  # a float32's last digit, in steps
@@ -63,8 +63,9 @@ def test_a_time_goes_to_the_nearest_step_or_the_one_before_and_no_spike_stays_no
 @FIXED
 @given(times=arrays.arrays(np.float64, 6, elements=times_or_none), step=st.floats(1e-3, 10))
 def test_times_on_the_grid_stay_where_they_are(times: np.ndarray, step: float) -> None:
-    once = on_grid(torch.from_numpy(times), step, "nearest")
-    assert torch.equal(on_grid(once, step, "nearest"), once)
+    width = torch.tensor(step, dtype=torch.float64)
+    once = on_grid(torch.from_numpy(times), width, "nearest")
+    assert torch.equal(on_grid(once, width, "nearest"), once)
 
 
 @pytest.mark.parametrize("rounding", ["nearest", "floor"])
@@ -73,7 +74,7 @@ def test_times_on_the_grid_stay_where_they_are(times: np.ndarray, step: float) -
 def test_a_multiple_of_the_step_is_not_moved(step: float, dtype: torch.dtype, rounding: str) -> None:
     """Multiples that are not exact, such as 13 times 0.05, which is 0.64999998 in float32."""
     times = (torch.arange(-3000, 3000, dtype=torch.float64) * step).to(dtype)
-    moved = (on_grid(times, step, rounding) - times).double() / step  # type: ignore[arg-type]
+    moved = (on_grid(times, torch.tensor(step, dtype=torch.float64), rounding) - times).double() / step  # type: ignore[arg-type]
     assert float(moved.abs().max()) < 1e-3
 
 
@@ -83,7 +84,7 @@ def test_what_is_recorded_in_one_layer_is_what_arrives_in_the_next() -> None:
     hidden, output = outcome([config], some_times(), operating(config))[0]
     bias = torch.full((1, 20, 1), 1.0)  # 0.9 on the grid
     crossings = first_spike(torch.cat((hidden, bias), -1), build([config]).weights[1], Neuron())
-    assert torch.equal(output, operating(config).spikes(1, crossings))
+    assert torch.equal(output, operating(config).spikes(1, crossings).value)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_neurons_without_a_spike_and_inputs_without_one_stay_silent(settings: di
     operation = operating(configured(settings | inputs))
     times = some_times(50, 7)
     times[:, ::2, 1::2] = INF
-    for moved in (operation.spikes(0, times), operation.external(0, times)):
+    for moved in (operation.spikes(0, times).value, operation.external(0, times)):
         assert torch.equal(moved.isinf(), times.isinf())
         assert not torch.isin(moved[times.isfinite()], times).any()
 
@@ -108,11 +109,11 @@ def test_neurons_without_a_spike_and_inputs_without_one_stay_silent(settings: di
 def test_noise_comes_before_the_clock_and_a_lost_spike_is_in_no_record() -> None:
     settings = {"spike_time.jitter": 0.3, "spike_time.loss": 0.3, "time_resolution.step": 0.1}
     times = torch.full((1, 50, 7), 2.0)
-    found = operating(configured(settings)).spikes(0, times)
-    jittered = operating(configured({"spike_time.jitter": 0.3})).spikes(0, times)
-    lost = operating(configured({"spike_time.loss": 0.3})).spikes(0, times).isinf()
+    found = operating(configured(settings)).spikes(0, times).value
+    jittered = operating(configured({"spike_time.jitter": 0.3})).spikes(0, times).value
+    lost = operating(configured({"spike_time.loss": 0.3})).spikes(0, times).value.isinf()
     assert 50 < int(lost.sum()) < 200
-    expected = on_grid(jittered, 0.1, "nearest").masked_fill(lost, INF)
+    expected = on_grid(jittered, torch.tensor(0.1, dtype=torch.float64), "nearest").masked_fill(lost, INF)
     assert torch.equal(found, expected)
 
 

@@ -62,13 +62,13 @@ def _weights(network: TrainedNetwork) -> list[Weights]:
     for number, weight in enumerate(network.network.weights):
         on_chip = operation.weight(number, weight).value
         changed = not torch.equal(on_chip, weight)
-        step = None if settings is None else settings.step(member.largest_weight(weight[0]))
+        step = None if settings is None else settings.step(float(weight.abs().amax()))
         layers.append(
             Weights(
                 nominal=weight[0].numpy(),
                 on_chip=on_chip[0].numpy() if changed else None,
                 clip=None if settings is None else settings.largest,
-                step=None if step is None else float(step),
+                step=step,
             )
         )
     return layers

@@ -125,7 +125,7 @@ class Chip:
 def units(substrate: Substrate) -> dict[str, str]:
     """Return the unit of each quantity of a chip, as text."""
     fixed = [p for p in all_perturbations(substrate) if p.when == "chip"]
-    return {p.name: "relative" if p.apply is scaled else UNITS[p.where] for p in fixed}
+    return {p.name: "relative" if p.change is scaled else UNITS[p.where] for p in fixed}
 
 
 def _shapes(where: Where, size: NetworkSize) -> list[Shape]:
@@ -137,7 +137,8 @@ def _shapes(where: Where, size: NetworkSize) -> list[Shape]:
 
 def _draw(perturbation: Perturbation, seed: int, layer: int, shape: Shape) -> Array:
     assert perturbation.draw is not None
-    return perturbation.draw(stream(seed, perturbation.stream or perturbation.name, layer=layer), shape)
+    random = stream(seed, perturbation.stream or perturbation.name, layer=layer)
+    return np.asarray(perturbation.draw(random, shape, *perturbation.strengths))
 
 
 def _read(path: Path) -> dict[str, Array]:

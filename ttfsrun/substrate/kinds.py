@@ -1,7 +1,7 @@
 """The kinds of perturbation that imperfections are made of.
 
-Each kind is a function that takes strengths and returns a `Perturbation`. The pure functions (value, drawn, unit) ->
-value that they apply come first.
+Each kind is a function that takes strengths and returns a `Perturbation`. What they draw, and the changes that they
+make, come first.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from ttfsrun.substrate.perturbation import Perturbation, Shape, When, Where
+from ttfsrun.substrate.perturbation import Change, Perturbation, Random, Shape, When, Where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,30 +17,35 @@ if TYPE_CHECKING:
 
 Rounding = Literal["nearest", "floor"]
 
+#: value + drawn, where `drawn` is given in `unit`.
+shifted = Change(
+    lambda value, drawn, unit, *strengths: value + drawn * unit,
+    by_unit=lambda value, drawn, unit, *strengths: drawn,
+)
 
-def shifted(value: Any, drawn: Any, unit: Any) -> Any:
-    """Return value + drawn, where `drawn` is given in `unit`."""
-    return value + drawn * unit
+#: value (1 + drawn).
+scaled = Change(
+    lambda value, drawn, unit, *strengths: value * (1 + drawn),
+    by_value=lambda value, drawn, unit, *strengths: 1 + drawn,
+)
+
+#: Spike times, inf where `drawn` is true.
+silenced = Change(
+    lambda value, drawn, unit, *strengths: value.masked_fill(drawn, math.inf),
+    by_value=lambda value, drawn, unit, *strengths: ~drawn,
+)
 
 
-def scaled(value: Any, drawn: Any, unit: Any) -> Any:
-    """Return value (1 + drawn)."""
-    return value * (1 + drawn)
-
-
-def silenced(value: Any, drawn: Any, unit: Any) -> Any:
-    """Return spike times, inf where `drawn` is true."""
-    return value.masked_fill(drawn, math.inf)
-
-
-def on_grid(value: Any, step: Any, rounding: Rounding, highest: int | None = None) -> Any:
+def on_grid(value: Any, step: Any, rounding: Rounding, highest: Any = None) -> Any:
     """Return `value` rounded to a multiple of `step`: the nearest one (ties to even), or the next one below.
 
     A value that is already a multiple, up to the rounding of its type, is not moved to another one.
-    highest: the largest number of steps on either side of 0; None for no limit.
+    step: a tensor that broadcasts to the value's shape; its type may be wider.
+    highest: the largest number of steps on either side of 0, a tensor of the value's type; None for no limit.
     """
-    steps = (value / step).round() if rounding == "nearest" else _steps_below(value, step)
-    return (steps if highest is None else steps.clamp(-highest, highest)) * step
+    width = step.to(value.dtype)
+    steps = (value / width).round() if rounding == "nearest" else _steps_below(value, step)
+    return (steps if highest is None else steps.minimum(highest).maximum(-highest)) * width
 
 
 def _steps_below(value: Any, step: Any) -> Any:
@@ -51,48 +56,66 @@ def _steps_below(value: Any, step: Any) -> Any:
     return steps.floor().where(~is_multiple, nearest).to(value.dtype)
 
 
+def _normal(random: Random, shape: Shape, std: Any) -> Any:
+    return std * random.standard_normal(shape)
+
+
+def _normal_around(random: Random, shape: Shape, std: Any, mean: Any) -> Any:
+    return mean + std * random.standard_normal(shape)
+
+
+def _log_normal(random: np.random.Generator, shape: Shape, cv: float, *mix: float) -> NDArray[Any]:
+    import numpy as np  # imported here, so that checking settings does not need it
+
+    first, second = random.standard_normal((2, *shape))
+    variance = math.log1p(cv * cv)  # of the logarithm
+    logarithm = math.sqrt(variance) * (mix[0] * first + mix[1] * second) - variance / 2
+    return np.asarray(np.expm1(logarithm))
+
+
+def _happens(random: Random, shape: Shape, p: Any) -> Any:
+    return random.random(shape) < p
+
+
 def normal_shift(where: Where, when: When, *, std: float, mean: float = 0.0, name: str | None = None) -> Perturbation:
     """Return a perturbation that adds a normal deviation, in the unit of the quantity."""
-
-    def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        return mean + std * random.standard_normal(shape)
-
-    off = std == 0 and mean == 0
-    return Perturbation(name=name or f"{where}.{when}", where=where, when=when, apply=shifted, draw=draw, off=off)
+    return Perturbation(
+        name=name or f"{where}.{when}",
+        where=where,
+        when=when,
+        change=shifted,
+        draw=_normal_around,
+        strengths=(std, mean),
+        off=std == 0 and mean == 0,
+    )
 
 
 def normal_gain(where: Where, when: When, *, cv: float, name: str | None = None) -> Perturbation:
     """Return a perturbation that multiplies by 1 + a normal deviation of standard deviation `cv`."""
-
-    def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        return cv * random.standard_normal(shape)
-
-    return Perturbation(name=name or f"{where}.{when}", where=where, when=when, apply=scaled, draw=draw, off=cv == 0)
+    name = name or f"{where}.{when}"
+    return Perturbation(name=name, where=where, when=when, change=scaled, draw=_normal, strengths=(cv,), off=cv == 0)
 
 
-def log_normal_gain(where: Where, when: When, *, cv: float, stream: str, mix: tuple[float, float]) -> Perturbation:
-    """Return a perturbation that multiplies by log-normal factors of mean 1 and standard deviation `cv`.
+def log_normal_gain(where: Where, *, cv: float, stream: str, mix: tuple[float, float]) -> Perturbation:
+    """Return a perturbation that multiplies by a chip's log-normal factors of mean 1 and standard deviation `cv`.
 
     The logarithm of a factor is normal: `mix` gives the shares of two standard normal numbers that the stream draws
     per value. The mixtures of two perturbations with the same stream decide how their logarithms correlate.
     """
-
-    def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        import numpy as np  # imported here, so that checking settings does not need it
-
-        first, second = random.standard_normal((2, *shape))
-        variance = math.log1p(cv * cv)  # of the logarithm
-        logarithm = math.sqrt(variance) * (mix[0] * first + mix[1] * second) - variance / 2
-        return np.asarray(np.expm1(logarithm))
-
-    name = f"{where}.{when}"
-    return Perturbation(name=name, where=where, when=when, apply=scaled, draw=draw, off=cv == 0, stream=stream)
+    return Perturbation(
+        name=f"{where}.chip",
+        where=where,
+        when="chip",
+        change=scaled,
+        draw=_log_normal,
+        strengths=(cv, *mix),
+        off=cv == 0,
+        stream=stream,
+    )
 
 
 def lost_spikes(where: Where, when: When, *, p: float, name: str) -> Perturbation:
     """Return a perturbation that removes each spike with probability `p`."""
-
-    def draw(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        return random.random(shape) < p
-
-    return Perturbation(name=name, where=where, when=when, apply=silenced, draw=draw, off=p == 0, silences=True)
+    return Perturbation(
+        name=name, where=where, when=when, change=silenced, draw=_happens, strengths=(p,), off=p == 0, silences=True
+    )

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from ttfsrun import types
 from ttfsrun.substrate.kinds import scaled, shifted
-from ttfsrun.substrate.perturbation import Apply, Perturbation, Shape, Where
+from ttfsrun.substrate.perturbation import Change, Perturbation, Shape, Where
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,15 +27,16 @@ class Settings(types.Settings):
     tau: Annotated[types.Positive, Meta(description="correlation time, in epochs")]
 
 
+def _calibrated(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
+    import numpy as np  # imported here, so that checking settings does not need it
+
+    return np.zeros(shape)
+
+
 def perturbations(settings: Settings) -> list[Perturbation]:
     decay = math.exp(-1 / settings.tau)
     noise_std = settings.std * math.sqrt(-math.expm1(-2 / settings.tau))
-    functions: dict[Where, Apply] = {"v_th": shifted, "weight": scaled}
-
-    def calibrated(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-        import numpy as np  # imported here, so that checking settings does not need it
-
-        return np.zeros(shape)
+    changes: dict[Where, Change] = {"v_th": shifted, "weight": scaled}
 
     def one_epoch_later(random: np.random.Generator, drawn: NDArray[Any]) -> NDArray[Any]:
         return decay * drawn + noise_std * random.standard_normal(drawn.shape)
@@ -43,7 +44,13 @@ def perturbations(settings: Settings) -> list[Perturbation]:
     off = settings.std == 0
     return [
         Perturbation(
-            name=f"drift.{where}", where=where, when="chip", apply=apply, draw=calibrated, age=one_epoch_later, off=off
+            name=f"drift.{where}",
+            where=where,
+            when="chip",
+            change=change,
+            draw=_calibrated,
+            age=one_epoch_later,
+            off=off,
         )
-        for where, apply in functions.items()
+        for where, change in changes.items()
     ]

@@ -18,4 +18,4 @@ class Settings(types.Settings):
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:
-    return [log_normal_gain("tau_mem", "chip", cv=settings.chip_cv, stream="tau", mix=(1, 0))]
+    return [log_normal_gain("tau_mem", cv=settings.chip_cv, stream="tau", mix=(1, 0))]

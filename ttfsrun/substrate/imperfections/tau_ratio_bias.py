@@ -6,15 +6,26 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ttfsrun.substrate.kinds import scaled
-from ttfsrun.substrate.perturbation import Perturbation
+from ttfsrun.substrate.perturbation import Change, Perturbation
 from ttfsrun.types import LARGEST
 
 Settings = Annotated[float, Meta(gt=-1, le=LARGEST, description="relative error of tau_mem / tau_syn")]
 
 
-def perturbations(settings: float) -> list[Perturbation]:
-    def biased(value: object, drawn: None, unit: float) -> object:
-        return scaled(value, settings, unit)
+#: value (1 + bias).
+_biased = Change(
+    lambda value, drawn, unit, bias: value * (1 + bias), by_value=lambda value, drawn, unit, bias: 1 + bias
+)
 
-    return [Perturbation(name="tau_ratio_bias", where="tau_mem", when="always", apply=biased, off=settings == 0)]
+
+def perturbations(settings: float) -> list[Perturbation]:
+    return [
+        Perturbation(
+            name="tau_ratio_bias",
+            where="tau_mem",
+            when="always",
+            change=_biased,
+            strengths=(settings,),
+            off=settings == 0,
+        )
+    ]

@@ -21,4 +21,4 @@ class Settings(types.Settings):
 
 def perturbations(settings: Settings) -> list[Perturbation]:
     mix = (settings.correlation, math.sqrt(1 - settings.correlation**2))
-    return [log_normal_gain("tau_syn", "chip", cv=settings.chip_cv, stream="tau", mix=mix)]
+    return [log_normal_gain("tau_syn", cv=settings.chip_cv, stream="tau", mix=mix)]

@@ -5,14 +5,13 @@ The times of inputs, bias spikes and spikes are rounded to multiples of the step
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 
 from ttfsrun import types
 from ttfsrun.substrate.kinds import Rounding, on_grid
-from ttfsrun.substrate.perturbation import Perturbation, Where
+from ttfsrun.substrate.perturbation import Change, Perturbation, Where
 
 
 class Settings(types.Settings):
@@ -20,6 +19,13 @@ class Settings(types.Settings):
 
     step: Annotated[types.NonNegative, Meta(description="of the clock, in tau_syn; 0: continuous time")]
     rounding: Rounding
+
+
+#: By the rounding: times on a grid.
+_CHANGES: dict[Rounding, Change] = {
+    "nearest": Change(lambda value, drawn, unit, step: on_grid(value, step, "nearest")),
+    "floor": Change(lambda value, drawn, unit, step: on_grid(value, step, "floor")),
+}
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:
@@ -32,11 +38,7 @@ def _grid(where: Where, settings: Settings) -> Perturbation:
         where=where,
         when="always",
         stage="clock",
-        apply=partial(_rounded, settings=settings),
+        change=_CHANGES[settings.rounding],
+        strengths=(settings.step,),
         off=settings.step == 0,
-        straight_through=True,
     )
-
-
-def _rounded(value: Any, drawn: None, unit: float, settings: Settings) -> Any:
-    return on_grid(value, settings.step, settings.rounding)

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from ttfsrun import types
 from ttfsrun.substrate.kinds import normal_gain, normal_shift, on_grid
-from ttfsrun.substrate.perturbation import Perturbation, Shape
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from ttfsrun.substrate.perturbation import Change, Perturbation, Random, Shape
 
 
 class Settings(types.Settings):
@@ -44,63 +39,77 @@ class Settings(types.Settings):
             return float(self.lsb * (2**self.bits - 1))
         return self.clip
 
-    def step(self, largest: Any) -> Any:
+    def step(self, largest: float) -> float | None:
         """Return the difference between two levels; None if weights are not quantised.
 
         largest: the layer's largest magnitude, which sets the scale if no setting does.
         """
-        if self.lsb:
+        if self.lsb or not self.bits:
             return self.lsb
-        scale = self.largest or largest + (largest == 0)  # 1 where all weights are 0: they stay 0
-        return scale / (2**self.bits - 1) if self.bits else None
+        return (self.largest or largest) / self.highest
 
     @property
-    def highest(self) -> int | None:
-        """Number of levels of either sign; None for no limit."""
+    def highest(self) -> float:
+        """Number of levels of either sign; inf for no limit."""
         if self.bits:
-            return int(2**self.bits - 1)
-        return math.floor(self.clip / self.lsb * (1 + 1e-6)) if self.clip and self.lsb else None
+            return float(2**self.bits - 1)
+        return math.floor(self.clip / self.lsb * (1 + 1e-6)) if self.clip and self.lsb else math.inf
+
+
+def _rounded(value: Any, drawn: Any, step: Any, highest: Any) -> Any:
+    """Return the nearest level or, with `drawn` uniform in (0, 1), one of the two next to the value, without bias."""
+    highest = highest.to(value.dtype)
+    if drawn is None:
+        return on_grid(value, step, "nearest", highest)
+    return on_grid(value + drawn * step.to(value.dtype), step, "floor", highest)
+
+
+def _rounded_up_to(largest: Any, value: Any, drawn: Any, highest: Any) -> Any:
+    """Return levels of which the highest is the largest weight; where all weights are 0, they stay 0."""
+    step = (largest + (largest == 0)) / highest
+    return _rounded(value, drawn, step.to(value.dtype), highest)
+
+
+_clipped = Change(
+    lambda value, drawn, largest: value.minimum(largest).maximum(-largest),
+    by_value=lambda value, drawn, largest: value.abs() <= largest,
+)
+_on_levels = Change(lambda value, drawn, largest, step, highest: _rounded(value, drawn, step, highest))
+_on_levels_up_to_largest = Change(lambda value, drawn, largest, highest: _rounded_up_to(largest, value, drawn, highest))
+
+
+def _thresholds(random: Random, shape: Shape, *strengths: float) -> Any:
+    return random.random(shape)
+
+
+def _rounding(settings: Settings) -> Perturbation:
+    stochastic = settings.rounding == "stochastic"
+    step = settings.step(0.0)  # 0 where the largest weight sets it
+    return Perturbation(
+        name="weight.rounding",
+        where="weight",
+        when="write" if stochastic else "always",
+        stage="always",
+        draw=_thresholds if stochastic else None,
+        change=_on_levels if step else _on_levels_up_to_largest,
+        strengths=(step, settings.highest) if step else (settings.highest,),
+        off=step is None,
+    )
 
 
 def perturbations(settings: Settings) -> list[Perturbation]:
-    quantised = settings.bits is not None or settings.lsb is not None
     return [
         Perturbation(
             name="weight.clip",
             where="weight",
             when="always",
-            apply=_clipped,
+            change=_clipped,
             off=settings.largest is None,
             projects=True,
         ),
-        Perturbation(
-            name="weight.rounding",
-            where="weight",
-            when="write" if settings.rounding == "stochastic" else "always",
-            stage="always",
-            draw=_thresholds if settings.rounding == "stochastic" else None,
-            apply=partial(_rounded, settings=settings),
-            off=not quantised,
-            straight_through=True,
-        ),
+        _rounding(settings),
         normal_gain("weight", "chip", cv=settings.chip_cv, name="weight.chip_gain"),
         normal_shift("weight", "chip", std=settings.chip_std, name="weight.chip_offset"),
         normal_shift("weight", "write", std=settings.write_std),
         normal_shift("weight", "batch", std=settings.read_std, name="weight.read"),
     ]
-
-
-def _clipped(value: Any, drawn: None, largest: Any) -> Any:
-    return value.clamp(-largest, largest)
-
-
-def _thresholds(random: np.random.Generator, shape: Shape) -> NDArray[Any]:
-    return random.random(shape)
-
-
-def _rounded(value: Any, drawn: Any, unit: Any, settings: Settings) -> Any:
-    """Return the nearest level or, with `drawn` uniform in [0, 1), one of the two next to the value, without bias."""
-    step = settings.step(unit)
-    if drawn is None:
-        return on_grid(value, step, "nearest", settings.highest)
-    return on_grid(value + drawn * step, step, "floor", settings.highest)

@@ -1,0 +1,73 @@
+"""A perturbed quantity of a population, and the way back to the derivatives by its nominal values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, cat
+
+from ttfsrun.substrate.perturbation import Change
+
+Step = tuple[Change, tuple[Any, ...]]  # a change, and its arguments
+
+
+@dataclass(frozen=True)
+class Path:
+    """How G networks of a population came from the nominal to the perturbed values.
+
+    members: their indices; None for all networks.
+    steps: the changes that have other derivatives than 1, in the order in which they were made.
+    nominal, largest: the weights and their largest magnitudes [G, 1, 1], if these are the unit of the strengths; else
+        None.
+    """
+
+    members: Tensor | None
+    steps: tuple[Step, ...]
+    nominal: Tensor | None = None
+    largest: Tensor | None = None
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        """Return the gradient [G, ...] by the nominal values from that by the perturbed ones."""
+        by_largest: Tensor | None = None
+        for change, arguments in reversed(self.steps):
+            if change.by_unit is not None and self.largest is not None:
+                part = sum_in_pairs(gradient * change.by_unit(*arguments))
+                by_largest = part if by_largest is None else by_largest + part
+            if change.by_value is not None:
+                gradient = gradient * change.by_value(*arguments)
+        if by_largest is None or self.nominal is None or self.largest is None:
+            return gradient
+        attained = self.nominal.abs() == self.largest
+        share = by_largest / attained.sum(dim=(1, 2), keepdim=True)
+        return gradient + attained * self.nominal.sign() * share
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """A quantity [P, ...] as it is on the substrates of P networks."""
+
+    value: Tensor
+    paths: tuple[Path, ...] = ()  # of the networks whose derivatives are other than 1
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        """Return the gradient by the nominal quantity from that by the perturbed one, of the same shape."""
+        if len(self.paths) == 1 and self.paths[0].members is None:
+            return self.paths[0].backward(gradient)
+        result = gradient.clone() if self.paths else gradient
+        for path in self.paths:
+            result[path.members] = path.backward(gradient[path.members])
+        return result
+
+
+def sum_in_pairs(values: Tensor) -> Tensor:
+    """Return the sum over all but the first dimension, [G, 1, 1], in an order that depends on their size alone.
+
+    The second half is added to the first one until one value is left, so that every device rounds alike.
+    """
+    values = values.flatten(1)
+    while values.shape[1] > 1:
+        middle = (values.shape[1] + 1) // 2
+        first, second = values[:, :middle], values[:, middle:]
+        values = cat((first[:, : second.shape[1]] + second, first[:, second.shape[1] :]), dim=1)
+    return values[:, :, None]
