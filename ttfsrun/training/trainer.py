@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,12 @@ from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
 from ttfsrun.errors import RunFailed
 from ttfsrun.network import Network, build, emulate
+from ttfsrun.substrate.emulation import IDEAL, Operation
 from ttfsrun.training.batches import Batches
 from ttfsrun.training.bumping import bump, count_silent
 from ttfsrun.training.loss import add_up, judge
 from ttfsrun.training.optimizer import adam_step, schedule
-from ttfsrun.training.responses import score
+from ttfsrun.training.responses import OperationOfBatch, score
 from ttfsrun.training.state import TrainingState, curve_metrics
 
 Array = NDArray[Any]
@@ -70,9 +70,7 @@ class Trainer:
         for batch, (times, labels) in enumerate(self.batches.of_epoch(epoch), 1):
             self._step(network, times, labels, rates, totals, batch)
             after_batch(batch)
-        valid = partial(self.substrates.during, f"validation {epoch}", age=epoch + 1)
-        size = None if self.substrates.ideal else self.settings.batch_size
-        scores = score(network, self.valid, self.settings.loss, valid, size)
+        scores = score(network, self.valid, self.settings.loss, *self._validation(epoch))
         self.state.curves[epoch] = torch.from_numpy(np.stack((totals / self.n_samples, scores), axis=1))
         for p, (loss, accuracy, *_) in enumerate(scores.tolist()):
             self._update_best(p, (accuracy, -loss))
@@ -90,6 +88,18 @@ class Trainer:
     def last(self) -> Network:
         """Return the networks after the last epoch."""
         return self.network.with_weights(self.state.weights)
+
+    def _validation(self, epoch: int) -> tuple[OperationOfBatch, int | None]:
+        """Return the substrates during each batch of the validation after an epoch, and the size of these batches."""
+        if self.substrates.ideal:
+            return lambda batch: IDEAL, None
+        size = self.settings.batch_size
+        first = epoch * math.ceil(len(self.valid.labels) / size)
+
+        def during(batch: int) -> Operation:
+            return self.substrates.during("validation", first + batch, writing=epoch, age=epoch + 1)
+
+        return during, size
 
     def _step(self, network: Network, times: Tensor, labels: Array, rates: Array, totals: Array, batch: int) -> None:
         """Train on one batch. Adds to totals [P, 2 + layers]: loss, accuracy, silent fractions, times the samples."""
