@@ -13,9 +13,11 @@ import pytest
 import torch
 from llvmlite.binding import get_host_cpu_features
 
-from ttfsrun.neuron import Neuron, first_spike
+from ttfsrun.neuron import Neuron, draws, first_spike
+from ttfsrun.random import key
 
 GOLDEN = "03c2f2428e2409aa"
+GOLDEN_DRAWS = "597038b53c68bc78"
 
 
 def digest() -> str:
@@ -30,8 +32,19 @@ def digest() -> str:
     return hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in (spikes, *gradients))).hexdigest()[:16]
 
 
+def digest_of_draws() -> str:
+    """Return the digest of normal numbers of two networks in two steps."""
+    keys = torch.tensor([key(seed, "golden") for seed in range(2)])
+    drawn = [draws.normal(keys, step, (5000,)).numpy().tobytes() for step in range(2)]
+    return hashlib.sha256(b"".join(drawn)).hexdigest()[:16]
+
+
 def test_the_bits_of_spikes_and_gradients_are_those_of_the_reference_results() -> None:
     assert digest() == GOLDEN
+
+
+def test_the_bits_of_normal_numbers_are_those_of_the_reference_results() -> None:
+    assert digest_of_draws() == GOLDEN_DRAWS
 
 
 @pytest.mark.slow
@@ -45,7 +58,7 @@ def test_narrower_vectors_give_the_same_bits(processor: str, tmp_path: Path) -> 
         "NUMBA_CPU_FEATURES": "",
         "NUMBA_CACHE_DIR": str(tmp_path),
     }
-    program = "import test_golden; print(test_golden.digest())"
+    program = "import test_golden; print(test_golden.digest(), test_golden.digest_of_draws())"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=Path(__file__).parent,
@@ -54,4 +67,4 @@ def test_narrower_vectors_give_the_same_bits(processor: str, tmp_path: Path) -> 
         text=True,
         check=False,
     )
-    assert (done.stdout.strip(), done.returncode) == (GOLDEN, 0), done.stderr
+    assert (done.stdout.split(), done.returncode) == ([GOLDEN, GOLDEN_DRAWS], 0), done.stderr

@@ -7,7 +7,7 @@ from typing import Any
 
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import log, polynomial
-from ttfsrun.neuron.kernels.simd import elementwise, fabs, select, splat, sqrt
+from ttfsrun.neuron.kernels.simd import elementwise, fabs, minimum, select, splat, sqrt
 
 # Algorithm AS 241, PPND16 (Wichura, "The percentage points of the normal distribution", Applied Statistics 37, 1988).
 # Its third rational function, for probabilities below 1.4e-11, is left out: no number of 32 bits needs it.
@@ -74,12 +74,11 @@ _tail_denominator = _polynomial(
 @compiled
 def normal_quantile(u):
     """Return x where the standard normal distribution is u, float64; u between 1.4e-11 and 1 - 1.4e-11."""
-    half, zero = splat(u, 0.5), splat(u, 0.0)
-    q = u - half
-    size = fabs(q)
+    zero, one = splat(u, 0.0), splat(u, 1.0)
+    q = u - splat(u, 0.5)
     r = splat(u, CENTRE_SHIFT) - q * q
-    tail = sqrt(zero - log(half - size)) - splat(u, TAIL_SHIFT)
-    sign = select(q < zero, splat(u, -1.0), splat(u, 1.0))
-    central = size < splat(u, CENTRE)
+    tail = sqrt(zero - log(minimum(u, one - u))) - splat(u, TAIL_SHIFT)
+    sign = select(q < zero, zero - one, one)
+    central = fabs(q) < splat(u, CENTRE)
     numerator = select(central, q * _centre_numerator(r), sign * _tail_numerator(tail))
     return numerator / select(central, _centre_denominator(r), _tail_denominator(tail))
