@@ -19,7 +19,7 @@ from ttfsrun.random import key
 Array = NDArray[Any]
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """What P networks receive in one step of training."""
 
     times: Tensor  # [P, B, N]: input times
@@ -47,7 +47,7 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(len(self._samples.labels) / self._size)
 
-    def of_epoch(self, epoch: int) -> Iterator[Batch]:
+    def of_epoch(self, epoch: int) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""
         orders = permutations(self._order_keys, epoch, len(self._samples.labels)).numpy()
         for start in range(0, orders.shape[1], self._size):
@@ -56,9 +56,9 @@ class Batches:
             labels = self._samples.labels[chosen]
             if len(orders) == 1:
                 size = len(self._members)
-                yield Batch(times.expand(size, -1, -1), np.broadcast_to(labels, (size, labels.shape[1])))
+                yield TrainingBatch(times.expand(size, -1, -1), np.broadcast_to(labels, (size, labels.shape[1])))
             else:
-                yield Batch(times[self._members], labels[self._members])
+                yield TrainingBatch(times[self._members], labels[self._members])
 
     def _with_noise(self, times: NDArray[np.float32], epoch: int, start: int) -> Tensor:
         """Return times [sources, B, N] with normal noise; negative times are reflected. start: the first sample."""

@@ -71,7 +71,7 @@ def pool_trials(trials: Sequence[Responses]) -> Responses:
 OperationOfBatch = Callable[[int], Operation]  # the substrates during a batch of samples, by its number
 
 
-class Batch(NamedTuple):
+class JudgedBatch(NamedTuple):
     """One batch of the same samples in all networks, as judged."""
 
     part: slice  # of the samples
@@ -83,7 +83,7 @@ class Batch(NamedTuple):
 
 def _judged(
     network: Network, samples: Samples, loss: Loss, operation: OperationOfBatch, batch_size: int | None
-) -> Iterator[Batch]:
+) -> Iterator[JudgedBatch]:
     """Run all P networks on the same samples, batch by batch; arguments as for `collect_responses`."""
     size = batch_size or max(1, ROWS // network.size)
     for step, start in enumerate(range(0, len(samples.labels), size)):
@@ -91,7 +91,7 @@ def _judged(
         times = torch.from_numpy(samples.times[part])[None]
         labels = np.broadcast_to(samples.labels[part], (network.size, len(samples.labels[part])))
         spikes = network(times, operation(step))
-        yield Batch(part, times, labels, spikes, judge(loss, spikes[-1].numpy(), labels))
+        yield JudgedBatch(part, times, labels, spikes, judge(loss, spikes[-1].numpy(), labels))
 
 
 def score(
