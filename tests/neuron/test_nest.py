@@ -77,9 +77,9 @@ def train(layers: list[Layer], samples: Samples, config: Config, generator: np.r
     for _ in range(EPOCHS):
         for batch in torch.tensor(generator.permutation(len(samples.labels))).split(BATCH):
             output = run(layers, samples.times[batch], gradient_limit=0.2)[-1]
-            judgement = judge(config.training.loss, output[None].detach().numpy(), samples.labels[batch][None].numpy())
+            judgement = judge(config.training.loss, output[None].detach(), samples.labels[batch][None])
             optimizer.zero_grad()
-            output.backward(torch.from_numpy(judgement.gradient[0]) / len(batch))
+            output.backward(judgement.gradient[0] / len(batch))
             optimizer.step()
     for weight in weights:
         weight.requires_grad_(False)

@@ -9,13 +9,13 @@ from ttfsrun.training.trainer import Diverged, Trainer
 
 
 def test_an_infinite_loss_stops_and_is_named_with_epoch_and_batch(tiny: Tiny, samples: Splits) -> None:
-    with pytest.raises(Diverged, match=r"^the loss is inf in epoch 1, batch 1 \(network with seed\.init=3\): lower "):
+    with pytest.raises(Diverged, match=r"^the loss is not finite in epoch 1, batch 1 \(network with seed\.init=3\): "):
         trained([tiny("training.loss.beta=0.001", "seed.init=3")], samples)
     assert Diverged.exit_code == 1
 
 
 def test_an_infinite_gradient_of_the_loss_stops(tiny: Tiny, samples: Splits) -> None:
-    with pytest.raises(Diverged, match=r"^the gradient of the loss is (inf|nan) in epoch 1, batch 1 "):
+    with pytest.raises(Diverged, match=r"^the gradient of the loss is not finite in epoch 1, batch 1 "):
         trained([tiny("training.loss.beta=0.0029")], samples)  # exp(2 / beta) is a float64, but no float32
 
 
@@ -27,7 +27,7 @@ def test_an_infinite_gradient_by_the_weights_stops_and_is_named_with_its_layer(t
         "network.neuron.v_th=0.001",
         "network.init={mean:[0.0015,0.0005],std:[0.0008,0.0008]}",
     )
-    with pytest.raises(Diverged, match=r"^the gradient of layer [12] is (nan|inf) in epoch [1-3], batch [1-5] "):
+    with pytest.raises(Diverged, match=r"^the gradient of layer [12] is not finite in epoch [1-3], batch [1-5] "):
         trained([config], samples)
 
 

@@ -48,10 +48,10 @@ class Reference:
             layers.append(times)
         return layers
 
-    def step(self, times: Tensor, labels: np.ndarray, rate: float) -> None:
+    def step(self, times: Tensor, labels: Tensor, rate: float) -> None:
         layers = self.spikes(times)
-        judgement = judge(self.training.loss, layers[-1].detach()[None].numpy(), labels)
-        layers[-1].backward(torch.from_numpy(judgement.gradient[0]) / len(times))
+        judgement = judge(self.training.loss, layers[-1].detach()[None], labels)
+        layers[-1].backward(judgement.gradient[0] / len(times))
         gradients = [weight.grad for weight in self.weights]
         with torch.no_grad():
             silent = [layer == math.inf for layer in layers]

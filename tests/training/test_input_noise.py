@@ -22,7 +22,7 @@ def batches(config: Config, part: Samples, epoch: int = 0) -> tuple[np.ndarray, 
     found = list(Batches([config], part, config.training.batch_size).of_epoch(epoch))
     return (
         np.concatenate([batch.times[0].numpy() for batch in found]),
-        np.concatenate([batch.labels[0] for batch in found]),
+        np.concatenate([batch.labels[0].numpy() for batch in found]),
     )
 
 

@@ -26,9 +26,9 @@ def of_one(
     loss: Loss, times: list[float], label: int = 0, dtype: type = np.float64
 ) -> tuple[float, NDArray[np.float64]]:
     """Loss and gradient of one sample."""
-    judgement = judge(loss, np.array([[times]], dtype), np.array([[label]]))
+    judgement = judge(loss, torch.from_numpy(np.array([[times]], dtype)), torch.tensor([[label]]))
     assert judgement.losses.shape == (1, 1)
-    return float(judgement.losses[0, 0]), judgement.gradient[0, 0]
+    return float(judgement.losses[0, 0]), judgement.gradient[0, 0].numpy()
 
 
 def by_the_book(loss: Loss, times: torch.Tensor, label: int) -> torch.Tensor:
@@ -127,8 +127,8 @@ def test_the_bits_of_a_sample_do_not_depend_on_its_company(loss: Loss) -> None:
     random = np.random.default_rng(0)
     times = random.uniform(0, 3, (5, 11, 4)).astype(np.float32)
     times[random.random(times.shape) < 0.2] = INF
-    labels = random.integers(0, 4, (5, 11))
-    judgement = judge(loss, times, labels)
+    labels = torch.from_numpy(random.integers(0, 4, (5, 11)))
+    judgement = judge(loss, torch.from_numpy(times), labels)
     for p in range(5):
         for b in range(11):
             own, own_gradient = of_one(loss, times[p, b].tolist(), int(labels[p, b]), np.float32)

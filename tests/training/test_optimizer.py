@@ -11,7 +11,18 @@ import torch
 from torch import Tensor
 
 from ttfsrun.config.schema import Adam, CosineDecay, StepDecay
-from ttfsrun.training.optimizer import Moments, adam_step, schedule
+from ttfsrun.neuron.kernels.lanes import LANES
+from ttfsrun.training.optimizer import (
+    LayerState,
+    Moments,
+    Numbers,
+    Update,
+    entries_per_item,
+    powers,
+    schedule,
+    set_pace,
+    update_weights,
+)
 
 SETTINGS = Adam(learning_rate=0.005, beta1=0.9, beta2=0.999, epsilon=1e-8)
 SHAPES = ((5, 7), (8, 3))
@@ -29,6 +40,26 @@ def some_gradients(size: int) -> list[list[Tensor]]:
         [gradient * 10.0 ** (-3 * layer) for layer, gradient in enumerate(some_weights(size, seed=1 + step))]
         for step in range(STEPS)
     ]
+
+
+def adam_step(
+    weights: list[Tensor], gradients: list[Tensor], moments: Moments, rates: np.ndarray, settings: Adam
+) -> np.ndarray:
+    """Take a step of all networks; return whether a gradient and whether a weight is not finite, [P, layers, 2]."""
+    size = len(rates)
+    update = Update(np.empty((size, 2), np.float32), np.full(size, -1), np.zeros(size))
+    invalid = np.zeros((size, len(weights), 2), np.uint8)
+    for p, rate in enumerate(rates):
+        set_pace(p, rate, moments.steps.numpy(), powers(settings, STEPS), update.pace)
+    layers = zip(weights, gradients, moments.first, moments.second, strict=True)
+    for number, tensors in enumerate(layers):
+        weight, *others = (tensor.numpy().reshape(size, -1) for tensor in tensors)
+        n_neurons = tensors[0].shape[-1]
+        silent = number, 0, n_neurons, np.zeros((size, n_neurons), np.int32)
+        items = size * math.ceil(weight.shape[1] / entries_per_item(LANES))
+        state = LayerState(weight, *others, invalid[:, number])
+        update_weights(0, items, state, update, silent, Numbers.of(settings, np.float32))
+    return invalid
 
 
 def by_torch(start: list[Tensor], gradients: list[list[Tensor]], rates: list[float], settings: Adam) -> list[Tensor]:

@@ -82,7 +82,8 @@ def test_the_loss_is_the_mean_over_the_samples(loss: TimeCrossEntropy | SquaredE
     times, labels = inputs([0.1], [0.2], [0.7]), np.array([0, 1, 2])
     (result,) = collect_responses(network, Samples(times, labels), loss)
     spikes = network(torch.from_numpy(times)[None])[-1]
-    assert result.loss == pytest.approx(judge(loss, spikes.numpy(), labels[None]).losses.mean(), rel=1e-15)
+    losses = judge(loss, spikes, torch.from_numpy(labels)[None]).losses
+    assert result.loss == pytest.approx(float(losses.mean()), rel=1e-15)
 
 
 @pytest.mark.parametrize("rows", [1, 36, 10**6])

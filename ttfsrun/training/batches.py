@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.config.schema import Config
@@ -16,14 +14,12 @@ from ttfsrun.data.samples import Samples
 from ttfsrun.neuron.draws import normal, permutations
 from ttfsrun.random import key
 
-Array = NDArray[Any]
-
 
 class TrainingBatch(NamedTuple):
     """What P networks receive in one step of training."""
 
     times: Tensor  # [P, B, N]: input times
-    labels: Array  # [P, B]
+    labels: Tensor  # [P, B]
 
 
 class Batches:
@@ -35,36 +31,40 @@ class Batches:
 
     def __init__(self, configs: Sequence[Config], samples: Samples, size: int) -> None:
         """size: samples of a batch."""
-        self._samples, self._size = samples, size
+        self._times, self._labels = torch.from_numpy(samples.times), torch.from_numpy(samples.labels)
+        self._size = size
         sources = [(config.seed.data, config.training.input_noise) for config in configs]
-        distinct = sorted(set(sources))
-        self._members = np.array([distinct.index(source) for source in sources])
-        self._noise = np.array([std for _, std in distinct], np.float32)
-        self._order_keys, self._noise_keys = (
+        distinct = list(dict.fromkeys(sources))
+        self._members = torch.tensor([distinct.index(source) for source in sources])
+        stds = torch.tensor([std for _, std in distinct], dtype=torch.float32)
+        self._noisy = stds.nonzero()[:, 0]
+        self._noise = stds[self._noisy, None, None]
+        self._order_keys, noise_keys = (
             torch.tensor([key(seed, purpose) for seed, _ in distinct]) for purpose in ("order", "input noise")
         )
+        self._noise_keys = noise_keys[self._noisy]
 
     def __len__(self) -> int:
-        return math.ceil(len(self._samples.labels) / self._size)
+        return math.ceil(len(self._labels) / self._size)
 
     def of_epoch(self, epoch: int) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""
-        orders = permutations(self._order_keys, epoch, len(self._samples.labels)).numpy()
+        orders = permutations(self._order_keys, epoch, len(self._labels))
         for start in range(0, orders.shape[1], self._size):
             chosen = orders[:, start : start + self._size]
-            times = self._with_noise(self._samples.times[chosen], epoch, start)
-            labels = self._samples.labels[chosen]
+            times, labels = self._with_noise(self._times[chosen], epoch, start), self._labels[chosen]
             if len(orders) == 1:
                 size = len(self._members)
-                yield TrainingBatch(times.expand(size, -1, -1), np.broadcast_to(labels, (size, labels.shape[1])))
+                yield TrainingBatch(times.expand(size, -1, -1), labels.expand(size, -1).contiguous())
+            elif len(orders) == len(self._members):
+                yield TrainingBatch(times, labels)
             else:
                 yield TrainingBatch(times[self._members], labels[self._members])
 
-    def _with_noise(self, times: NDArray[np.float32], epoch: int, start: int) -> Tensor:
+    def _with_noise(self, times: Tensor, epoch: int, start: int) -> Tensor:
         """Return times [sources, B, N] with normal noise; negative times are reflected. start: the first sample."""
-        noisy = np.flatnonzero(self._noise)
-        if len(noisy):
+        if len(self._noisy):
             first = start * times.shape[2]
-            draws = normal(self._noise_keys[noisy], epoch, times.shape[1:], first=first, dtype=torch.float32)
-            times[noisy] = np.abs(times[noisy] + self._noise[noisy, None, None] * draws.numpy())
-        return torch.from_numpy(times)
+            draws = normal(self._noise_keys, epoch, times.shape[1:], first=first, dtype=times.dtype)
+            times[self._noisy] = (times[self._noisy] + self._noise * draws).abs()
+        return times

@@ -10,14 +10,17 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from ttfsrun.config.schema import SquaredError, TimeCrossEntropy
+from ttfsrun.neuron.device import Array, arrays_of, device_of
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import exp_of, log_of
 
 Loss = TimeCrossEntropy | SquaredError
-Array = NDArray[Any]
+
+EVENTS_PER_TIME = 20  # cost of a label neuron's share in a loss, in synaptic events
 
 
 @compiled
@@ -67,47 +70,39 @@ LOSSES: dict[type, tuple[Callable[..., Any], tuple[str, ...]]] = {
 
 
 class Judgement(NamedTuple):
-    """What the spikes of the label neurons mean for each sample."""
+    """What the spikes of the label neurons mean for each sample: tensors, or their arrays for a kernel."""
 
-    losses: Array  # [P, B], float64
-    gradient: Array  # [P, B, C]: derivatives by the spike times
-    decision: Array  # [P, B], int64: the first neuron that spiked, of several at once the one of the lowest number; -1
-    decision_time: Array  # [P, B]: inf where none spiked
-
-
-@compiled
-def _judge(loss: Any, parameters: Any, silent: float, times: Array, labels: Array, judgement: Judgement) -> None:
-    """Fill in the judgement of all samples. NaN in a time shows in its loss."""
-    for p in range(labels.shape[0]):
-        for b in range(labels.shape[1]):
-            first, earliest = -1, np.inf
-            invalid = False
-            for n in range(times.shape[2]):
-                invalid |= times[p, b, n] != times[p, b, n]
-                if times[p, b, n] < earliest:
-                    first, earliest = n, times[p, b, n]
-            judgement.decision[p, b] = first
-            judgement.decision_time[p, b] = earliest
-            if invalid:
-                judgement.losses[p, b] = np.nan
-                judgement.gradient[p, b] = np.nan
-            elif times[p, b, labels[p, b]] == np.inf:
-                judgement.losses[p, b] = silent
-                judgement.gradient[p, b] = 0.0
-            else:
-                judgement.losses[p, b] = loss(times[p, b], labels[p, b], parameters, judgement.gradient[p, b])
+    losses: Any  # [P, B], float64
+    gradient: Any  # [P, B, C]: derivatives by the spike times
+    decision: Any  # [P, B], int64: the first neuron that spiked, of several at once the one of the lowest number; -1
+    decision_time: Any  # [P, B]: inf where none spiked
 
 
 @compiled
-def add_up(judgement: Judgement, labels: Array, totals: Array) -> None:
-    """Add to totals [P, 2] the losses of all samples, one after the other, and the number of right decisions."""
-    for p in range(labels.shape[0]):
-        for b in range(labels.shape[1]):
-            totals[p, 0] += judgement.losses[p, b]
-            totals[p, 1] += judgement.decision[p, b] == labels[p, b]
+def _judge(low: int, high: int, loss: Any, settings: Any, spikes: tuple[Array, Array], judgement: Judgement) -> None:
+    """Fill in the judgement of samples low to high of all networks. NaN in a time shows in its loss."""
+    (times, labels), (parameters, silent) = spikes, settings
+    for at in range(low, high):
+        p, b = at // labels.shape[1], at % labels.shape[1]
+        first, earliest = -1, np.inf
+        invalid = False
+        for n in range(times.shape[2]):
+            invalid |= times[p, b, n] != times[p, b, n]
+            if times[p, b, n] < earliest:
+                first, earliest = n, times[p, b, n]
+        judgement.decision[p, b] = first
+        judgement.decision_time[p, b] = earliest
+        if invalid:
+            judgement.losses[p, b] = np.nan
+            judgement.gradient[p, b] = np.nan
+        elif times[p, b, labels[p, b]] == np.inf:
+            judgement.losses[p, b] = silent
+            judgement.gradient[p, b] = 0.0
+        else:
+            judgement.losses[p, b] = loss(times[p, b], labels[p, b], parameters, judgement.gradient[p, b])
 
 
-def judge(settings: Loss, times: Array, labels: Array) -> Judgement:
+def judge(settings: Loss, times: Tensor, labels: Tensor) -> Judgement:
     """Return the loss of each sample, its derivatives, and the decision.
 
     times: [P, B, C] first spikes of the label neurons, inf if silent. labels: [P, B].
@@ -115,12 +110,12 @@ def judge(settings: Loss, times: Array, labels: Array) -> Judgement:
     neurons add nothing to the loss and have no gradient.
     """
     function, names = LOSSES[type(settings)]
-    parameters = tuple(float(getattr(settings, name)) for name in names)
-    judgement = Judgement(
-        np.empty(labels.shape),
-        np.empty_like(times),
-        np.empty(labels.shape, np.int64),
-        np.empty(labels.shape, times.dtype),
-    )
-    _judge(function, parameters, float(settings.silent), times, labels, judgement)
+    numbers = tuple(float(getattr(settings, name)) for name in names), float(settings.silent)
+    types = (torch.float64, times.dtype, torch.int64, times.dtype)
+    shapes = (labels.shape, times.shape, labels.shape, labels.shape)
+    judgement = Judgement(*(times.new_empty(shape, dtype=dtype) for shape, dtype in zip(shapes, types, strict=True)))
+    device = device_of(times)
+    work = EVENTS_PER_TIME * times.numel()
+    filled = Judgement(*arrays_of(judgement))
+    device.launch(_judge, labels.numel(), work, function, numbers, tuple(arrays_of((times, labels))), filled)
     return judgement

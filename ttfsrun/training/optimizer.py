@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.config.schema import Adam, CosineDecay, StepDecay
+from ttfsrun.neuron.device import Array
 from ttfsrun.neuron.kernels.compiled import compiled
-from ttfsrun.neuron.parallel import for_ranges
+from ttfsrun.neuron.kernels.lanes import lanes
 
-Array = NDArray[Any]
+EVENTS_PER_WEIGHT = 2  # cost of a weight's step, in synaptic events
 
 
 @dataclass
@@ -32,10 +32,11 @@ class Moments:
     def zero(cls, weights: Sequence[Tensor]) -> Moments:
         """Return the moments before the first step."""
         first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-        return cls(first, second, torch.zeros(len(weights[0]), dtype=torch.int64))
+        steps = torch.zeros(len(weights[0]), dtype=torch.int64, device=weights[0].device)
+        return cls(first, second, steps)
 
 
-class _Numbers(NamedTuple):
+class Numbers(NamedTuple):
     """Settings of Adam, each rounded once to the type of the weights."""
 
     beta1: Any
@@ -44,76 +45,100 @@ class _Numbers(NamedTuple):
     rest2: Any  # 1 - beta2
     epsilon: Any
 
+    @classmethod
+    def of(cls, settings: Adam, dtype: Any) -> Numbers:
+        """Return the numbers for weights of this numpy type."""
+        exact = (settings.beta1, 1 - settings.beta1, settings.beta2, 1 - settings.beta2, settings.epsilon)
+        return cls(*map(np.dtype(dtype).type, exact))
+
+
+class Update(NamedTuple):
+    """What the next step of each network is."""
+
+    pace: Array  # [P, 2], of the type of the weights: bias-corrected rate (0: no step), scale of the second moment
+    layer: Array  # [P]: the layer whose silent neurons' weights are raised, instead of a step; -1: none
+    value: Array  # [P]: by how much
+
 
 @compiled
-def _step(
-    low: int, high: int, tensors: tuple[Array, Array, Array, Array], pace: Array, numbers: _Numbers, invalid: Array
-) -> None:
-    """Update one layer of networks low to high in place.
+def set_pace(p, rate, steps, powers, pace):
+    """Count a step of network p at a learning rate, if that is not 0, and fill in its pace.
 
-    tensors: weight, gradient, first and second moment, [P, N M] each. pace [P, 2]: bias-corrected rate (0: no step),
-    scale of the second moment. invalid [P]: set where a gradient or a new weight is not finite.
+    powers [2, steps]: of beta1 and beta2.
     """
-    weight, gradient, first, second = tensors
-    for p in range(low, high):
-        rate, scale = pace[p]
-        count = 0
+    if rate > 0:
+        steps[p] += 1
+        pace[p, 0] = rate / (1 - powers[0, steps[p]])
+        pace[p, 1] = 1 / (1 - powers[1, steps[p]])
+    else:
+        pace[p, 0] = 0.0
+
+
+def entries_per_item(n_lanes: int) -> int:
+    """Return how many weights an item of `update_weights` has."""
+    return 1 if n_lanes == 1 else 4096
+
+
+_entries_per_item = compiled(entries_per_item)
+
+
+class LayerState(NamedTuple):
+    """What changes in a step of one layer, and its gradient."""
+
+    weight: Array  # [P, N M], like the next three
+    gradient: Array
+    first: Array
+    second: Array
+    invalid: Array  # [P, 2]: set where a gradient, and where a new weight, is not finite
+
+
+@compiled
+def update_weights(low, high, state, update, silent, numbers):
+    """Step, or raise, the weights of one layer in place, for items low to high.
+
+    silent: the number of the layer, the column of its first neuron, the number of neurons, and for how many samples
+    each is silent, [P, columns].
+    """
+    weight, gradient, first, second, invalid = state
+    number, column, n_neurons, counts = silent
+    width = _entries_per_item(lanes(weight))
+    items = -(-weight.shape[1] // width)
+    for item in range(low, high):
+        p, start = item // items, (item % items) * width
+        until = min(start + width, weight.shape[1])
+        rate, scale = update.pace[p]
+        bad_gradients = bad_weights = 0
         if rate > 0:
-            for i in range(weight.shape[1]):
+            for i in range(start, until):
                 g = gradient[p, i]
                 m = numbers.beta1 * first[p, i] + numbers.rest1 * g
                 v = numbers.beta2 * second[p, i] + numbers.rest2 * g * g
                 w = weight[p, i] - rate * m / (np.sqrt(v * scale) + numbers.epsilon)
                 first[p, i], second[p, i], weight[p, i] = m, v, w
-                count += not (abs(g) < np.inf and abs(w) < np.inf)
+                bad_gradients += not abs(g) < np.inf
+                bad_weights += not abs(w) < np.inf
         else:
-            for i in range(weight.shape[1]):
-                count += not abs(gradient[p, i]) < np.inf
-        invalid[p] = count > 0
-
-
-def powers(base: float, largest: int) -> NDArray[np.float64]:
-    """Return base^k for k = 0, 1, ... up to `largest` at least, each the product of the one before and the base.
-
-    So they are the same on all machines, which `pow` is not.
-    """
-    return _powers(base, 1 << max(10, largest.bit_length()))
+            for i in range(start, until):
+                bad_gradients += not abs(gradient[p, i]) < np.inf
+            if update.layer[p] == number:
+                for i in range(start, until):
+                    if counts[p, column + i % n_neurons] > 0:
+                        weight[p, i] += update.value[p]
+        if bad_gradients > 0:
+            invalid[p, 0] = 1
+        if bad_weights > 0:
+            invalid[p, 1] = 1
 
 
 @lru_cache(maxsize=8)
-def _powers(base: float, count: int) -> NDArray[np.float64]:
-    factors = np.full(count, base)
-    factors[0] = 1.0
-    return np.multiply.accumulate(factors)
+def powers(settings: Adam, steps: int) -> Array:
+    """Return beta1^k and beta2^k for k = 0, 1, ..., steps, [2, steps + 1], float64.
 
-
-def adam_step(
-    weights: Sequence[Tensor], gradients: Sequence[Tensor], moments: Moments, rates: Array, settings: Adam
-) -> list[bool]:
-    """Update weights and moments in place by one step of Adam (Kingma and Ba 2015, algorithm 1).
-
-    weights, gradients: per layer [P, N, M], contiguous. rates: learning rate per network [P]; where it is 0, the
-    network and its moments do not change. Returns for each layer whether all gradients and new weights are finite.
+    Each is the product of the one before and the base. So they are the same on all machines, which `pow` is not.
     """
-    steps = moments.steps.numpy()
-    steps += rates > 0
-    first, second = (powers(beta, int(steps.max()))[np.maximum(steps, 1)] for beta in (settings.beta1, settings.beta2))
-    corrected = np.where(rates > 0, rates / (1 - first), 0)
-    dtype = weights[0].numpy().dtype.type
-    exact = (settings.beta1, 1 - settings.beta1, settings.beta2, 1 - settings.beta2, settings.epsilon)
-    numbers = _Numbers(*map(dtype, exact))
-    pace = np.column_stack((corrected, 1 / (1 - second))).astype(dtype)
-    invalid = np.empty((len(weights), len(rates)), np.bool_)
-    for tensors, flags in zip(
-        zip(weights, gradients, moments.first, moments.second, strict=True), invalid, strict=True
-    ):
-        arrays = tuple(tensor.numpy().reshape(len(tensor), -1) for tensor in tensors)
-
-        def task(low: int, high: int, arrays: Any = arrays, flags: Array = flags) -> None:
-            _step(low, high, arrays, pace, numbers, flags)
-
-        for_ranges(task, len(rates), 2 * tensors[0].numel())
-    return [not flags.any() for flags in invalid]
+    factors = np.repeat([[settings.beta1], [settings.beta2]], steps + 1, axis=1)
+    factors[:, 0] = 1.0
+    return np.multiply.accumulate(factors, axis=1)
 
 
 def step_decay(settings: StepDecay, epoch: int, epochs: int) -> float:

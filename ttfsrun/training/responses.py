@@ -15,8 +15,8 @@ from torch import Tensor
 from ttfsrun.data.samples import Samples
 from ttfsrun.network import Network
 from ttfsrun.substrate.emulation import IDEAL, Operation
-from ttfsrun.training.bumping import count_silent
-from ttfsrun.training.loss import Judgement, Loss, add_up, judge
+from ttfsrun.training.loss import Judgement, Loss, judge
+from ttfsrun.training.sums import add_up, count_layers, means, silent_masks
 
 ROWS = 2000  # samples of all networks together that are computed at once, to bound the memory
 
@@ -76,7 +76,7 @@ class JudgedBatch(NamedTuple):
 
     part: slice  # of the samples
     times: Tensor  # [1, B, N] inputs
-    labels: NDArray[np.int64]  # [P, B]
+    labels: Tensor  # [P, B]
     spikes: list[Tensor]  # of each layer, [P, B, M]
     judgement: Judgement
 
@@ -89,9 +89,9 @@ def _judged(
     for step, start in enumerate(range(0, len(samples.labels), size)):
         part = slice(start, start + size)
         times = torch.from_numpy(samples.times[part])[None]
-        labels = np.broadcast_to(samples.labels[part], (network.size, len(samples.labels[part])))
+        labels = torch.from_numpy(samples.labels[part]).expand(network.size, -1).contiguous()
         spikes = network(times, operation(step))
-        yield JudgedBatch(part, times, labels, spikes, judge(loss, spikes[-1].numpy(), labels))
+        yield JudgedBatch(part, times, labels, spikes, judge(loss, spikes[-1], labels))
 
 
 def score(
@@ -100,18 +100,16 @@ def score(
     loss: Loss,
     operation: OperationOfBatch = lambda step: IDEAL,
     batch_size: int | None = None,
-) -> NDArray[np.float64]:
-    """Return the metrics of the learning curves of all P networks: loss, accuracy, silent fraction of each layer.
+) -> Tensor:
+    """Return the metrics of the learning curves of all P networks: loss, accuracy, silent fraction of each layer,
+    [P, 2 + layers], float64.
 
     Arguments as for `collect_responses`.
     """
-    totals = np.zeros((network.size, 2 + len(network.weights)))
+    totals = torch.zeros(network.size, 2 + len(network.weights), dtype=torch.float64)
     for batch in _judged(network, samples, loss, operation, batch_size):
-        add_up(batch.judgement, batch.labels, totals)
-        totals[:, 2:] += batch.labels.shape[1] * np.stack(
-            [count_silent(layer.numpy() == np.inf)[0] for layer in batch.spikes], axis=1
-        )
-    return totals / len(samples.labels)
+        add_up(batch.judgement, batch.labels, count_layers(silent_masks(batch.spikes)), totals)
+    return means(totals, len(samples.labels), [weight.shape[-1] for weight in network.weights])
 
 
 def collect_responses(
@@ -126,22 +124,20 @@ def collect_responses(
     batch_size: samples per batch of the substrates' noise; None where nothing is noisy and it makes no difference.
     """
     labels, size, n_classes = samples.labels, network.size, network.weights[-1].shape[-1]
-    totals = np.zeros((size, 2))
+    totals = torch.zeros(size, 2 + len(network.weights), dtype=torch.float64)
     first, decided = (np.empty((size, len(labels)), dtype) for dtype in (np.float32, np.int64))
-    spikes = np.zeros((size, len(network.weights)), np.int64)
     events = np.zeros((size, 2), np.int64)
     for batch in _judged(network, samples, loss, operation, batch_size):
-        add_up(batch.judgement, batch.labels, totals)
-        first[:, batch.part], decided[:, batch.part] = batch.judgement.decision_time, batch.judgement.decision
-        arrivals = network.arrivals(batch.times, batch.spikes)
-        events += _count_events(network, arrivals, torch.from_numpy(batch.judgement.decision_time))
-        spikes += np.stack(
-            [np.count_nonzero(layer.flatten(1).numpy() < np.inf, axis=1) for layer in batch.spikes], axis=1
-        )
+        judgement = batch.judgement
+        add_up(judgement, batch.labels, count_layers(silent_masks(batch.spikes)), totals)
+        first[:, batch.part], decided[:, batch.part] = judgement.decision_time.numpy(), judgement.decision.numpy()
+        events += _count_events(network, network.arrivals(batch.times, batch.spikes), judgement.decision_time)
     neurons = tuple(weight.shape[-1] for weight in network.weights)
-    losses = totals[:, 0] / len(labels)
+    possible = np.array(neurons) * len(labels)
+    losses = (totals[:, 0] / len(labels)).tolist()
+    spikes = possible - totals[:, 2:].numpy().astype(np.int64)
     return [
-        Responses(float(losses[p]), labels, decided[p], first[p], spikes[p], events[p], neurons, n_classes)
+        Responses(losses[p], labels, decided[p], first[p], spikes[p], events[p], neurons, n_classes)
         for p in range(size)
     ]
 

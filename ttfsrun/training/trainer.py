@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.config.schema import Config
@@ -21,13 +18,11 @@ from ttfsrun.errors import RunFailed
 from ttfsrun.network import Network, build, emulate
 from ttfsrun.substrate.emulation import IDEAL, Operation
 from ttfsrun.training.batches import Batches
-from ttfsrun.training.bumping import bump, count_silent
-from ttfsrun.training.loss import add_up, judge
-from ttfsrun.training.optimizer import adam_step, schedule
+from ttfsrun.training.optimizer import schedule
 from ttfsrun.training.responses import OperationOfBatch, score
-from ttfsrun.training.state import TrainingState, curve_metrics
-
-Array = NDArray[Any]
+from ttfsrun.training.state import TrainingState
+from ttfsrun.training.step import Step
+from ttfsrun.training.sums import means
 
 
 class Diverged(RunFailed):
@@ -54,7 +49,8 @@ class Trainer:
             self.substrates.project(self.network.weights)
             state = TrainingState.initial(self.network, self.settings.epochs)
         self.state = state
-        self.rates = np.array([config.training.optimizer.learning_rate for config in configs], np.float64)
+        self.rates = torch.tensor([config.training.optimizer.learning_rate for config in configs], dtype=torch.float64)
+        self._step = self._new_step()
 
     def run_epoch(self, after_batch: Callable[[int], None] = lambda batch: None) -> None:
         """Train for one epoch and validate.
@@ -64,17 +60,30 @@ class Trainer:
         """
         epoch = self.state.epoch
         factors = [schedule(config.training.schedule, epoch, self.settings.epochs) for config in self.configs]
-        rates = self.rates * np.array(factors)
+        rates = self.rates * torch.tensor(factors, dtype=torch.float64)
         network = self.last()
-        totals = np.zeros((network.size, len(curve_metrics(len(network.weights)))))
-        for batch, (times, labels) in enumerate(self.batches.of_epoch(epoch), 1):
-            self._step(network, times, labels, rates, totals, batch)
+        if self._step.state is not self.state:
+            self._step = self._new_step()
+        self._step.begin()
+        for batch, received in enumerate(self.batches.of_epoch(epoch), 1):
+            step = epoch * self.n_batches + batch - 1
+            operation = self.substrates.during("training", step, writing=step, age=epoch)
+            self._step.take(network, operation, received, rates)
+            self._require_finite()
+            self.substrates.project(network.weights)
             after_batch(batch)
-        scores = score(network, self.valid, self.settings.loss, *self._validation(epoch))
-        self.state.curves[epoch] = torch.from_numpy(np.stack((totals / self.n_samples, scores), axis=1))
-        for p, (loss, accuracy, *_) in enumerate(scores.tolist()):
-            self._update_best(p, (accuracy, -loss))
+        trained = means(self._step.sums.totals, self.n_samples, self._sizes)
+        validated = score(network, self.valid, self.settings.loss, *self._validation(epoch))
+        self.state.curves[epoch] = torch.stack((trained, validated), dim=1)
+        self._update_best(validated)
         self.state.epoch += 1
+
+    def _new_step(self) -> Step:
+        return Step(self.settings, self.state, self.settings.epochs * self.n_batches)
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [weight.shape[-1] for weight in self.state.weights]
 
     @property
     def n_batches(self) -> int:
@@ -101,48 +110,23 @@ class Trainer:
 
         return during, size
 
-    def _step(self, network: Network, times: Tensor, labels: Array, rates: Array, totals: Array, batch: int) -> None:
-        """Train on one batch. Adds to totals [P, 2 + layers]: loss, accuracy, silent fractions, times the samples."""
-        step = self.state.epoch * self.n_batches + batch - 1
-        operation = self.substrates.during("training", step, writing=step, age=self.state.epoch)
-        done = network.run(times, operation)
-        judgement = judge(self.settings.loss, done.spikes[-1].numpy(), labels)
-        self._require_finite(judgement.losses.sum(axis=1), "loss", batch)
-        self._require_finite(judgement.gradient.sum((1, 2), np.float64), "gradient of the loss", batch)
-        by_labels = torch.from_numpy(judgement.gradient / np.float32(labels.shape[1]))
-        by_spikes = [*[None] * (len(network.weights) - 1), by_labels]
-        gradients = done.gradients(by_spikes, self.settings.gradient_limit or math.inf)
-        silent = [layer == math.inf for layer in done.spikes]
-        counted = [count_silent(mask.numpy()) for mask in silent]
-        add_up(judgement, labels, totals)
-        totals[:, 2:] += labels.shape[1] * np.stack([fraction for fraction, _ in counted], axis=1)
-        if operation.members:  # a spike that the substrate lost does not count: no weight brings it back
-            by_itself = [operation.silent_by_itself(layer, mask) for layer, mask in enumerate(silent)]
-            counted = [count_silent(mask.numpy()) for mask in by_itself]
-        bumped = bump(network.weights, counted, self.settings.bumping, self.state.bumping)
-        finite = adam_step(
-            network.weights, gradients, self.state.moments, np.where(bumped, 0.0, rates), self.settings.optimizer
-        )
-        for number in (n for n, is_finite in enumerate(finite) if not is_finite):
-            for what, layers in (("gradient", gradients), ("weight", network.weights)):
-                self._require_finite(layers[number].abs().amax((1, 2)).numpy(), f"{what} of layer {number + 1}", batch)
-        self.substrates.project(network.weights)
-
-    def _require_finite(self, values: NDArray[Any], what: str, batch: int) -> None:
-        not_finite = np.flatnonzero(~np.isfinite(values))
-        if len(not_finite):
-            network = int(not_finite[0])
-            seed = self.configs[network].seed.init
+    def _require_finite(self) -> None:
+        failure = self._step.failure()
+        if failure is not None:
+            seed = self.configs[failure.network].seed.init
             raise Diverged(
-                f"the {what} is {values[network]} in epoch {self.state.epoch + 1}, batch {batch} "
+                f"the {failure.what} is not finite in epoch {self.state.epoch + 1}, batch {failure.batch} "
                 f"(network with seed.init={seed}): lower training.optimizer.learning_rate or "
                 "training.gradient_limit, or training.bumping.value if neurons stay silent in spite of bumping",
-                network,
+                failure.network,
             )
 
-    def _update_best(self, p: int, reached: tuple[float, float]) -> None:
-        if reached > tuple(self.state.best_score[p].tolist()):
-            self.state.best_score[p] = torch.tensor(reached, dtype=torch.float64)
-            self.state.best_epoch[p] = self.state.epoch + 1
-            for best, weight in zip(self.state.best_weights, self.state.weights, strict=True):
-                best[p] = weight[p]
+    def _update_best(self, scores: Tensor) -> None:
+        """Keep the networks with a better validation accuracy than before, or with the same and a lower loss."""
+        state, accuracy, gain = self.state, scores[:, 1], -scores[:, 0]
+        best, best_gain = state.best_score.unbind(1)
+        better = (accuracy > best) | ((accuracy == best) & (gain > best_gain))
+        state.best_score = torch.stack((accuracy, gain), 1).where(better[:, None], state.best_score)
+        state.best_epoch.masked_fill_(better, state.epoch + 1)
+        for kept, weight in zip(state.best_weights, state.weights, strict=True):
+            torch.where(better[:, None, None], weight, kept, out=kept)

@@ -1,0 +1,207 @@
+"""One step of the training of a population: a fixed sequence of kernels, without autograd.
+
+Every network follows its own gradient, or has weights of silent neurons raised (`bumping`). What must be told at the
+end of an epoch, or when a network diverges, is added up on the device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ttfsrun.config.schema import TrainingSettings
+from ttfsrun.network import Network
+from ttfsrun.neuron.device import Array, arrays_of, device_of
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.substrate.emulation import Operation
+from ttfsrun.training.batches import TrainingBatch
+from ttfsrun.training.bumping import Limits, choose_layer
+from ttfsrun.training.loss import Judgement, judge
+from ttfsrun.training.optimizer import (
+    EVENTS_PER_WEIGHT,
+    LayerState,
+    Numbers,
+    Update,
+    entries_per_item,
+    powers,
+    set_pace,
+    update_weights,
+)
+from ttfsrun.training.state import TrainingState
+from ttfsrun.training.sums import EVENTS_PER_SAMPLE, Silence, add_batch, count_layers, silent_masks, silent_pairs
+
+
+class Rules(NamedTuple):
+    """What decides about the next step."""
+
+    rates: Array  # [P], float64: learning rates
+    steps: Array  # [P]: taken so far
+    powers: Array  # of the decay rates of Adam, see `optimizer.powers`
+    limits: Limits
+    update: Update  # the result
+
+
+class Sums(NamedTuple):
+    """What is added up in the course of an epoch."""
+
+    totals: Array  # [P, 2 + layers], float64: losses, right decisions, and silent pairs of neuron and sample
+    batches: Array  # [P]
+    failed: Array  # [P]: 0, or CODES times the first batch with a number that is not finite, plus its code
+    invalid: Array  # [P, layers, 2]: whether the last step made a gradient, or a weight, that is not finite
+    fractions: Array  # [P, layers]: scratch space
+
+
+CODES = 1024
+LOSS, LOSS_GRADIENT, LAYERS = 1, 2, 3  # codes; from LAYERS on: gradient and weight of the first layer, the second, ...
+
+
+@compiled
+def note_failures(p, sums):
+    """Note the gradients and weights of network p's last step that are not finite, unless a failure is noted before."""
+    for number in range(sums.invalid.shape[1]):
+        for what in range(2):
+            if sums.invalid[p, number, what] and sums.failed[p] == 0:
+                sums.failed[p] = CODES * sums.batches[p] + LAYERS + 2 * number + what
+
+
+@compiled
+def settle(low, high, sums):
+    """Note the failures of the last step of networks low to high."""
+    for p in range(low, high):
+        note_failures(p, sums)
+
+
+@compiled
+def decide(low, high, judged, silence, rules, sums):
+    """Add a batch to the sums, and set the next step, of networks low to high.
+
+    judged: (judgement, labels). silence: that of all spikes, and that without spikes which the substrate lost: no
+    weight brings these back.
+    """
+    (judgement, labels), update = judged, rules.update
+    n_samples = labels.shape[1]
+    for p in range(low, high):
+        note_failures(p, sums)
+        sums.batches[p] += 1
+        slope = 0.0
+        add_batch(p, judgement, labels, silence[0], sums.totals[p])
+        for b in range(n_samples):
+            for n in range(judgement.gradient.shape[2]):
+                slope += abs(judgement.gradient[p, b, n])
+        if sums.failed[p] == 0 and not (slope < np.inf and sums.totals[p, 0] < np.inf):
+            sums.failed[p] = CODES * sums.batches[p] + (LOSS_GRADIENT if sums.totals[p, 0] < np.inf else LOSS)
+        for number in range(sums.fractions.shape[1]):
+            possible = n_samples * (silence[1].edges[number + 1] - silence[1].edges[number])
+            sums.fractions[p, number] = silent_pairs(p, number, silence[1]) / possible
+        choose_layer(p, sums.fractions[p], rules.limits, update.layer, update.value)
+        if sums.failed[p] != 0:
+            update.layer[p] = -1
+        stays = update.layer[p] >= 0 or sums.failed[p] != 0
+        set_pace(p, 0.0 if stays else rules.rates[p], rules.steps, rules.powers, update.pace)
+
+
+class Failure(NamedTuple):
+    """The first number of a network in an epoch that was not finite."""
+
+    network: int
+    batch: int
+    what: str
+
+
+class Step:
+    """The steps of the training of a population, one batch after the other."""
+
+    def __init__(self, settings: TrainingSettings, state: TrainingState, n_steps: int) -> None:
+        """n_steps: of the whole training."""
+        self.settings, self.state = settings, state
+        size, n_layers = len(state.weights[0]), len(state.weights)
+        sizes = [weight.shape[-1] for weight in state.weights]
+        self._columns = np.cumsum([0, *sizes]).tolist()
+        self._limits = Limits(
+            self._constant(np.array(settings.bumping.silent_fraction, np.float64)), float(settings.bumping.value)
+        )
+        self._powers = self._constant(powers(settings.optimizer, n_steps))
+        self._pace = self._zeros(torch.float32, size, 2)
+        self.sums = Sums(
+            self._zeros(torch.float64, size, 2 + n_layers),
+            self._zeros(torch.int64, size),
+            self._zeros(torch.int64, size),
+            self._zeros(torch.uint8, size, n_layers, 2),
+            self._zeros(torch.float64, size, n_layers),
+        )
+
+    def _constant(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self.state.weights[0].device)
+
+    def _zeros(self, dtype: torch.dtype, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=dtype, device=self.state.weights[0].device)
+
+    def begin(self) -> None:
+        """Begin an epoch: all sums are zero."""
+        for tensor in self.sums:
+            tensor.zero_()
+
+    def take(self, network: Network, operation: Operation, batch: TrainingBatch, rates: Tensor) -> None:
+        """Train the weights of the networks, in place, on one batch; rates [P], float64: learning rates."""
+        done = network.run(batch.times, operation)
+        judgement = judge(self.settings.loss, done.spikes[-1], batch.labels)
+        by_labels = judgement.gradient / self._constant(np.array(batch.labels.shape[1], np.float32))
+        by_spikes = [*[None] * (len(done.spikes) - 1), by_labels]
+        gradients = done.gradients(by_spikes, self.settings.gradient_limit or math.inf)
+        silent = silent_masks(done.spikes)
+        silence = by_itself = count_layers(silent)
+        if operation.members:
+            by_itself = count_layers([operation.silent_by_itself(layer, mask) for layer, mask in enumerate(silent)])
+        update = self._decide(judgement, batch.labels, (silence, by_itself), rates)
+        for number, gradient in enumerate(gradients):
+            self._update(number, gradient, update, by_itself)
+
+    def _decide(self, judgement: Judgement, labels: Tensor, silences: Sequence[Silence], rates: Tensor) -> Update:
+        state = self.state
+        pace, layer, value, rate, steps, table, allowed = arrays_of(
+            [
+                *(self._pace, state.bumping.layer, state.bumping.value, rates, state.moments.steps),
+                *(self._powers, self._limits.allowed),
+            ]
+        )
+        update = Update(pace, layer, value)
+        rules = Rules(rate, steps, table, Limits(allowed, self._limits.first), update)
+        device = device_of(labels)
+        judged = Judgement(*arrays_of(judgement)), device.array(labels)
+        silence = tuple(Silence(*arrays_of(each)) for each in silences)
+        work = EVENTS_PER_SAMPLE * labels.numel()
+        sums = Sums(*arrays_of(self.sums))
+        device.launch(decide, len(labels), work, judged, silence, rules, sums)
+        return update
+
+    def _update(self, number: int, gradient: Tensor, update: Update, silence: Silence) -> None:
+        """Change the weights of one layer, by their gradient or by bumping."""
+        state, device = self.state, device_of(gradient)
+        tensors = (state.weights[number], gradient, state.moments.first[number], state.moments.second[number])
+        weight, slope, first, second = (device.array(tensor.view(len(tensor), -1)) for tensor in tensors)
+        layer = LayerState(weight, slope, first, second, device.array(self.sums.invalid[:, number]))
+        silent = (number, self._columns[number], gradient.shape[-1], device.array(silence.counts))
+        items = len(gradient) * -(-weight.shape[1] // entries_per_item(device.lanes))
+        work = EVENTS_PER_WEIGHT * gradient.numel()
+        numbers = Numbers.of(self.settings.optimizer, np.float32)
+        device.launch(update_weights, items, work, layer, update, silent, numbers)
+
+    def failure(self) -> Failure | None:
+        """Return the first network of which a number was not finite in this epoch; None where there is none."""
+        if not (bool(self.sums.failed.any()) or bool(self.sums.invalid.any())):
+            return None
+        device = device_of(self.sums.failed)
+        size = len(self.sums.failed)
+        device.launch(settle, size, size, Sums(*arrays_of(self.sums)))
+        network = int(self.sums.failed.nonzero()[0])
+        batch, code = divmod(int(self.sums.failed[network]), CODES)
+        if code < LAYERS:
+            return Failure(network, batch, "loss" if code == LOSS else "gradient of the loss")
+        layer, what = divmod(code - LAYERS, 2)
+        return Failure(network, batch, f"{('gradient', 'weight')[what]} of layer {layer + 1}")

@@ -1,0 +1,104 @@
+"""What is added up over the samples of an epoch or of an evaluation: losses, right decisions, silent neurons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ttfsrun.neuron.device import arrays_of, device_of
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.lanes import lanes
+from ttfsrun.training.loss import Judgement
+
+EVENTS_PER_TIME = 1  # cost of counting one time, in synaptic events
+EVENTS_PER_SAMPLE = 10  # cost of adding up one sample
+
+
+class Silence(NamedTuple):
+    """For how many samples of a batch each neuron is silent, the layers side by side: tensors, or their arrays."""
+
+    counts: Any  # [P, sum of M], int32
+    edges: Any  # [layers + 1]: where the layers begin
+
+
+@compiled
+def count_silent(low, high, silent, first, counts):
+    """Fill in, for blocks low to high of all networks, for how many samples each neuron is silent.
+
+    silent [P, B, M], bool; counts [P, first + M at least], int32. A block is as many neurons as a vector has lanes.
+    """
+    n_samples, n_neurons = silent.shape[1:]
+    width = lanes(silent)
+    n_blocks = -(-n_neurons // width)
+    for block in range(low, high):
+        p, start = block // n_blocks, (block % n_blocks) * width
+        until = min(start + width, n_neurons)
+        for m in range(start, until):
+            counts[p, first + m] = 0
+        for b in range(n_samples):
+            for m in range(start, until):
+                counts[p, first + m] += silent[p, b, m]
+
+
+@compiled
+def silent_pairs(p, number, silence):
+    """Return how many pairs of neuron and sample are silent, in one layer of network p."""
+    count = 0
+    for m in range(silence.edges[number], silence.edges[number + 1]):
+        count += silence.counts[p, m]
+    return count
+
+
+@compiled
+def add_batch(p, judgement, labels, silence, totals):
+    """Add to totals [layers + 2] the losses of network p, its right decisions, and the silent pairs of each layer."""
+    for b in range(labels.shape[1]):
+        totals[0] += judgement.losses[p, b]
+        totals[1] += judgement.decision[p, b] == labels[p, b]
+    for number in range(len(silence.edges) - 1):
+        totals[2 + number] += silent_pairs(p, number, silence)
+
+
+@compiled
+def _add_up(low, high, judgement, labels, silence, totals):
+    for p in range(low, high):
+        add_batch(p, judgement, labels, silence, totals[p])
+
+
+def add_up(judgement: Judgement, labels: Tensor, silence: Silence, totals: Tensor) -> None:
+    """Add a batch to the totals [P, 2 + layers], float64: losses, right decisions, silent pairs of each layer."""
+    judged, silent = Judgement(*arrays_of(judgement)), Silence(*arrays_of(silence))
+    arrays = arrays_of((labels, totals))
+    work = EVENTS_PER_SAMPLE * labels.numel()
+    device_of(labels).launch(_add_up, len(labels), work, judged, arrays[0], silent, arrays[1])
+
+
+def count_layers(silent: Sequence[Tensor]) -> Silence:
+    """Return for how many samples each neuron is silent, from a mask [P, B, M] for each layer."""
+    device = device_of(silent[0])
+    edges = np.cumsum([0, *(layer.shape[2] for layer in silent)])
+    counts = silent[0].new_empty((len(silent[0]), int(edges[-1])), dtype=torch.int32)
+    for layer, first in zip(silent, edges.tolist(), strict=False):
+        blocks = len(layer) * -(-layer.shape[2] // device.lanes)
+        work = EVENTS_PER_TIME * layer.numel()
+        device.launch(count_silent, blocks, work, device.array(layer), first, device.array(counts))
+    return Silence(counts, torch.from_numpy(edges).to(counts.device))
+
+
+def silent_masks(spikes: Sequence[Tensor]) -> list[Tensor]:
+    """Return a mask for each layer: no spike."""
+    return [layer == math.inf for layer in spikes]
+
+
+def means(totals: Tensor, n_samples: int, sizes: Sequence[int]) -> Tensor:
+    """Return mean loss, accuracy and silent fraction of each layer [P, 2 + layers], from totals over the samples.
+
+    sizes: neurons of each layer.
+    """
+    possible = torch.tensor([1, 1, *sizes], dtype=torch.float64, device=totals.device)
+    return totals / (n_samples * possible)
