@@ -106,16 +106,15 @@ class Candidate:
 
     def passes(self) -> float:
         """Return the seconds of a forward and backward pass."""
-        weights = [weight.detach().requires_grad_() for weight in self.trainer.network.weights]
-        network = self.trainer.network.with_weights(weights)
+        network = self.trainer.last()
         self.step += 1
         start = time.thread_time()
         operation = self.trainer.substrates.during("training", self.step, writing=self.step)
-        spikes = network(self.times, self.limit, operation)[-1]
+        done = network.run(self.times, operation)
         between = time.thread_time()
-        by_spikes = spikes.detach().isfinite().to(spikes.dtype) / spikes.shape[1]
+        by_spikes = done.spikes[-1].isfinite().float() / self.times.shape[1]
         again = time.thread_time()
-        torch.autograd.grad(spikes, weights, by_spikes)
+        done.gradients([*(None for _ in done.spikes[1:]), by_spikes], self.limit)
         return time.thread_time() - again + between - start
 
     def training(self) -> list[float]:
