@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ttfsrun.config.schema import Config
 from ttfsrun.neuron import Neuron
-from ttfsrun.neuron.layer_pass import LayerPass, Parameters
+from ttfsrun.neuron.layer_pass import LayerPass, solve
+from ttfsrun.neuron.parameters import Parameters
 from ttfsrun.random import stream
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.emulation import IDEAL, Emulation, Operation
@@ -46,11 +47,11 @@ class SolvedLayer:
         gradient = gradient.masked_fill(self.spikes == math.inf, 0)
         if self.sent is not None:
             gradient = self.sent.backward(gradient)
-        backward = self.crossings.backward(gradient.numpy())
-        by_weight = torch.from_numpy(backward.by_weight(limit))
+        backward = self.crossings.backward(gradient)
+        by_weight = backward.by_weight(limit)
         if self.weight is not None:
             by_weight = self.weight.backward(by_weight)
-        return by_weight, torch.from_numpy(backward.by_times()) if with_times else None
+        return by_weight, backward.by_times() if with_times else None
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,8 @@ class Network:
 
     def _nominal(self, number: int, times: Tensor, observed: Tensor | None = None) -> SolvedLayer:
         """Return a layer of nominal weights and neurons, or its derivatives at observed spikes."""
-        recorded = None if observed is None else observed.numpy()
-        crossings = LayerPass(times.numpy(), self.weights[number].numpy(), self._parameters, recorded)
-        spikes = torch.from_numpy(crossings.spikes) if observed is None else observed
+        crossings = solve(times, self.weights[number], self._parameters, observed)
+        spikes = crossings.spikes if observed is None else observed
         return SolvedLayer(self._in_time(spikes), crossings)
 
     def _emulated(self, number: int, operation: Operation, times: Tensor) -> SolvedLayer:
@@ -190,8 +190,8 @@ class Network:
         weight = operation.weight(number, self.weights[number])
         neuron = operation.neuron(number, self.neuron, (times.shape[-2], self.weights[number].shape[-1]))
         parameters = self._parameters if neuron is self.neuron else neuron.parameters(self.size)
-        crossings = LayerPass(times.numpy(), weight.value.numpy(), parameters)
-        sent = operation.spikes(number, torch.from_numpy(crossings.spikes))
+        crossings = solve(times, weight.value, parameters)
+        sent = operation.spikes(number, crossings.spikes)
         return SolvedLayer(self._in_time(sent.value), crossings, weight, sent)
 
     @cached_property

@@ -30,6 +30,9 @@ class Device(Protocol):
     def array(self, tensor: Tensor) -> Array:
         """Return the array that shares the memory of a tensor on this device."""
 
+    def wide_array(self, tensor: Tensor) -> Array:
+        """Return the same as an array of vectors of LANES numbers, whatever `lanes` is."""
+
     def launch(self, kernel: Kernel, items: int, work: int, *args: Any) -> None:
         """Run kernel(low, high, *args) over all items; work: of all of them, in synaptic events."""
 
@@ -41,6 +44,8 @@ class Cpu:
 
     def array(self, tensor: Tensor) -> Array:
         return tensor.numpy()
+
+    wide_array = array
 
     def launch(self, kernel: Kernel, items: int, work: int, *args: Any) -> None:
         for_ranges(lambda low, high: kernel(low, high, *args), items, work)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ttfsrun.neuron.layer_pass import LayerPass, Parameters
+from ttfsrun.neuron.layer_pass import solve
+from ttfsrun.neuron.parameters import Parameters
 
 
 class FirstSpike(torch.autograd.Function):
@@ -30,20 +31,20 @@ class FirstSpike(torch.autograd.Function):
         limit: float,
         observed: Tensor | None,
     ) -> Tensor:
-        recorded = None if observed is None else observed.detach().numpy()
-        parameters = Parameters(theta.detach().numpy(), slow.detach().numpy(), fast.detach().numpy())
-        layer = LayerPass(times.detach().numpy(), weight.detach().numpy(), parameters, recorded)
+        recorded = None if observed is None else observed.detach()
+        parameters = Parameters(theta.detach(), slow.detach(), fast.detach())
+        layer = solve(times.detach(), weight.detach(), parameters, recorded)
         ctx.save_for_backward(times)  # `layer` may share its memory; so torch detects changes
         ctx.layer, ctx.limit = layer, limit
         ctx.shapes = theta.shape, slow.shape, fast.shape
-        return torch.from_numpy(layer.spikes.copy())
+        return layer.spikes.clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         _ = ctx.saved_tensors  # raises if the times were changed in place
         theta, slow, fast = ctx.shapes
-        backward = ctx.layer.backward(gradient.numpy())
+        backward = ctx.layer.backward(gradient)
         results: list[Any] = [None] * 7
         if ctx.needs_input_grad[0]:
             results[0] = backward.by_times()
@@ -53,4 +54,4 @@ class FirstSpike(torch.autograd.Function):
             results[2] = backward.by_threshold(theta)
         if ctx.needs_input_grad[3] or ctx.needs_input_grad[4]:
             results[3:5] = backward.by_constants(slow, fast)
-        return tuple(None if result is None else torch.from_numpy(result) for result in results)
+        return tuple(results)

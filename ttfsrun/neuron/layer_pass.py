@@ -1,187 +1,60 @@
 """One layer of P networks and one batch: the spikes, and their derivatives by whatever they depend on.
 
-This calls the kernels on arrays. `first_spike` makes it a differentiable function for users of torch; the training
-uses it directly.
+`first_spike` makes this a differentiable function for users of torch; the training uses it directly.
 
-Shapes: P networks of B samples (R = P B rows), N inputs, M neurons in K blocks of L, padded to K L.
+Shapes: P networks of B samples, N inputs, M neurons.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import Tensor
 
-from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes
-from ttfsrun.neuron.kernels.gradient import (
-    Incoming,
-    backward_constants,
-    backward_time,
-    backward_weight,
-    prepare_rows,
-)
-from ttfsrun.neuron.kernels.lanes import LANES
-from ttfsrun.neuron.kernels.observe import observe_rows
-from ttfsrun.neuron.kernels.packing import pack, sort_keys, unpack
-from ttfsrun.neuron.kernels.walk import walk_rows
-from ttfsrun.neuron.parallel import for_ranges
-
-Floats = NDArray[Any]
-
-EVENTS_PER_SPIKE = 60  # cost of finding a spike, in synaptic events
+from ttfsrun.neuron.device import device_of
+from ttfsrun.neuron.lane_pass import LanePass
+from ttfsrun.neuron.parameters import Parameters
+from ttfsrun.neuron.vector_pass import VectorPass
 
 
-class Parameters(NamedTuple):
-    """Neurons of a layer, float64: v_th - v_leak, and the larger and the smaller time constant."""
-
-    theta: Floats  # [P, B or 1, M or 1]
-    slow: Floats  # [P, 1, M or 1]
-    fast: Floats  # [P, 1, M or 1]
-
-
-class LayerPass:
-    """First spikes of a layer, or spikes that were observed elsewhere, and their derivatives.
-
-    times [P, B, N], weight [P, N, M], both float32 or both float64; observed [P, B, M] of the same type: spikes that
-    are taken as they are, with the derivatives that the neurons have there.
-
-    spikes: [P, B, M], inf for no spike.
-
-    Raises ValueError for times that are NaN or -inf, and for weights that are not finite.
-    """
-
-    def __init__(self, times: Floats, weight: Floats, parameters: Parameters, observed: Floats | None = None) -> None:
-        n_networks, n_rows, n_inputs = times.shape
-        self._n_neurons = weight.shape[-1]
-        flat = np.ascontiguousarray(times).reshape(n_networks * n_rows, n_inputs)
-        inputs = Inputs(flat, np.empty(flat.shape, np.int32), np.empty(len(flat), np.int32))
-        batch = Batch(_pack(weight, parameters), inputs)
-        width = batch.layer.weight.shape[1] * LANES
-        found = Spikes(*(np.empty((len(flat), width), flat.dtype) for _ in Spikes._fields))
-        if observed is not None:
-            found.time[:, : self._n_neurons] = observed.reshape(len(flat), self._n_neurons)
-            found.time[:, self._n_neurons :] = np.inf
-        kernel: Callable[..., None] = walk_rows if observed is None else observe_rows
-
-        def task(low: int, high: int) -> None:
-            _sort(inputs, low, high)
-            kernel(low, high, batch, found, _empty_steps(inputs, np.float64, TILE))
-
-        self._work = len(flat) * self._n_neurons * (n_inputs + EVENTS_PER_SPIKE)  # in synaptic events
-        for_ranges(task, len(flat), self._work)
-        self._batch, self._found = batch, found
-        self.shape = (n_networks, n_rows, self._n_neurons)
-        self.spikes: Floats = found.time[:, : self._n_neurons].reshape(self.shape)
-
-    def backward(self, gradient: Floats) -> BackwardPass:
-        """Return the backward pass from a gradient [P, B, M] by the spikes."""
-        return BackwardPass(self._batch, self._found, gradient, self._work)
-
-
-class BackwardPass:
+class BackwardPass(Protocol):
     """Gradients by times, weights and parameters, from a gradient [P, B, M] by the spikes."""
 
-    def __init__(self, batch: Batch, spikes: Spikes, gradient: Floats, work: int) -> None:
-        self._lead, self._n_neurons = gradient.shape[:2], gradient.shape[-1]
-        padded = np.zeros_like(spikes.time)
-        padded[:, : self._n_neurons] = gradient.reshape(len(padded), self._n_neurons)
-        steps = _empty_steps(batch.inputs, padded.dtype, len(padded))
-        self._batch, self._incoming, self._work = batch, Incoming(spikes, padded, steps), work
-        for_ranges(lambda low, high: prepare_rows(low, high, batch, steps), len(steps), work)
-
-    def by_times(self) -> Floats:
+    def by_times(self) -> Tensor:
         """Return the gradient by the input times, [P, B, N]."""
-        out = np.zeros_like(self._batch.inputs.times)
 
-        def task(low: int, high: int) -> None:
-            total = np.empty((out.shape[1], LANES), out.dtype)
-            backward_time(low, high, self._batch, self._incoming, out, total)
-
-        for_ranges(task, len(out), self._work)
-        return out.reshape(*self._lead, -1) if out.size else np.empty((*self._lead, out.shape[1]), out.dtype)
-
-    def by_weight(self, limit: float = math.inf) -> Floats:
+    def by_weight(self, limit: float = math.inf) -> Tensor:
         """Return the gradient by the weights, [P, N, M]; limit: the `gradient_limit` of `first_spike`."""
-        out = np.zeros_like(self._batch.layer.weight)
 
-        def task(low: int, high: int) -> None:
-            backward_weight(low, high, self._batch, self._incoming, limit, out)
+    def by_threshold(self, shape: Sequence[int]) -> Tensor:
+        """Return the gradient by theta, of this shape, float64."""
 
-        for_ranges(task, out.shape[0] * out.shape[1], self._work)
-        by_weight = np.empty((out.shape[0], out.shape[2], self._n_neurons), out.dtype)
-        unpack(out, by_weight)
-        return by_weight
-
-    def by_threshold(self, shape: Sequence[int]) -> Floats:
-        """Return the gradient by theta, of this shape."""
-        spikes, gradient = self._incoming.spikes, self._incoming.gradient
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._summed(np.where(spikes.causal > 0, gradient / spikes.slope, 0), shape)
-
-    def by_constants(self, slow: Sequence[int], fast: Sequence[int]) -> tuple[Floats, Floats]:
-        """Return the gradients by the slower and by the faster time constant, of these shapes."""
-        by_slow, by_fast = np.empty_like(self._incoming.gradient), np.empty_like(self._incoming.gradient)
-
-        def task(low: int, high: int) -> None:
-            backward_constants(low, high, self._batch, self._incoming, by_slow, by_fast)
-
-        for_ranges(task, by_slow.size // LANES, self._work)
-        return self._summed(by_slow, slow), self._summed(by_fast, fast)
-
-    def _summed(self, values: Floats, shape: Sequence[int]) -> Floats:
-        """Return values [R, K L] summed to [P, B or 1, M or 1] in float64, separately for each network."""
-        unpadded = values[:, : self._n_neurons].reshape(*self._lead, self._n_neurons)
-        axes = tuple(axis - 1 for axis in (1, 2) if shape[axis] == 1)
-        out = np.empty(shape)
-        for total, network in zip(out, unpadded, strict=True):
-            total[...] = network.sum(axis=axes, dtype=np.float64, keepdims=True)
-        return out
+    def by_constants(self, slow: Sequence[int], fast: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return the gradients by the slower and by the faster time constant, of these shapes, float64."""
 
 
-def _pack(weight: Floats, parameters: Parameters) -> Layer:
-    """Return the layer in blocks of LANES neurons, with the weights of each block contiguous.
+class LayerPass(Protocol):
+    """First spikes of a layer, or spikes that were observed elsewhere, and their derivatives.
 
-    Raises ValueError for weights that are not finite.
+    spikes: [P, B, M], inf for no spike.
     """
-    n_networks, n_inputs, n_neurons = weight.shape
-    n_blocks = -(-n_neurons // LANES)
-    width = n_blocks * LANES
 
-    values = np.ascontiguousarray(weight)
-    blocks = np.empty((n_networks, n_blocks, n_inputs, LANES), values.dtype)
-    if not pack(values, blocks):
-        raise ValueError(f"weight {values[~np.isfinite(values)][0]}: all weights must be finite")
-    theta = np.full((n_networks, parameters.theta.shape[1], width), np.inf)
-    theta[..., :n_neurons] = parameters.theta
+    spikes: Tensor
 
-    def constant(values: Floats) -> Floats:
-        if values.shape[-1] == 1:
-            return np.ascontiguousarray(values.reshape(n_networks))
-        return np.pad(values[:, 0], ((0, 0), (0, width - n_neurons)), constant_values=1)
-
-    slow, fast = np.broadcast_arrays(parameters.slow, parameters.fast)
-    shortest = fast.min(axis=(1, 2), initial=np.inf)
-    return Layer(blocks, theta, constant(slow), constant(fast), shortest)
+    def backward(self, gradient: Tensor) -> BackwardPass:
+        """Return the backward pass from a gradient [P, B, M] by the spikes."""
 
 
-def _empty_steps(inputs: Inputs, dtype: Any, rows: int) -> Floats:
-    """Return an empty array for the steps of so many rows, padded so that whole vectors can be written."""
-    return np.empty((rows, 4, max(1, -(-inputs.times.shape[1] // LANES)) * LANES), dtype)
+def solve(times: Tensor, weight: Tensor, parameters: Parameters, observed: Tensor | None = None) -> LayerPass:
+    """Return the pass of a layer.
 
+    times [P, B, N], weight [P, N, M], both float32 or both float64; observed [P, B, M] of the same type: spikes that
+    are taken as they are, with the derivatives that the neurons have there. All are on one device.
 
-def _sort(inputs: Inputs, low: int, high: int) -> None:
-    """Fill in the stable order of the times of rows low to high. Raises ValueError for a time that is NaN or -inf."""
-    rows = inputs.times[low:high]
-    if rows.dtype == np.float32:
-        keys = np.empty(rows.shape, np.uint64)
-        valid = sort_keys(rows, keys)
-        keys.sort(axis=1)
-        inputs.order[low:high] = keys  # the low half of a key is the index
-    else:
-        valid = bool((rows > -np.inf).all())
-        inputs.order[low:high] = np.argsort(rows, axis=1, kind="stable")
-    if not valid:
-        raise ValueError("a spike time is NaN or -inf; inf means no spike")
+    Raises ValueError for times that are NaN or -inf, and for weights that are not finite; on a device other than the
+    CPU, such a network has no spikes, or spikes at NaN.
+    """
+    kind = VectorPass if device_of(times).lanes > 1 else LanePass
+    return kind(times, weight, parameters, observed)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from ttfsrun.neuron.function import FirstSpike
-from ttfsrun.neuron.layer_pass import Parameters
+from ttfsrun.neuron.parameters import Parameters
 
 Value = float | Tensor
 
@@ -60,7 +60,7 @@ class Neuron:
         """Return the parameters of the neurons of one layer of P networks, as the solver takes them."""
         theta = _at_least_2d(self.v_th - self.v_leak)
         slow, fast = _slow_and_fast(_at_least_2d(self.tau_mem), _at_least_2d(self.tau_syn))
-        return Parameters(*(each.expand(n_networks, *each.shape[-2:]).numpy() for each in (theta, slow, fast)))
+        return Parameters(*(each.expand(n_networks, *each.shape[-2:]) for each in (theta, slow, fast)))
 
 
 def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit: float = math.inf) -> Tensor:

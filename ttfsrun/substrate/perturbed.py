@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, cat
+from torch import Tensor
 
+from ttfsrun.neuron.parameters import sum_in_pairs
 from ttfsrun.substrate.perturbation import Change
 
 Step = tuple[Change, tuple[Any, ...]]  # a change, and its arguments
@@ -32,7 +33,7 @@ class Path:
         by_largest: Tensor | None = None
         for change, arguments in reversed(self.steps):
             if change.by_unit is not None and self.largest is not None:
-                part = sum_in_pairs(gradient * change.by_unit(*arguments))
+                part = sum_in_pairs((gradient * change.by_unit(*arguments)).flatten(1)[:, :, None], 1)
                 by_largest = part if by_largest is None else by_largest + part
             if change.by_value is not None:
                 gradient = gradient * change.by_value(*arguments)
@@ -58,16 +59,3 @@ class Perturbed:
         for path in self.paths:
             result[path.members] = path.backward(gradient[path.members])
         return result
-
-
-def sum_in_pairs(values: Tensor) -> Tensor:
-    """Return the sum over all but the first dimension, [G, 1, 1], in an order that depends on their size alone.
-
-    The second half is added to the first one until one value is left, so that every device rounds alike.
-    """
-    values = values.flatten(1)
-    while values.shape[1] > 1:
-        middle = (values.shape[1] + 1) // 2
-        first, second = values[:, :middle], values[:, middle:]
-        values = cat((first[:, : second.shape[1]] + second, first[:, second.shape[1] :]), dim=1)
-    return values[:, :, None]

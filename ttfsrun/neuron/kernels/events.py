@@ -18,14 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
-from numpy.typing import NDArray
 
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import any_lane, cast, item, select, splat, vload, vstore
 
-Floats = NDArray[Any]
+Floats = Any  # an array of a device
 
 FAR = 1e30  # delay to the next input where there is none; finite
 TILE = 16  # rows whose steps stay in the cache while all blocks of neurons walk over them
@@ -45,8 +44,8 @@ class Inputs(NamedTuple):
     """Input spikes of each row, and their order in time."""
 
     times: Floats  # [R, N]: inf for no spike
-    order: NDArray[np.int32]  # [R, N]: indices of the inputs by time; silent ones last
-    finite: NDArray[np.int32]  # [R]: number of finite times
+    order: Any  # [R, N]: indices of the inputs by time; silent ones last
+    finite: Any  # [R]: number of finite times
 
 
 class Spikes(NamedTuple):

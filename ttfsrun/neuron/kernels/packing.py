@@ -60,6 +60,25 @@ def sort_keys(times, keys):
             invalid += not times[row, i] > -np.inf
             # The bits of floats sort like unsigned integers once all bits of negative numbers and the sign bit
             # of all others are flipped. There is no branch, so that this loop is vectorised.
-            flip = (bits[row, i] >> np.int32(31)) | np.int32(-0x80000000)
-            keys[row, i] = (np.uint64(np.uint32(bits[row, i] ^ flip)) << np.uint64(32)) | np.uint64(i)
+            number = np.int32(0) if bits[row, i] == np.int32(-0x80000000) else bits[row, i]  # -0 equals 0
+            flip = (number >> np.int32(31)) | np.int32(-0x80000000)
+            keys[row, i] = (np.uint64(np.uint32(number ^ flip)) << np.uint64(32)) | np.uint64(i)
     return invalid == 0
+
+
+@compiled
+def rank_inputs(low, high, inputs):
+    """Fill in the order of inputs low to high of all rows (R N): those of equal times by their indices; NaN is last."""
+    n_inputs = inputs.times.shape[1]
+    for at in range(low, high):
+        row, i = at // n_inputs, at % n_inputs
+        time = inputs.times[row, i]
+        rank = 0
+        if time < np.inf:
+            for j in range(n_inputs):
+                other = inputs.times[row, j]
+                rank += other < time or (other == time and j < i)
+        else:
+            for j in range(n_inputs):
+                rank += inputs.times[row, j] < np.inf or j < i
+        inputs.order[row, rank] = i

@@ -1,0 +1,41 @@
+"""Whole trainings with the code that the threads of a GPU run leave the bits of the code for vectors."""
+
+from __future__ import annotations
+
+import pytest
+from one_lane import one_by_one
+from tiny_networks import REMEDIES, Splits, Tiny, bits, trained
+
+from ttfsrun.config.schema import Config
+
+CHIP = ("substrate=brainscales2", "network.input_repeats=2")
+CASES = {
+    "ideal": (),
+    "remedies": REMEDIES,
+    "no bias, an end of the observation": ("network.bias_time=null", "network.t_max=2.5"),
+    "two hidden layers": (
+        "network.hidden=[20,9]",
+        "network.init={mean:[1.5,0.5,0.5],std:[0.8,0.8,0.8]}",
+        "training.bumping.silent_fraction=[0.3,0.3,0.1]",
+    ),
+    "squared error": ("training/loss=squared_error",),
+    **{f"on a chip, {rule}": (*CHIP, f"training.backward={rule}") for rule in ("observed", "ideal", "same_draw")},
+    "own time constants": (*CHIP, "substrate.tau_mem.chip_cv=0.2", "substrate.tau_syn.chip_cv=0.1"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_training_one_neuron_at_a_time_leaves_the_bits_of_vectors(name: str, tiny: Tiny, samples: Splits) -> None:
+    configs = [tiny(*CASES[name], "training.epochs=2", f"seed.init={seed}") for seed in (1, 2)]
+    vectors = trained(configs, samples)
+    with one_by_one():
+        one_lane = trained(configs, samples)
+    for p in range(2):
+        assert bits(one_lane, p) == bits(vectors, p)
+
+
+def test_networks_of_several_kinds_leave_the_same_bits(seven: list[Config], samples: Splits) -> None:
+    vectors = trained(seven, samples, 2)
+    with one_by_one():
+        one_lane = trained(seven, samples, 2)
+    assert [bits(one_lane, p) for p in range(7)] == [bits(vectors, p) for p in range(7)]

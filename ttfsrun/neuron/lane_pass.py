@@ -1,0 +1,116 @@
+"""The kernels for one neuron at a time: a layer on a device whose threads compute one neuron each.
+
+Shapes: P networks of B samples (R = P B rows), N inputs, M neurons.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ttfsrun.neuron.device import device_of
+from ttfsrun.neuron.kernels.events import Batch, Inputs, Layer, Spikes, prepare_inputs
+from ttfsrun.neuron.kernels.gradient import (
+    Incoming,
+    backward_constants,
+    backward_time_parts,
+    backward_time_sums,
+    backward_weight,
+)
+from ttfsrun.neuron.kernels.lanes import LANES
+from ttfsrun.neuron.kernels.observe import observe_blocks
+from ttfsrun.neuron.kernels.packing import rank_inputs
+from ttfsrun.neuron.kernels.walk import walk_blocks
+from ttfsrun.neuron.parameters import EVENTS_PER_SPIKE, Parameters, sum_to_shape
+
+
+class LanePass:
+    """A `LayerPass` on such a device."""
+
+    def __init__(self, times: Tensor, weight: Tensor, parameters: Parameters, observed: Tensor | None = None) -> None:
+        device = self._device = device_of(times)
+        self._lead, n_inputs, n_neurons = times.shape[:2], times.shape[2], weight.shape[2]
+        n_rows = math.prod(self._lead)
+        rows = times.reshape(n_rows, n_inputs).contiguous()
+        order = rows.new_empty(rows.shape, dtype=torch.int32)
+        finite = rows.new_zeros(n_rows, dtype=torch.int32)
+        self._work = n_rows * n_neurons * (n_inputs + EVENTS_PER_SPIKE)  # in synaptic events
+        self._inputs = Inputs(device.array(rows), device.array(order), device.array(finite))
+        self._layer = Layer(*map(device.array, _layer(weight, parameters)))
+        self._batch = Batch(self._layer, self._inputs)
+        device.launch(rank_inputs, rows.numel(), n_rows * n_inputs**2, self._inputs)
+        steps = device.array(rows.new_empty((n_rows, 4, n_inputs), dtype=torch.float64))
+        device.launch(prepare_inputs, rows.numel(), rows.numel(), self._batch, steps)
+
+        spikes = [rows.new_empty(n_rows, n_neurons) for _ in Spikes._fields]
+        if observed is not None:
+            spikes[0].copy_(observed.reshape(n_rows, n_neurons))
+        self._found = Spikes(*map(device.array, spikes))
+        kernel = walk_blocks if observed is None else observe_blocks
+        device.launch(kernel, n_rows * n_neurons, self._work, self._batch, self._found, steps)
+        self._slope, self._causal = (spikes[Spikes._fields.index(name)] for name in ("slope", "causal"))
+        self.spikes = spikes[0].reshape(*self._lead, n_neurons)
+        self._kept = (rows, order, finite, spikes)  # the memory of the arrays
+
+    def backward(self, gradient: Tensor) -> LaneBackward:
+        return LaneBackward(self, gradient.contiguous())
+
+
+class LaneBackward:
+    """A `BackwardPass` on such a device."""
+
+    def __init__(self, solved: LanePass, gradient: Tensor) -> None:
+        self._solved, self._gradient = solved, gradient
+        self._device, self._work = solved._device, solved._work
+        rows = math.prod(gradient.shape[:2])
+        self._shape = rows, solved._inputs.times.shape[1], gradient.shape[2]
+        steps = self._device.array(gradient.new_empty((rows, 4, self._shape[1])))
+        incoming = self._device.array(gradient.reshape(rows, self._shape[2]))
+        self._incoming = Incoming(solved._found, incoming, steps)
+        n_inputs = rows * self._shape[1]
+        self._device.launch(prepare_inputs, n_inputs, n_inputs, solved._batch, steps)
+
+    def by_times(self) -> Tensor:
+        rows, n_inputs, _ = self._shape
+        out = self._gradient.new_empty((*self._gradient.shape[:2], n_inputs))
+        totals = self._gradient.new_empty((rows, n_inputs, LANES))
+        launch, array = self._device.launch, self._device.array
+        launch(backward_time_parts, rows * LANES, self._work, self._solved._batch, self._incoming, array(totals))
+        sums = self._device.wide_array(totals)
+        launch(backward_time_sums, rows * n_inputs, out.numel(), self._solved._inputs, sums, array(out.view(rows, -1)))
+        return out
+
+    def by_weight(self, limit: float = math.inf) -> Tensor:
+        _, n_inputs, n_neurons = self._shape
+        out = self._gradient.new_zeros((len(self._gradient), n_inputs, n_neurons))
+        items = len(self._gradient) * n_neurons
+        array = self._device.array(out)
+        self._device.launch(backward_weight, items, self._work, self._solved._batch, self._incoming, limit, array)
+        return out
+
+    def by_threshold(self, shape: Sequence[int]) -> Tensor:
+        slope, causal = (each.view(self._gradient.shape) for each in (self._solved._slope, self._solved._causal))
+        return sum_to_shape((self._gradient / slope).masked_fill(causal == 0, 0), shape)
+
+    def by_constants(self, slow: Sequence[int], fast: Sequence[int]) -> tuple[Tensor, Tensor]:
+        by_slow, by_fast = torch.empty_like(self._gradient), torch.empty_like(self._gradient)
+        arrays = [self._device.array(each.view(self._shape[0], -1)) for each in (by_slow, by_fast)]
+        items = by_slow.numel()
+        self._device.launch(backward_constants, items, self._work, self._solved._batch, self._incoming, *arrays)
+        return sum_to_shape(by_slow, slow), sum_to_shape(by_fast, fast)
+
+
+def _layer(weight: Tensor, parameters: Parameters) -> Layer:
+    """Return the tensors of a layer."""
+    size, _, n_neurons = weight.shape
+    theta = parameters.theta.expand(size, parameters.theta.shape[1], n_neurons).contiguous()
+    slow, fast = torch.broadcast_tensors(parameters.slow, parameters.fast)
+    shortest = fast.amin(dim=(1, 2)) if n_neurons else fast.new_full((size,), np.inf)
+    shape = (size,) if slow.shape[2] == 1 else (size, n_neurons)
+    return Layer(
+        weight.contiguous(), theta, slow.reshape(shape).contiguous(), fast.reshape(shape).contiguous(), shortest
+    )

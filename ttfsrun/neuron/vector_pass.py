@@ -1,0 +1,160 @@
+"""The kernels for vectors of neurons: a layer on the CPU. For what its classes offer, see `layer_pass`.
+
+Shapes: P networks of B samples (R = P B rows), N inputs, M neurons in K blocks of L, padded to K L.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes
+from ttfsrun.neuron.kernels.gradient import (
+    Incoming,
+    backward_constants,
+    backward_time,
+    backward_weight,
+    prepare_rows,
+)
+from ttfsrun.neuron.kernels.lanes import LANES
+from ttfsrun.neuron.kernels.observe import observe_rows
+from ttfsrun.neuron.kernels.packing import pack, sort_keys, unpack
+from ttfsrun.neuron.kernels.walk import walk_rows
+from ttfsrun.neuron.parallel import for_ranges
+from ttfsrun.neuron.parameters import EVENTS_PER_SPIKE, Parameters, sum_to_shape
+
+Floats = NDArray[Any]
+
+
+class VectorPass:
+    """A `LayerPass` on the CPU."""
+
+    def __init__(self, times: Tensor, weight: Tensor, parameters: Parameters, observed: Tensor | None = None) -> None:
+        n_networks, n_rows, n_inputs = times.shape
+        self._n_neurons = weight.shape[-1]
+        flat = np.ascontiguousarray(times.numpy()).reshape(n_networks * n_rows, n_inputs)
+        inputs = Inputs(flat, np.empty(flat.shape, np.int32), np.empty(len(flat), np.int32))
+        batch = Batch(_pack(weight.numpy(), parameters), inputs)
+        width = batch.layer.weight.shape[1] * LANES
+        found = Spikes(*(np.empty((len(flat), width), flat.dtype) for _ in Spikes._fields))
+        if observed is not None:
+            found.time[:, : self._n_neurons] = observed.numpy().reshape(len(flat), self._n_neurons)
+            found.time[:, self._n_neurons :] = np.inf
+        kernel: Callable[..., None] = walk_rows if observed is None else observe_rows
+
+        def task(low: int, high: int) -> None:
+            _sort(inputs, low, high)
+            kernel(low, high, batch, found, _empty_steps(inputs, np.float64, TILE))
+
+        self._work = len(flat) * self._n_neurons * (n_inputs + EVENTS_PER_SPIKE)  # in synaptic events
+        for_ranges(task, len(flat), self._work)
+        self._batch, self._found = batch, found
+        spikes = found.time[:, : self._n_neurons].reshape(n_networks, n_rows, self._n_neurons)
+        self.spikes = torch.from_numpy(spikes)
+
+    def backward(self, gradient: Tensor) -> VectorBackward:
+        return VectorBackward(self._batch, self._found, gradient.numpy(), self._work)
+
+
+class VectorBackward:
+    """A `BackwardPass` on the CPU."""
+
+    def __init__(self, batch: Batch, spikes: Spikes, gradient: Floats, work: int) -> None:
+        self._lead, self._n_neurons = gradient.shape[:2], gradient.shape[-1]
+        padded = np.zeros_like(spikes.time)
+        padded[:, : self._n_neurons] = gradient.reshape(len(padded), self._n_neurons)
+        steps = _empty_steps(batch.inputs, padded.dtype, len(padded))
+        self._batch, self._incoming, self._work = batch, Incoming(spikes, padded, steps), work
+        for_ranges(lambda low, high: prepare_rows(low, high, batch, steps), len(steps), work)
+
+    def by_times(self) -> Tensor:
+        out = np.zeros_like(self._batch.inputs.times)
+
+        def task(low: int, high: int) -> None:
+            total = np.empty((out.shape[1], LANES), out.dtype)
+            backward_time(low, high, self._batch, self._incoming, out, total)
+
+        for_ranges(task, len(out), self._work)
+        return torch.from_numpy(out.reshape(*self._lead, out.shape[1]))
+
+    def by_weight(self, limit: float = math.inf) -> Tensor:
+        out = np.zeros_like(self._batch.layer.weight)
+
+        def task(low: int, high: int) -> None:
+            backward_weight(low, high, self._batch, self._incoming, limit, out)
+
+        for_ranges(task, out.shape[0] * out.shape[1], self._work)
+        by_weight = np.empty((out.shape[0], out.shape[2], self._n_neurons), out.dtype)
+        unpack(out, by_weight)
+        return torch.from_numpy(by_weight)
+
+    def by_threshold(self, shape: Sequence[int]) -> Tensor:
+        spikes, gradient = self._incoming.spikes, self._incoming.gradient
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._summed(np.where(spikes.causal > 0, gradient / spikes.slope, 0), shape)
+
+    def by_constants(self, slow: Sequence[int], fast: Sequence[int]) -> tuple[Tensor, Tensor]:
+        by_slow, by_fast = np.empty_like(self._incoming.gradient), np.empty_like(self._incoming.gradient)
+
+        def task(low: int, high: int) -> None:
+            backward_constants(low, high, self._batch, self._incoming, by_slow, by_fast)
+
+        for_ranges(task, by_slow.size // LANES, self._work)
+        return self._summed(by_slow, slow), self._summed(by_fast, fast)
+
+    def _summed(self, values: Floats, shape: Sequence[int]) -> Tensor:
+        """Return values [R, K L] summed to [P, B or 1, M or 1] in float64."""
+        unpadded = values[:, : self._n_neurons].reshape(*self._lead, self._n_neurons)
+        return sum_to_shape(torch.from_numpy(unpadded), shape)
+
+
+def _pack(weight: Floats, parameters: Parameters) -> Layer:
+    """Return the layer in blocks of LANES neurons, with the weights of each block contiguous.
+
+    Raises ValueError for weights that are not finite.
+    """
+    n_networks, n_inputs, n_neurons = weight.shape
+    n_blocks = -(-n_neurons // LANES)
+    width = n_blocks * LANES
+
+    values = np.ascontiguousarray(weight)
+    blocks = np.empty((n_networks, n_blocks, n_inputs, LANES), values.dtype)
+    if not pack(values, blocks):
+        raise ValueError(f"weight {values[~np.isfinite(values)][0]}: all weights must be finite")
+    theta = np.full((n_networks, parameters.theta.shape[1], width), np.inf)
+    theta[..., :n_neurons] = parameters.theta.numpy()
+
+    def constant(values: Floats) -> Floats:
+        if values.shape[-1] == 1:
+            return np.ascontiguousarray(values.reshape(n_networks))
+        return np.pad(values[:, 0], ((0, 0), (0, width - n_neurons)), constant_values=1)
+
+    slow, fast = np.broadcast_arrays(parameters.slow.numpy(), parameters.fast.numpy())
+    shortest = fast.min(axis=(1, 2), initial=np.inf)
+    return Layer(blocks, theta, constant(slow), constant(fast), shortest)
+
+
+def _empty_steps(inputs: Inputs, dtype: Any, rows: int) -> Floats:
+    """Return an empty array for the steps of so many rows, padded so that whole vectors can be written."""
+    return np.empty((rows, 4, max(1, -(-inputs.times.shape[1] // LANES)) * LANES), dtype)
+
+
+def _sort(inputs: Inputs, low: int, high: int) -> None:
+    """Fill in the stable order of the times of rows low to high. Raises ValueError for a time that is NaN or -inf."""
+    rows = inputs.times[low:high]
+    if rows.dtype == np.float32:
+        keys = np.empty(rows.shape, np.uint64)
+        valid = sort_keys(rows, keys)
+        keys.sort(axis=1)
+        inputs.order[low:high] = keys  # the low half of a key is the index
+    else:
+        valid = bool((rows > -np.inf).all())
+        inputs.order[low:high] = np.argsort(rows, axis=1, kind="stable")
+    if not valid:
+        raise ValueError("a spike time is NaN or -inf; inf means no spike")
