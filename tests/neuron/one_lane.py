@@ -28,6 +28,9 @@ class OneByOne:
     def wide_array(self, tensor: Tensor) -> Any:
         return tensor.numpy()
 
+    def sort(self, tensor: Tensor) -> Tensor:
+        return tensor.sort(dim=1).values
+
     def launch(self, kernel: Callable[..., None], items: int, work: int, *args: Any) -> None:
         # Numba's own lookup takes a tuple of these arrays for one of numpy's.
         compiled = kernel.compile(tuple(map(numba.typeof, (0, items, *args))))  # type: ignore[attr-defined]

@@ -21,10 +21,10 @@ from ttfsrun.neuron import set_threads
 from ttfsrun.neuron.draws import normal, permutations, uniform
 from ttfsrun.neuron.kernels.lanes import LANES, OneLane
 from ttfsrun.neuron.kernels.philox import (
+    count_items,
     draw_normal,
     draw_uniform,
     draw_words,
-    items_per_network,
     philox,
     unit_interval,
 )
@@ -155,14 +155,21 @@ def test_the_numbers_do_not_depend_on_the_number_of_threads(threads_for_anything
 
 @pytest.mark.parametrize(
     ("kernel", "dtype"),
-    [(draw_words, np.uint64), (draw_uniform, np.float64), (draw_normal, np.float64), (draw_normal, np.float32)],
+    [(draw_words, np.int64), (draw_uniform, np.float64), (draw_normal, np.float64), (draw_normal, np.float32)],
 )
 @pytest.mark.parametrize(("first", "n"), [(0, 200), (5, 3), (61, 135), (2**40 + 3, 64)])
 def test_a_processor_of_one_lane_draws_the_same_numbers(kernel: Any, dtype: Any, first: int, n: int) -> None:
     several = keys(1, 2, 3).numpy()
     by_vectors, one_by_one = np.zeros((3, n), dtype), np.zeros((3, n), dtype)
     for out in (by_vectors, one_by_one.view(OneLane)):
-        kernel(0, len(out) * items_per_network(first, out), several, 7, first, out)
+        kernel(
+            0,
+            len(out) * count_items(first, out.shape[1], 1 if isinstance(out, OneLane) else LANES),
+            several,
+            7,
+            first,
+            out,
+        )
     assert np.array_equal(by_vectors, one_by_one)
     assert len(np.unique(by_vectors)) == by_vectors.size
 

@@ -33,6 +33,9 @@ class Device(Protocol):
     def wide_array(self, tensor: Tensor) -> Array:
         """Return the same as an array of vectors of LANES numbers, whatever `lanes` is."""
 
+    def sort(self, tensor: Tensor) -> Tensor:
+        """Return integers [P, n] with each row in ascending order; may change the tensor."""
+
     def launch(self, kernel: Kernel, items: int, work: int, *args: Any) -> None:
         """Run kernel(low, high, *args) over all items; work: of all of them, in synaptic events."""
 
@@ -46,6 +49,10 @@ class Cpu:
         return tensor.numpy()
 
     wide_array = array
+
+    def sort(self, tensor: Tensor) -> Tensor:
+        tensor.numpy().sort(axis=1)  # several times as fast as torch's
+        return tensor
 
     def launch(self, kernel: Kernel, items: int, work: int, *args: Any) -> None:
         for_ranges(lambda low, high: kernel(low, high, *args), items, work)

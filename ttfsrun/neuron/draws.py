@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ttfsrun.neuron.kernels.philox import draw_normal, draw_uniform, draw_words, items_per_network
-from ttfsrun.neuron.parallel import for_ranges
+from ttfsrun.neuron.device import device_of
+from ttfsrun.neuron.kernels.philox import count_items, draw_normal, draw_uniform, draw_words
 
 EVENTS_PER_NUMBER = 8  # cost of a random number, in synaptic events
 
@@ -43,31 +40,29 @@ def normal(
 
 def permutations(keys: Tensor, step: int, n: int) -> Tensor:
     """Return a random order of 0, ..., n - 1 for each network, int64 [P, n]; keys and step as for `uniform`."""
-    words = np.empty((len(keys), n), np.uint64)
+    words = keys.new_empty((len(keys), n))
     _fill(draw_words, keys, step, 0, words)
-    # Sorted by word, those with equal words by index, which the low half of a key holds.
-    words <<= np.uint64(32)
-    words |= np.arange(n, dtype=np.uint64)
-    words.sort(axis=1)
-    words &= np.uint64(2**32 - 1)
-    return torch.from_numpy(words.view(np.int64))
+    # Sorted by word, those with equal words by index, which the low half of a number holds.
+    numbers = ((words - 2**31) << 32) | torch.arange(n, device=keys.device)
+    return device_of(keys).sort(numbers) & (2**32 - 1)
 
 
 def _draw(
     kernel: Callable[..., None], keys: Tensor, step: int, shape: Sequence[int], first: int, dtype: torch.dtype
 ) -> Tensor:
-    out = torch.empty((len(keys), *shape), dtype=dtype)
-    _fill(kernel, keys, step, first, out.view(len(keys), math.prod(shape)).numpy())
+    out = torch.empty((len(keys), *shape), dtype=dtype, device=keys.device)
+    _fill(kernel, keys, step, first, out.view(len(keys), math.prod(shape)))
     return out
 
 
-def _fill(kernel: Callable[..., None], keys: Tensor, step: int, first: int, out: NDArray[Any]) -> None:
+def _fill(kernel: Callable[..., None], keys: Tensor, step: int, first: int, out: Tensor) -> None:
     """Fill out [P, n] by a kernel of `philox`."""
     for name, value in (("step", step), ("first", first)):
         if not 0 <= value < 2**62:
             raise ValueError(f"{name}={value}: must be from 0 to 2^62 - 1")
-    if out.size == 0:
+    if out.numel() == 0:
         return
-    bits = keys.numpy()
-    items = len(out) * items_per_network(first, out)
-    for_ranges(lambda low, high: kernel(low, high, bits, step, first, out), items, out.size * EVENTS_PER_NUMBER)
+    device = device_of(keys)
+    items = len(out) * count_items(first, out.shape[1], device.lanes)
+    work = out.numel() * EVENTS_PER_NUMBER
+    device.launch(kernel, items, work, device.array(keys), step, first, device.array(out))

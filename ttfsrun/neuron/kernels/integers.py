@@ -68,13 +68,13 @@ def to_float64(typing: Any, words: Vector) -> Any:
 
 
 @intrinsic
-def to_uint64(typing: Any, words: Vector) -> Any:
-    """Return the same numbers as uint64."""
+def to_int64(typing: Any, words: Vector) -> Any:
+    """Return the same numbers as int64."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         return builder.zext(args[0], ir.VectorType(ir.IntType(64), args[0].type.count))
 
-    return Vector(types.uint64, words.lanes)(words), generate
+    return Vector(types.int64, words.lanes)(words), generate
 
 
 @intrinsic

@@ -17,7 +17,7 @@ from ttfsrun.neuron.kernels.integers import (
     lane_numbers,
     splat_word,
     to_float64,
-    to_uint64,
+    to_int64,
 )
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.quantile import normal_quantile
@@ -40,17 +40,19 @@ def philox(counter, key):
     return a, b, c, d
 
 
-@compiled
-def items_per_network(first, out):
-    """Return how many items have a number of out [P, n], whose rows begin with number `first`."""
-    numbers = 4 * lanes(out)
-    return (first + out.shape[1] - 1) // numbers - first // numbers + 1
+def count_items(first: int, count: int, n_lanes: int) -> int:
+    """Return how many items have one of so many numbers of a network, from number `first` on."""
+    numbers = 4 * n_lanes
+    return (first + count - 1) // numbers - first // numbers + 1
+
+
+_count_items = compiled(count_items)
 
 
 @compiled
 def place(item, first, out):
     """Return (row, start): where the numbers of an item start in out [P, n]; start may be negative."""
-    items, numbers = items_per_network(first, out), 4 * lanes(out)
+    items, numbers = _count_items(first, out.shape[1], lanes(out)), 4 * lanes(out)
     return item // items, (first // numbers + item % items) * numbers - first
 
 
@@ -89,11 +91,11 @@ def unit_interval(words):
 
 @compiled
 def draw_words(low, high, keys, step, first, out):
-    """Fill items low to high of out [P, n], uint64, with words; keys [P], int64."""
+    """Fill items low to high of out [P, n], int64, with words; keys [P], int64."""
     for item in range(low, high):
         row, start = place(item, first, out)
         a, b, c, d = words_at(first + start, keys[row], step, out)
-        store(out, row, start, (to_uint64(a), to_uint64(b), to_uint64(c), to_uint64(d)))
+        store(out, row, start, (to_int64(a), to_int64(b), to_int64(c), to_int64(d)))
 
 
 @compiled
