@@ -34,7 +34,7 @@ def compiled(function: F) -> F:
     """
     with _settings(DISABLE_JIT=0):
         dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
-    with _settings(CACHE_DIR=_cache_folder(Path(function.__code__.co_filename))):
+    with _settings(CACHE_DIR=cache_folder(Path(function.__code__.co_filename))):
         dispatcher._cache = _KernelCache(function)
     dispatcher.compile = _compile_by(dispatcher.compile)
     return dispatcher  # type: ignore[no-any-return]
@@ -104,18 +104,18 @@ class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
 
 def compiled_before() -> bool:
     """Return whether compiled code of this source is on disk; if not, the first calls take some seconds."""
-    return any(Path(_cache_folder(Path(__file__))).rglob("*.nbc"))
+    return any(Path(cache_folder(Path(__file__))).rglob("*.nbc"))
 
 
 @cache
-def _cache_folder(source: Path) -> str:
-    """Return the folder of the compiled code, one for each state of the source.
+def cache_folder(source: Path) -> str:
+    """Return the folder of the code compiled from a file, one for each state of that file and of all kernels.
 
     Numba itself only checks the file of the function: it would use code that was compiled with an earlier version of
     the functions that it calls.
     """
     digest = hashlib.sha256()
-    for path in sorted({source, *Path(__file__).parent.glob("*.py")}):
+    for path in sorted({source, *Path(__file__).parent.rglob("*.py")}):
         digest.update(path.read_bytes())
     root = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else user_cache() / "kernels"
     folder = root / digest.hexdigest()[:16]
