@@ -28,7 +28,7 @@ from ttfsrun.neuron.kernels.cuda import driver as driver_module
 from ttfsrun.neuron.kernels.cuda import launch
 from ttfsrun.neuron.kernels.cuda import ptx as ptx_module
 from ttfsrun.neuron.kernels.cuda.driver import THREADS, Driver
-from ttfsrun.neuron.kernels.cuda.launch import Launch, kind_of, words_of
+from ttfsrun.neuron.kernels.cuda.launch import Arguments, Cuda, kind_of
 from ttfsrun.neuron.kernels.cuda.ptx import TARGETS, ptx
 from ttfsrun.neuron.kernels.lanes import LaneArray
 from ttfsrun.neuron.kernels.philox import draw_normal, draw_uniform, draw_words
@@ -54,12 +54,17 @@ def arrays_in(value: Any) -> list[Any]:
     return [] if isinstance(value, int | float) else [value]
 
 
+def type_of(value: Any) -> types.Type:
+    """The numba type of an argument of a kernel."""
+    return kind_of(Arguments(1).add(value))
+
+
 def on_device(device: str) -> Any:
     """How `by_one_lane` runs a kernel by a launch on a device."""
 
     def run(kernel: Any, items: int, *arguments: Any) -> None:
         tensors = tensors_of(arguments, device)
-        Launch(kernel, items, *tensors)()
+        Cuda().launch(kernel, items, 0, *tensors)
         for array, tensor in zip(arrays_in(arguments), arrays_in(tensors), strict=True):
             array[...] = tensor.cpu().numpy()
 
@@ -81,7 +86,7 @@ def kernels(dtype: torch.dtype, kind: str) -> dict[str, tuple[Any, tuple[types.T
     found = {}
 
     def record(kernel: Any, items: int, *arguments: Any) -> None:
-        found[kernel.py_func.__name__] = kernel, tuple(map(kind_of, tensors_of(arguments, "cpu")))
+        found[kernel.py_func.__name__] = kernel, tuple(map(type_of, tensors_of(arguments, "cpu")))
         kernel(0, items, *arguments)
 
     by_one_lane(problem(dtype, kind), record)
@@ -90,6 +95,9 @@ def kernels(dtype: torch.dtype, kind: str) -> dict[str, tuple[Any, tuple[types.T
     for kernel, out in ((draw_words, types.uint64), (draw_uniform, types.float64), (draw_normal, types.float32)):
         found[kernel.py_func.__name__] = kernel, (keys, *scalars, LaneArray(out, 2, "C"))
     return found
+
+
+C_TYPES = {"double": ctypes.c_double, "float": ctypes.c_float}  # of LLVM; all others are integers and pointers
 
 
 class FakeLibrary:
@@ -129,7 +137,7 @@ class FakeLibrary:
         kernel, kinds = list(self.loaded.values())[function - 100]
         result = kernel.overloads[(INDEX, INDEX, *kinds)]
         call = kernel.targetctx.call_conv.get_function_type(types.none, (INDEX, INDEX, *kinds))
-        plain = [ctypes.c_double if str(kind) == "double" else ctypes.c_uint64 for kind in call.args[4:]]
+        plain = [C_TYPES.get(str(kind), ctypes.c_uint64) for kind in call.args[4:]]
         assert len(parameters) == 1 + len(plain)
         items, *words = (
             kind.from_address(pointer).value for kind, pointer in zip([ctypes.c_int64, *plain], parameters, strict=True)
@@ -159,6 +167,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> FakeLibrary:
     monkeypatch.setattr(launch, "driver", lambda: driver)
     monkeypatch.setattr(launch, "ptx", no_ptx)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: Stream)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     launch._load.cache_clear()
@@ -180,40 +189,53 @@ def test_the_words_of_a_launch_are_what_numba_expects(kind, observed, dtype):
     assert_same_bits(problem(dtype, kind, limit=0.5, **more), on_device("cpu"))
 
 
+@compiled
+def scale(low, high, whole, numbers, out):
+    for i in range(low, high):
+        out[i, 0] = numbers[0] * whole + (numbers[1][0] if numbers[1][1] else 0.0)
+
+
+@pytest.mark.usefixtures("library")
+def test_numbers_of_each_type_and_arrays_with_gaps_arrive():
+    out = torch.zeros(3, 2)
+    numbers = (np.float64(-0.1), (np.float32(1 / 3), True))
+    Cuda().launch(scale, 3, 0, -7, numbers, out[:, 1:])
+    assert out[:, 1].tolist() == [float(np.float32(0.7000000000000001 + np.float64(np.float32(1 / 3))))] * 3
+    assert not out[:, 0].any()
+
+
+@pytest.mark.usefixtures("library")
 @pytest.mark.parametrize("items", [1, THREADS - 1, THREADS, THREADS + 1, 3 * THREADS])
-def test_each_item_has_one_thread(items, library):
+def test_each_item_has_one_thread(items):
     out = torch.zeros(items, dtype=torch.int64)
-    Launch(count, items, out)()
+    Cuda().launch(count, items, 0, out)
     assert out.tolist() == [1] * items
 
 
-def test_a_kernel_is_loaded_once_and_started_each_time(library):
-    out = torch.zeros(5, dtype=torch.int64)
-    start = Launch(count, 5, out)
-    assert not out.any()
-    start()
-    start()
-    Launch(count, 5, out)()
-    assert out.tolist() == [3] * 5
+def test_a_kernel_is_loaded_once_for_all_arrays_of_a_type(library):
+    for size in (5, 7):
+        out = torch.zeros(size, dtype=torch.int64)
+        Cuda().launch(count, size, 0, out)
+        assert out.tolist() == [1] * size
     assert library.calls.count("cuModuleLoadDataEx") == 1
+    assert library.calls.count("cuLaunchKernel") == 2
 
 
 def test_nothing_is_started_for_no_items(library):
-    Launch(count, 0, torch.zeros(0, dtype=torch.int64))()
+    Cuda().launch(count, 0, 0, torch.zeros(0, dtype=torch.int64))
     assert "cuLaunchKernel" not in library.calls
 
 
 def test_an_error_of_the_driver_is_one_line_with_its_log(library):
     library.failures["cuModuleLoadDataEx"] = 218
     with pytest.raises(RunFailed, match=r"^cuModuleLoadDataEx: CUDA_ERROR_INVALID_PTX \(218\): line 7: wrong$"):
-        Launch(count, 1, torch.zeros(1, dtype=torch.int64))
+        Cuda().launch(count, 1, 0, torch.zeros(1, dtype=torch.int64))
 
 
 def test_too_little_memory_is_torchs_own_error(library):
-    start = Launch(count, 1, torch.zeros(1, dtype=torch.int64))
     library.failures["cuLaunchKernel"] = 2
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        start()
+        Cuda().launch(count, 1, 0, torch.zeros(1, dtype=torch.int64))
 
 
 def test_a_driver_without_a_function_says_which():
@@ -235,25 +257,25 @@ def test_without_a_driver_one_line_says_so(monkeypatch):
 )
 def test_a_gpu_runs_the_latest_code_that_it_can(capability, target, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert launch.target_of(torch.device("cuda", 0)) == target
+    assert launch.target_of(0) == target
 
 
 def test_a_gpu_that_is_too_old_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (6, 1))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "GTX 1080")
     with pytest.raises(RunFailed, match=r"GTX 1080: compute capability 6.1, needs 7.0"):
-        launch.target_of(torch.device("cuda", 0))
+        launch.target_of(0)
 
 
-@pytest.mark.parametrize("value", [True, "text", None, np.zeros(2)])
+@pytest.mark.parametrize("value", ["text", None, np.zeros(2), np.int32(1)])
 def test_other_arguments_are_refused(value):
     with pytest.raises(TypeError, match="no argument of a kernel"):
-        kind_of(value)
+        Cuda().launch(count, 1, 0, value)
 
 
-def test_a_tensor_with_gaps_is_refused():
-    with pytest.raises(ValueError, match="contiguous"):
-        list(words_of(torch.zeros(4, 4)[:, ::2]))
+def test_arguments_without_a_device_are_refused():
+    with pytest.raises(ValueError, match="must be on one"):
+        Cuda().launch(count, 1, 0, 1)
 
 
 @compiled

@@ -78,6 +78,22 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         with contextlib.suppress(OSError):
             super().save_overload(signature, data)
 
+    def _index_key(self, signature: Any, codegen: Any) -> Any:
+        """Return what distinguishes compiled code in the folder of a source; numba's own key differs by process."""
+        return signature, codegen.magic_tuple(), name_of(self._py_func)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return a name that two functions of one file share only if their code is the same.
+
+    A function that is defined in another one may use compiled functions, numbers and texts of that one.
+    """
+    names = [function.__qualname__]
+    for cell in function.__closure__ or ():
+        value = getattr(cell.cell_contents, "py_func", cell.cell_contents)
+        names.append(f"{value.__module__}.{name_of(value)}" if callable(value) else repr(value))
+    return " ".join(names)
+
 
 class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
     """One cache file per combination of types, written atomically.

@@ -69,11 +69,14 @@ class Driver:
         self._call("cuModuleGetFunction", ctypes.byref(function), module, name.encode())
         return function.value or 0
 
-    def launch(self, context: int, function: int, items: int, parameters: Parameters, stream: int) -> None:
-        """Start a thread for each item, at least one, in a stream."""
+    def launch(self, context: int, function: int, items: int, words: Sequence[int], stream: int) -> None:
+        """Start a thread for each item, at least one, in a stream; words: the parameters, 64 bits each."""
         self._call("cuCtxSetCurrent", context)
-        blocks = -(-items // THREADS)
-        self._call("cuLaunchKernel", function, blocks, 1, 1, THREADS, 1, 1, 0, stream, parameters.pointers, None)
+        blocks, count = -(-items // THREADS), len(words)
+        values = (ctypes.c_uint64 * count)(*words)
+        start = ctypes.addressof(values)
+        pointers = (_pointer * count)(*range(start, start + 8 * count, 8))
+        self._call("cuLaunchKernel", function, blocks, 1, 1, THREADS, 1, 1, 0, stream, pointers, None)
 
     def _call(self, name: str, *arguments: Any, log: Any = None) -> None:
         code = self._functions[name](*arguments)
@@ -84,15 +87,6 @@ class Driver:
         details = f": {' '.join(log.value.decode(errors='replace').split())}" if log is not None and log.value else ""
         message = f"{name}: {(text.value or b'CUDA error').decode()} ({code}){details}"
         raise torch.cuda.OutOfMemoryError(message) if code == OUT_OF_MEMORY else RunFailed(message)
-
-
-class Parameters:
-    """The parameters of a kernel, words of 64 bits, and the pointers to them that the driver takes."""
-
-    def __init__(self, words: Sequence[int]) -> None:
-        self._words = (ctypes.c_uint64 * len(words))(*words)
-        start, size = ctypes.addressof(self._words), ctypes.sizeof(ctypes.c_uint64)
-        self.pointers = (_pointer * len(words))(*(start + size * i for i in range(len(words))))
 
 
 @cache

@@ -20,10 +20,11 @@ from numba import types
 
 from ttfsrun.errors import RunFailed, UserError
 from ttfsrun.files import write_atomic
-from ttfsrun.neuron.kernels.compiled import cache_folder
+from ttfsrun.neuron.kernels.compiled import cache_folder, name_of
 
 TRIPLE = "nvptx64-nvidia-cuda"
 TARGETS = (70, 80, 90)  # compute capabilities, times ten; a later GPU runs the code of an earlier one
+GLOBAL = 1  # LLVM's number of the address space
 END = "\n// end\n"  # of a whole file
 
 Kinds = tuple[types.Type, ...]
@@ -35,12 +36,13 @@ def ptx(kernel: Any, kinds: Kinds, target: int) -> str:
     kernel: a `compiled` function (low, high, *arguments) that treats items low to high, each alone.
     kinds: the numba types of the arguments.
 
-    The only entry has the kernel's name and the parameters (number of items, *arguments), flattened as by numba. Its
-    thread i treats item i. Raises RunFailed if this LLVM cannot emit PTX.
+    The only entry has the kernel's name and the parameters (number of items, *arguments), flattened as by numba, each
+    in a word of 64 bits. Its thread i treats item i. Raises RunFailed if this LLVM cannot emit PTX.
     """
     folder = Path(cache_folder(Path(kernel.py_func.__code__.co_filename)))
     versions = numba.__version__, llvmlite.__version__
-    digest = hashlib.sha256("\n".join([*versions, str(target), *map(str, kinds)]).encode()).hexdigest()[:24]
+    key = "\n".join([*versions, str(target), name_of(kernel.py_func), *map(str, kinds)])
+    digest = hashlib.sha256(key.encode()).hexdigest()[:24]
     file = folder / f"{kernel.py_func.__name__}.{digest}.ptx"
     with contextlib.suppress(OSError, UnicodeDecodeError):
         text = file.read_text()
@@ -84,7 +86,7 @@ def _entry(name: str, kernel: str, call: ir.FunctionType) -> ir.Module:
     call: the function's type; its parameters are by numba's convention (result, exception, low, high, *arguments).
     """
     module, index, number = ir.Module(), ir.IntType(64), ir.IntType(32)
-    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [index, *call.args[4:]]), name)
+    entry = ir.Function(module, ir.FunctionType(ir.VoidType(), [index] * len(call.args[3:])), name)
     entry.calling_convention = "ptx_kernel"
     builder = ir.IRBuilder(entry.append_basic_block())
 
@@ -94,12 +96,24 @@ def _entry(name: str, kernel: str, call: ir.FunctionType) -> ir.Module:
 
     item = builder.add(builder.mul(register("ctaid"), register("ntid")), register("tid"))
     result, exception = (builder.alloca(pointer.pointee) for pointer in call.args[:2])
-    items, *arguments = entry.args
+    items, *words = entry.args
+    arguments = [_from_word(builder, word, kind) for word, kind in zip(words, call.args[4:], strict=True)]
     with builder.if_then(builder.icmp_signed("<", item, items)):
         function = ir.Function(module, call, kernel)
         builder.call(function, [result, exception, item, builder.add(item, index(1)), *arguments])
     builder.ret_void()
     return module
+
+
+def _from_word(builder: ir.IRBuilder, word: ir.Value, kind: ir.Type) -> ir.Value:
+    """Return a parameter of a given type from its word of 64 bits. All pointers are to global memory."""
+    if isinstance(kind, ir.PointerType):
+        return builder.addrspacecast(builder.inttoptr(word, ir.PointerType(kind.pointee, GLOBAL)), kind)
+    if isinstance(kind, ir.DoubleType):
+        return builder.bitcast(word, kind)
+    if isinstance(kind, ir.FloatType):
+        return builder.bitcast(builder.trunc(word, ir.IntType(32)), kind)
+    return word if kind == word.type else builder.trunc(word, kind)
 
 
 def _optimize(module: Any, entry: str, machine: Any) -> None:
