@@ -131,6 +131,35 @@ def test_the_second_process_compiles_nothing(tmp_path):
     assert second == {"hits": 1, "misses": 0}
 
 
+LOSS = """
+import json, torch
+from ttfsrun.config.schema import SquaredError, TimeCrossEntropy
+from ttfsrun.training import loss
+
+times, labels = torch.rand(2, 3, 4), torch.zeros(2, 3, dtype=torch.int64)
+for settings in (TimeCrossEntropy(xi=0.2, alpha=0.0, beta=1.0, silent=100.0), SquaredError(delta=0.1, silent=100.0)):
+    print(loss.judge(settings, times, labels).losses.sum().item())
+kernels = [loss._judge_by(loss.cross_entropy), loss._judge_by(loss.squared_error)]
+print([sum(kernel.stats.cache_misses.values()) for kernel in kernels])
+"""
+
+
+def test_a_kernel_that_uses_a_function_of_the_caller_is_compiled_once_for_each(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", f"import torch; torch.manual_seed(0)\n{LOSS}"],
+            env=environment,
+            check=True,
+            stdout=-1,
+        ).stdout
+        for _ in range(2)
+    )
+    *losses, misses = first.decode().splitlines()
+    assert (misses, len(set(losses))) == ("[1, 1]", 2)
+    assert second.decode().splitlines() == [*losses, "[0, 0]"]
+
+
 def called(path: Path, value: str) -> str:
     """A program that prints the double of a numpy value, and whether that had to be compiled."""
     return f"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from one_lane import one_by_one
+from lane_device import one_by_one
 from tiny_networks import REMEDIES, Splits, Tiny, bits, trained
 
 from ttfsrun.config.schema import Config

@@ -1,7 +1,8 @@
 """The processors that kernels run on. A device has its own arrays, and runs a kernel over items.
 
 A kernel is a compiled function (low, high, ...) that computes items low to high, each by itself. All devices compute
-the same bits. On the CPU, kernels take numpy arrays, and compute vectors of 16 neurons.
+the same bits. On the CPU, kernels take numpy arrays, and compute vectors of 16 neurons; on a GPU, tensors, and each
+thread one neuron.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ttfsrun.neuron.kernels.cuda.launch import Cuda
 from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.parallel import for_ranges
 
@@ -59,7 +61,7 @@ class Cpu:
 
 
 #: By the type of a tensor's device.
-DEVICES: dict[str, Device] = {"cpu": Cpu()}
+DEVICES: dict[str, Device] = {"cpu": Cpu(), "cuda": Cuda()}
 
 
 def device_of(tensor: Tensor) -> Device:

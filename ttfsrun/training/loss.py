@@ -7,6 +7,7 @@ however many other samples or networks are computed with it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,28 +79,34 @@ class Judgement(NamedTuple):
     decision_time: Any  # [P, B]: inf where none spiked
 
 
-@compiled
-def _judge(low: int, high: int, loss: Any, settings: Any, spikes: tuple[Array, Array], judgement: Judgement) -> None:
-    """Fill in the judgement of samples low to high of all networks. NaN in a time shows in its loss."""
-    (times, labels), (parameters, silent) = spikes, settings
-    for at in range(low, high):
-        p, b = at // labels.shape[1], at % labels.shape[1]
-        first, earliest = -1, np.inf
-        invalid = False
-        for n in range(times.shape[2]):
-            invalid |= times[p, b, n] != times[p, b, n]
-            if times[p, b, n] < earliest:
-                first, earliest = n, times[p, b, n]
-        judgement.decision[p, b] = first
-        judgement.decision_time[p, b] = earliest
-        if invalid:
-            judgement.losses[p, b] = np.nan
-            judgement.gradient[p, b] = np.nan
-        elif times[p, b, labels[p, b]] == np.inf:
-            judgement.losses[p, b] = silent
-            judgement.gradient[p, b] = 0.0
-        else:
-            judgement.losses[p, b] = loss(times[p, b], labels[p, b], parameters, judgement.gradient[p, b])
+@cache
+def _judge_by(loss: Callable[..., Any]) -> Callable[..., None]:
+    """Return the kernel that judges by a loss of one sample."""
+
+    @compiled
+    def judge_samples(low: int, high: int, settings: Any, spikes: tuple[Array, Array], judgement: Judgement) -> None:
+        """Fill in the judgement of samples low to high of all networks. NaN in a time shows in its loss."""
+        (times, labels), (parameters, silent) = spikes, settings
+        for at in range(low, high):
+            p, b = at // labels.shape[1], at % labels.shape[1]
+            first, earliest = -1, np.inf
+            invalid = False
+            for n in range(times.shape[2]):
+                invalid |= times[p, b, n] != times[p, b, n]
+                if times[p, b, n] < earliest:
+                    first, earliest = n, times[p, b, n]
+            judgement.decision[p, b] = first
+            judgement.decision_time[p, b] = earliest
+            if invalid:
+                judgement.losses[p, b] = np.nan
+                judgement.gradient[p, b] = np.nan
+            elif times[p, b, labels[p, b]] == np.inf:
+                judgement.losses[p, b] = silent
+                judgement.gradient[p, b] = 0.0
+            else:
+                judgement.losses[p, b] = loss(times[p, b], labels[p, b], parameters, judgement.gradient[p, b])
+
+    return judge_samples
 
 
 def judge(settings: Loss, times: Tensor, labels: Tensor) -> Judgement:
@@ -117,5 +124,5 @@ def judge(settings: Loss, times: Tensor, labels: Tensor) -> Judgement:
     device = device_of(times)
     work = EVENTS_PER_TIME * times.numel()
     filled = Judgement(*arrays_of(judgement))
-    device.launch(_judge, labels.numel(), work, function, numbers, tuple(arrays_of((times, labels))), filled)
+    device.launch(_judge_by(function), labels.numel(), work, numbers, tuple(arrays_of((times, labels))), filled)
     return judgement

@@ -9,4 +9,5 @@ integers.py, philox.py   random numbers by counter, which need vectors of intege
 quantile.py              normal numbers from uniform ones
 packing.py               weights and times in the order in which they are needed
 compiled.py              compilation, and the cache of compiled code
+cuda/                    the same kernels on GPUs
 """

@@ -34,7 +34,7 @@ def compiled(function: F) -> F:
     """
     with _settings(DISABLE_JIT=0):
         dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
-    with _settings(CACHE_DIR=_cache_folder(Path(function.__code__.co_filename))):
+    with _settings(CACHE_DIR=cache_folder(Path(function.__code__.co_filename))):
         dispatcher._cache = _KernelCache(function)
     dispatcher.compile = _compile_by(dispatcher.compile)
     return dispatcher  # type: ignore[no-any-return]
@@ -78,6 +78,22 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
         with contextlib.suppress(OSError):
             super().save_overload(signature, data)
 
+    def _index_key(self, signature: Any, codegen: Any) -> Any:
+        """Return what distinguishes compiled code in the folder of a source; numba's own key differs by process."""
+        return signature, codegen.magic_tuple(), name_of(self._py_func)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return a name that two functions of one file share only if their code is the same.
+
+    A function that is defined in another one may use compiled functions, numbers and texts of that one.
+    """
+    names = [function.__qualname__]
+    for cell in function.__closure__ or ():
+        value = getattr(cell.cell_contents, "py_func", cell.cell_contents)
+        names.append(f"{value.__module__}.{name_of(value)}" if callable(value) else repr(value))
+    return " ".join(names)
+
 
 class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
     """One cache file per combination of types, written atomically.
@@ -104,18 +120,18 @@ class _FilePerSignature(IndexDataCacheFile):  # type: ignore[misc]
 
 def compiled_before() -> bool:
     """Return whether compiled code of this source is on disk; if not, the first calls take some seconds."""
-    return any(Path(_cache_folder(Path(__file__))).rglob("*.nbc"))
+    return any(Path(cache_folder(Path(__file__))).rglob("*.nbc"))
 
 
 @cache
-def _cache_folder(source: Path) -> str:
-    """Return the folder of the compiled code, one for each state of the source.
+def cache_folder(source: Path) -> str:
+    """Return the folder of the code compiled from a file, one for each state of that file and of all kernels.
 
     Numba itself only checks the file of the function: it would use code that was compiled with an earlier version of
     the functions that it calls.
     """
     digest = hashlib.sha256()
-    for path in sorted({source, *Path(__file__).parent.glob("*.py")}):
+    for path in sorted({source, *Path(__file__).parent.rglob("*.py")}):
         digest.update(path.read_bytes())
     root = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else user_cache() / "kernels"
     folder = root / digest.hexdigest()[:16]

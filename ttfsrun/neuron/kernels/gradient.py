@@ -158,14 +158,15 @@ def backward_weight(low, high, batch, incoming, limit, out):
 
 @compiled
 def add_by_time(row, part, batch, incoming, total):
-    """Fill total [N, LANES] with sums of the gradients by a row's input times, in order of time.
+    """Fill total [N, W] with sums of the gradients by a row's input times, in order of time.
 
-    Neuron n is added to sum n % LANES, neurons in their order. One part of LANES // L fills L of the sums.
+    Neuron n is added to sum n % W, neurons in their order; a part fills the L sums from part L on. W is LANES, or the
+    power of two from the number of neurons on if that is smaller.
     """
-    steps, p, n_parts = incoming.steps[row], row // rows_per_network(batch), LANES // lanes(total)
+    steps, p, width = incoming.steps[row], row // rows_per_network(batch), total.shape[1]
     for j in range(batch.inputs.finite[row]):
-        vstore(total, j * LANES + part * lanes(total), splat(total, 0.0))
-    for k in range(part, blocks_of(batch.layer), n_parts):
+        vstore(total, j * width + part * lanes(total), splat(total, 0.0))
+    for k in range(part, blocks_of(batch.layer), width // lanes(total)):
         tau = constants_of(batch.layer, p, k, steps)
         inverse = tau.leak + tau.rate
         start = backward_start((row * blocks_of(batch.layer) + k) * lanes(total), incoming, tau)
@@ -173,7 +174,7 @@ def add_by_time(row, part, batch, incoming, total):
         for j in range(int(max_lane(start.causal)) - 1, -1, -1):
             state = step_back(j, state, start, batch.layer, steps, tau)
             entry = weights_from(batch, p, k, row, j) * (state.by_current * inverse - state.by_voltage)
-            at = j * LANES + part * lanes(total)
+            at = j * width + part * lanes(total)
             vstore(total, at, vload(total, at) + entry)
 
 
@@ -189,22 +190,27 @@ def backward_time(low, high, batch, incoming, out, total):
 
 @compiled
 def backward_time_parts(low, high, batch, incoming, totals):
-    """Fill totals [R, N, LANES] by `add_by_time`, for parts low to high of all rows (R LANES); one lane."""
+    """Fill totals [R, N, W] by `add_by_time`, for parts low to high of all rows (R W); one lane."""
+    width = totals.shape[2]
     for at in range(low, high):
-        add_by_time(at // LANES, at % LANES, batch, incoming, totals[at // LANES])
+        add_by_time(at // width, at % width, batch, incoming, totals[at // width])
 
 
 @compiled
 def backward_time_sums(low, high, inputs, totals, out):
     """Write the gradients by the input times to `out` [R, N], for inputs low to high of all rows (R N).
 
-    totals [R, N, LANES] by `backward_time_parts`, an array of vectors of all lanes.
+    The sums in totals [R, N, W], by `backward_time_parts`, are added in the order of `sum_lanes`, in place.
     """
-    n_inputs = inputs.times.shape[1]
+    n_inputs, width = inputs.times.shape[1], totals.shape[2]
     for at in range(low, high):
         row, j = at // n_inputs, at % n_inputs
-        total = sum_lanes(vload(totals, at * LANES)) if j < inputs.finite[row] else 0
-        out[row, item(inputs.order, at)] = total
+        half = width // 2 if j < inputs.finite[row] else 0
+        while half > 0:
+            for i in range(half):
+                totals[row, j, i] += totals[row, j, half + i]
+            half //= 2
+        out[row, item(inputs.order, at)] = totals[row, j, 0] if j < inputs.finite[row] else 0
 
 
 @compiled

@@ -33,6 +33,9 @@ class LaneArray(types.Array):  # type: ignore[misc]
         name = f"LaneArray({access}{dtype}, {ndim}d, {layout}{alignment})"
         super().__init__(dtype, ndim, layout, readonly=readonly, name=name, aligned=aligned)
 
+    def __repr__(self) -> str:
+        return str(self.name)
+
     def copy(
         self, dtype: Any = None, ndim: int | None = None, layout: str | None = None, readonly: bool | None = None
     ) -> LaneArray:
