@@ -295,6 +295,28 @@ def test_only_what_says_so_is_fused(kind, suffix, target):
     assert found == {"add": 2, "sub": 1, "mul": 3, "div": 1, "sqrt": 1, "fma": 1}
 
 
+@compiled
+def roots(low, high, a, out):
+    for i in range(low, high):
+        out[i] = np.sqrt(a[i]) + math.sqrt(out[i])
+
+
+@compiled
+def elementary(low, high, out):
+    for i in range(low, high):
+        out[i] = math.sin(out[i]) + math.exp(out[i]) + math.erf(out[i])
+
+
+def test_a_root_is_that_of_the_gpu_which_rounds_to_the_nearest():
+    text = ptx(roots, (LaneArray(types.float32, 1, "C"), LaneArray(types.float64, 1, "C")), 80)
+    assert text.count("sqrt.rn.f32") == text.count("sqrt.rn.f64") == 1
+
+
+def test_functions_that_a_gpu_lacks_are_named():
+    with pytest.raises(NotImplementedError, match=r"elementary calls llvm.sin.f64, llvm.exp.f64, erf, which"):
+        ptx(elementary, (LaneArray(types.float64, 1, "C"),), 80)
+
+
 UNROUNDED = re.compile(
     r"^\s*(?:@\S+\s+)?((?:add|sub|mul|mad|fma|div|rcp|sqrt|ex2|lg2|rsqrt|sin|cos)\.[a-z.]*f(?:32|64))", re.M
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,12 @@ def _machine(target: int) -> Any:
     return nvptx.create_target_machine(cpu=f"sm_{target}", opt=3)
 
 
+#: Functions of LLVM that are instructions of a GPU, or that need none; no elementary function, which would be inexact.
+INSIDE = re.compile(r"llvm\.(?!a?(sin|cos|tan)|exp|log|pow)")
+#: Functions of the C library that kernels may call, as numba does for `np.sqrt`.
+ROOTS = {"sqrt": ir.DoubleType(), "sqrtf": ir.FloatType()}
+
+
 def _entry(name: str, kernel: str, call: ir.FunctionType) -> ir.Module:
     """Return a module with the entry that calls the kernel's function for the item of its thread.
 
@@ -102,6 +109,10 @@ def _entry(name: str, kernel: str, call: ir.FunctionType) -> ir.Module:
         function = ir.Function(module, call, kernel)
         builder.call(function, [result, exception, item, builder.add(item, index(1)), *arguments])
     builder.ret_void()
+    for root, kind in ROOTS.items():
+        function = ir.Function(module, ir.FunctionType(kind, [kind]), root)
+        builder = ir.IRBuilder(function.append_basic_block())
+        builder.ret(builder.call(module.declare_intrinsic("llvm.sqrt", [kind]), function.args))
     return module
 
 
@@ -131,3 +142,6 @@ def _optimize(module: Any, entry: str, machine: Any) -> None:
         if not function.is_declaration and function.name != entry:
             function.add_function_attribute("alwaysinline")
     passes.getModulePassManager().run(module, passes)
+    outside = [each.name for each in module.functions if each.is_declaration and not INSIDE.match(each.name)]
+    if outside:
+        raise NotImplementedError(f"{entry} calls {', '.join(outside)}, which a GPU does not have")
