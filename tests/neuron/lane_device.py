@@ -25,9 +25,6 @@ class OneByOne:
     def array(self, tensor: Tensor) -> Any:
         return tensor.numpy().view(OneLane)
 
-    def wide_array(self, tensor: Tensor) -> Any:
-        return tensor.numpy()
-
     def sort(self, tensor: Tensor) -> Tensor:
         return tensor.sort(dim=1).values
 

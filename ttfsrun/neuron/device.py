@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from ttfsrun.neuron.kernels.cuda.launch import Cuda
@@ -32,9 +31,6 @@ class Device(Protocol):
     def array(self, tensor: Tensor) -> Array:
         """Return the array that shares the memory of a tensor on this device."""
 
-    def wide_array(self, tensor: Tensor) -> Array:
-        """Return the same as an array of vectors of LANES numbers, whatever `lanes` is."""
-
     def sort(self, tensor: Tensor) -> Tensor:
         """Return integers [P, n] with each row in ascending order; may change the tensor."""
 
@@ -49,8 +45,6 @@ class Cpu:
 
     def array(self, tensor: Tensor) -> Array:
         return tensor.numpy()
-
-    wide_array = array
 
     def sort(self, tensor: Tensor) -> Tensor:
         tensor.numpy().sort(axis=1)  # several times as fast as torch's
@@ -73,8 +67,3 @@ def arrays_of(tensors: Sequence[Tensor]) -> list[Array]:
     """Return the arrays of tensors on one device."""
     device = device_of(tensors[0])
     return [device.array(tensor) for tensor in tensors]
-
-
-def same_device(tensor: Tensor, dtype: torch.dtype, *shape: int) -> Tensor:
-    """Return a new tensor, not initialised, on the device of another."""
-    return torch.empty(shape, dtype=dtype, device=tensor.device)

@@ -80,8 +80,14 @@ class LaneBackward:
         totals = self._gradient.new_empty((rows, n_inputs, LANES))
         launch, array = self._device.launch, self._device.array
         launch(backward_time_parts, rows * LANES, self._work, self._solved._batch, self._incoming, array(totals))
-        sums = self._device.wide_array(totals)
-        launch(backward_time_sums, rows * n_inputs, out.numel(), self._solved._inputs, sums, array(out.view(rows, -1)))
+        launch(
+            backward_time_sums,
+            rows * n_inputs,
+            out.numel(),
+            self._solved._inputs,
+            array(totals),
+            array(out.view(rows, -1)),
+        )
         return out
 
     def by_weight(self, limit: float = math.inf) -> Tensor:
