@@ -209,6 +209,13 @@ class Network:
         weights = tuple(weight[chosen] for weight in self.weights)
         return replace(self, weights=weights, neuron=replace(self.neuron, **tensors))
 
+    def to(self, device: torch.device | str) -> Network:
+        """Return the same networks with all tensors on a device."""
+        parameters = {field.name: getattr(self.neuron, field.name) for field in fields(self.neuron)}
+        moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in parameters.items()}
+        weights = tuple(weight.to(device) for weight in self.weights)
+        return replace(self, weights=weights, neuron=Neuron.trusted(**moved))
+
     def with_weights(self, weights: Sequence[Tensor]) -> Network:
         """Return the same networks with other weights."""
         return replace(self, weights=tuple(weights))
@@ -225,13 +232,14 @@ def build(configs: Sequence[Config]) -> Network:
     return Network(tuple(weights), neuron, settings.bias_time, settings.t_max, settings.input_repeats)
 
 
-def emulate(configs: Sequence[Config], perturbed: Sequence[bool]) -> Emulation:
-    """Return the substrates of networks; those of networks that are not perturbed are ideal."""
+def emulate(configs: Sequence[Config], perturbed: Sequence[bool], device: torch.device | str = "cpu") -> Emulation:
+    """Return the substrates of networks on a device; those of networks that are not perturbed are ideal."""
     return Emulation.of(
         [
             Placement(config.chip_spec, is_perturbed, config.seed.trial, config.training.backward)
             for config, is_perturbed in zip(configs, perturbed, strict=True)
-        ]
+        ],
+        device,
     )
 
 
@@ -263,5 +271,5 @@ def _joined(times: Tensor, external: Tensor) -> Tensor:
 
 def _in_order(members: Sequence[Sequence[int]], parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     """Return the tensors [P, ...] of each layer, from those of the networks of each part."""
-    order = torch.tensor([p for group in members for p in group]).argsort()
+    order = np.argsort([p for group in members for p in group]).tolist()
     return [torch.cat(layers)[order] for layers in zip(*parts, strict=True)]

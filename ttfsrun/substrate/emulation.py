@@ -141,7 +141,7 @@ class Operation(Moment):
         changed = {
             name: self._perturbed(name, layer, nominal[name], shape, units.get(name, 1.0)).value for name in acting
         }
-        return Neuron(**(nominal | changed))
+        return Neuron.trusted(**(nominal | changed))
 
     def _per_network(self, value: float | Tensor) -> Tensor:
         """Return a parameter of the neurons as [P, 1, 1], or as [P, 1, M] if each neuron has its own."""

@@ -15,6 +15,11 @@ from ttfsrun.neuron.draws import normal, permutations
 from ttfsrun.random import key
 
 
+def tensors_of(samples: Samples, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Return times and labels as tensors on a device; on the CPU they share the memory of the samples."""
+    return torch.from_numpy(samples.times).to(device), torch.from_numpy(samples.labels).to(device)
+
+
 class TrainingBatch(NamedTuple):
     """What P networks receive in one step of training."""
 
@@ -29,18 +34,21 @@ class Batches:
     have the same order, and the same noise but for its strength.
     """
 
-    def __init__(self, configs: Sequence[Config], samples: Samples, size: int) -> None:
-        """size: samples of a batch."""
-        self._times, self._labels = torch.from_numpy(samples.times), torch.from_numpy(samples.labels)
+    def __init__(
+        self, configs: Sequence[Config], samples: Samples, size: int, device: torch.device | str = "cpu"
+    ) -> None:
+        """size: samples of a batch; device: of the batches."""
+        self._times, self._labels = tensors_of(samples, device)
         self._size = size
         sources = [(config.seed.data, config.training.input_noise) for config in configs]
         distinct = list(dict.fromkeys(sources))
-        self._members = torch.tensor([distinct.index(source) for source in sources])
-        stds = torch.tensor([std for _, std in distinct], dtype=torch.float32)
+        self._members = torch.tensor([distinct.index(source) for source in sources], device=device)
+        stds = torch.tensor([std for _, std in distinct], dtype=torch.float32, device=device)
         self._noisy = stds.nonzero()[:, 0]
         self._noise = stds[self._noisy, None, None]
         self._order_keys, noise_keys = (
-            torch.tensor([key(seed, purpose) for seed, _ in distinct]) for purpose in ("order", "input noise")
+            torch.tensor([key(seed, purpose) for seed, _ in distinct], device=device)
+            for purpose in ("order", "input noise")
         )
         self._noise_keys = noise_keys[self._noisy]
 

@@ -42,7 +42,7 @@ def fit(trainer: Trainer, path: Path, members: Mapping[str, str], on_progress: O
                 saved = time.monotonic()
                 interval = CHECKPOINT_SECONDS * max(1.0, (saved - now) / SAVING_SECONDS)
     finally:
-        trainer.state = snapshot
+        trainer.state = snapshot.to("cpu")
         _save(path, snapshot, members)
 
 
@@ -59,6 +59,6 @@ def _progress(trainer: Trainer, batch: int = 0) -> Progress:
 def _save(path: Path, state: TrainingState, members: Mapping[str, str]) -> None:
     """Save a checkpoint. Where that fails (a full disk) the training continues: its results may find room later."""
     try:
-        checkpoint.save_state(path, state, members)
+        checkpoint.save_state(path, state.to("cpu"), members)
     except CannotWrite as error:
         log.warning("%s; the training continues without a checkpoint", error)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ttfsrun.data.samples import Samples
 from ttfsrun.network import Network
 from ttfsrun.substrate.emulation import IDEAL, Operation
+from ttfsrun.training.batches import tensors_of
 from ttfsrun.training.loss import Judgement, Loss, judge
 from ttfsrun.training.sums import add_up, count_layers, means, silent_masks
 
@@ -86,10 +87,11 @@ def _judged(
 ) -> Iterator[JudgedBatch]:
     """Run all P networks on the same samples, batch by batch; arguments as for `collect_responses`."""
     size = batch_size or max(1, ROWS // network.size)
+    all_times, all_labels = tensors_of(samples, network.weights[0].device)
     for step, start in enumerate(range(0, len(samples.labels), size)):
         part = slice(start, start + size)
-        times = torch.from_numpy(samples.times[part])[None]
-        labels = torch.from_numpy(samples.labels[part]).expand(network.size, -1).contiguous()
+        times = all_times[part][None]
+        labels = all_labels[part].expand(network.size, -1).contiguous()
         spikes = network(times, operation(step))
         yield JudgedBatch(part, times, labels, spikes, judge(loss, spikes[-1], labels))
 
@@ -106,7 +108,7 @@ def score(
 
     Arguments as for `collect_responses`.
     """
-    totals = torch.zeros(network.size, 2 + len(network.weights), dtype=torch.float64)
+    totals = network.weights[0].new_zeros(network.size, 2 + len(network.weights), dtype=torch.float64)
     for batch in _judged(network, samples, loss, operation, batch_size):
         add_up(batch.judgement, batch.labels, count_layers(silent_masks(batch.spikes)), totals)
     return means(totals, len(samples.labels), [weight.shape[-1] for weight in network.weights])
@@ -124,18 +126,18 @@ def collect_responses(
     batch_size: samples per batch of the substrates' noise; None where nothing is noisy and it makes no difference.
     """
     labels, size, n_classes = samples.labels, network.size, network.weights[-1].shape[-1]
-    totals = torch.zeros(size, 2 + len(network.weights), dtype=torch.float64)
+    totals = network.weights[0].new_zeros(size, 2 + len(network.weights), dtype=torch.float64)
     first, decided = (np.empty((size, len(labels)), dtype) for dtype in (np.float32, np.int64))
     events = np.zeros((size, 2), np.int64)
     for batch in _judged(network, samples, loss, operation, batch_size):
         judgement = batch.judgement
         add_up(judgement, batch.labels, count_layers(silent_masks(batch.spikes)), totals)
-        first[:, batch.part], decided[:, batch.part] = judgement.decision_time.numpy(), judgement.decision.numpy()
+        first[:, batch.part], decided[:, batch.part] = judgement.decision_time.cpu(), judgement.decision.cpu()
         events += _count_events(network, network.arrivals(batch.times, batch.spikes), judgement.decision_time)
     neurons = tuple(weight.shape[-1] for weight in network.weights)
     possible = np.array(neurons) * len(labels)
     losses = (totals[:, 0] / len(labels)).tolist()
-    spikes = possible - totals[:, 2:].numpy().astype(np.int64)
+    spikes = possible - totals[:, 2:].cpu().numpy().astype(np.int64)
     return [
         Responses(losses[p], labels, decided[p], first[p], spikes[p], events[p], neurons, n_classes)
         for p in range(size)
@@ -150,5 +152,5 @@ def _count_events(network: Network, arrivals: Sequence[Tensor], decision: Tensor
     counts = np.zeros((network.size, 2), np.int64)
     for weight, arriving in zip(network.weights, arrivals, strict=True):
         for column, before in enumerate((arriving < math.inf, arriving < decision[..., None])):
-            counts[:, column] += weight.shape[-1] * before.sum((-2, -1)).numpy()
+            counts[:, column] += weight.shape[-1] * before.sum((-2, -1)).cpu().numpy()
     return counts

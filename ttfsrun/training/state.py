@@ -52,6 +52,25 @@ class TrainingState:
             curves=torch.full((epochs, size, len(SPLITS), len(metrics)), math.nan, dtype=torch.float64),
         )
 
+    def to(self, device: torch.device | str) -> TrainingState:
+        """Return the state with all tensors on a device; where they are there already, they are shared."""
+
+        def moved(layers: list[Tensor]) -> list[Tensor]:
+            return [layer.to(device) for layer in layers]
+
+        moments = Moments(moved(self.moments.first), moved(self.moments.second), self.moments.steps.to(device))
+        return TrainingState(
+            epoch=self.epoch,
+            weights=moved(self.weights),
+            moments=moments,
+            bumping=Bumping(self.bumping.layer.to(device), self.bumping.value.to(device)),
+            best_weights=moved(self.best_weights),
+            best_score=self.best_score.to(device),
+            best_epoch=self.best_epoch.to(device),
+            curves=self.curves.to(device),
+            seconds=self.seconds,
+        )
+
     def copy(self) -> TrainingState:
         """Return a copy that further training does not change."""
         return deepcopy(self)

@@ -127,6 +127,7 @@ class Step:
             self._constant(np.array(settings.bumping.silent_fraction, np.float64)), float(settings.bumping.value)
         )
         self._powers = self._constant(powers(settings.optimizer, n_steps))
+        self._counts: dict[int, Tensor] = {}
         self._pace = self._zeros(torch.float32, size, 2)
         self.sums = Sums(
             self._zeros(torch.float64, size, 2 + n_layers),
@@ -151,7 +152,7 @@ class Step:
         """Train the weights of the networks, in place, on one batch; rates [P], float64: learning rates."""
         done = network.run(batch.times, operation)
         judgement = judge(self.settings.loss, done.spikes[-1], batch.labels)
-        by_labels = judgement.gradient / self._constant(np.array(batch.labels.shape[1], np.float32))
+        by_labels = judgement.gradient / self._samples_of(batch)
         by_spikes = [*[None] * (len(done.spikes) - 1), by_labels]
         gradients = done.gradients(by_spikes, self.settings.gradient_limit or math.inf)
         silent = silent_masks(done.spikes)
@@ -161,6 +162,13 @@ class Step:
         update = self._decide(judgement, batch.labels, (silence, by_itself), rates)
         for number, gradient in enumerate(gradients):
             self._update(number, gradient, update, by_itself)
+
+    def _samples_of(self, batch: TrainingBatch) -> Tensor:
+        """Return the number of samples of a batch, [1], float32."""
+        n_samples = batch.labels.shape[1]
+        if n_samples not in self._counts:
+            self._counts[n_samples] = self._constant(np.array([n_samples], np.float32))
+        return self._counts[n_samples]
 
     def _decide(self, judgement: Judgement, labels: Tensor, silences: Sequence[Silence], rates: Tensor) -> Update:
         state = self.state

@@ -37,19 +37,24 @@ class Trainer:
     """Training of networks whose configurations differ only in settings that each network may have of its own."""
 
     def __init__(
-        self, configs: Sequence[Config], train: Samples, valid: Samples, state: TrainingState | None = None
+        self,
+        configs: Sequence[Config],
+        train: Samples,
+        valid: Samples,
+        state: TrainingState | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.configs = list(configs)
+        """device: that computes, and holds the state. It makes no difference to a result."""
+        self.configs, self.device = list(configs), torch.device(device)
         self.settings = configs[0].training
-        self.batches = Batches(configs, train, self.settings.batch_size)
+        self.batches = Batches(configs, train, self.settings.batch_size, self.device)
         self.n_samples, self.valid = len(train.labels), valid
-        self.network = build(configs)
-        self.substrates = emulate(configs, [config.training.perturbed for config in configs])
+        self.network = build(configs).to(self.device)
+        self.substrates = emulate(configs, [config.training.perturbed for config in configs], self.device)
         if state is None:
             self.substrates.project(self.network.weights)
             state = TrainingState.initial(self.network, self.settings.epochs)
-        self.state = state
-        self.rates = torch.tensor([config.training.optimizer.learning_rate for config in configs], dtype=torch.float64)
+        self.state = state.to(self.device)
         self._step = self._new_step()
 
     def run_epoch(self, after_batch: Callable[[int], None] = lambda batch: None) -> None:
@@ -59,8 +64,8 @@ class Trainer:
         no longer finite. After any exception the state is undefined: continue from a copy made before the epoch.
         """
         epoch = self.state.epoch
-        factors = [schedule(config.training.schedule, epoch, self.settings.epochs) for config in self.configs]
-        rates = self.rates * torch.tensor(factors, dtype=torch.float64)
+        rates = torch.tensor([self._rate(config, epoch) for config in self.configs], dtype=torch.float64)
+        rates = rates.to(self.device)
         network = self.last()
         if self._step.state is not self.state:
             self._step = self._new_step()
@@ -69,7 +74,8 @@ class Trainer:
             step = epoch * self.n_batches + batch - 1
             operation = self.substrates.during("training", step, writing=step, age=epoch)
             self._step.take(network, operation, received, rates)
-            self._require_finite()
+            if self.device.type == "cpu" or batch == self.n_batches:  # to look at a GPU's numbers is to wait for it
+                self._require_finite()
             self.substrates.project(network.weights)
             after_batch(batch)
         trained = means(self._step.sums.totals, self.n_samples, self._sizes)
@@ -77,6 +83,10 @@ class Trainer:
         self.state.curves[epoch] = torch.stack((trained, validated), dim=1)
         self._update_best(validated)
         self.state.epoch += 1
+
+    def _rate(self, config: Config, epoch: int) -> float:
+        """Return the learning rate of a network in an epoch."""
+        return config.training.optimizer.learning_rate * schedule(config.training.schedule, epoch, self.settings.epochs)
 
     def _new_step(self) -> Step:
         return Step(self.settings, self.state, self.settings.epochs * self.n_batches)
