@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -115,9 +116,9 @@ def by_vectors(problem: Problem) -> Results:
     }
 
 
-def on_cpu(kernel: Callable[..., None], items: int, *arguments: Any) -> None:
-    """Run a kernel for all items."""
-    kernel(0, items, *arguments)
+def on_cpu(kernel: Any, items: int, *arguments: Any) -> None:
+    """Run a kernel for all items, by the types of its arguments: numba's own lookup takes a tuple's for numpy's."""
+    kernel.compile(tuple(map(numba.typeof, (0, items, *arguments))))(0, items, *arguments)
 
 
 def by_one_lane(problem: Problem, run: Callable[..., None] = on_cpu) -> Results:
