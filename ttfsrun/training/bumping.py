@@ -31,7 +31,7 @@ class Bumping:
         return cls(torch.full((size,), -1), torch.zeros(size, dtype=torch.float64))
 
 
-class Limits(NamedTuple):
+class BumpingLimits(NamedTuple):
     """Settings of weight bumping."""
 
     allowed: Any  # [layers], float64: silent fraction

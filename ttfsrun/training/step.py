@@ -21,7 +21,7 @@ from ttfsrun.neuron.device import Array, arrays_of, device_of
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.substrate.emulation import Operation
 from ttfsrun.training.batches import TrainingBatch
-from ttfsrun.training.bumping import Limits, choose_layer
+from ttfsrun.training.bumping import BumpingLimits, choose_layer
 from ttfsrun.training.loss import Judgement, judge
 from ttfsrun.training.optimizer import (
     EVENTS_PER_WEIGHT,
@@ -43,7 +43,7 @@ class Rules(NamedTuple):
     rates: Array  # [P], float64: learning rates
     steps: Array  # [P]: taken so far
     powers: Array  # of the decay rates of Adam, see `optimizer.powers`
-    limits: Limits
+    limits: BumpingLimits
     update: Update  # the result
 
 
@@ -106,7 +106,7 @@ def decide(low, high, judged, silence, rules, sums):
         set_pace(p, 0.0 if stays else rules.rates[p], rules.steps, rules.powers, update.pace)
 
 
-class Failure(NamedTuple):
+class NotFinite(NamedTuple):
     """The first number of a network in an epoch that was not finite."""
 
     network: int
@@ -123,7 +123,7 @@ class Step:
         size, n_layers = len(state.weights[0]), len(state.weights)
         sizes = [weight.shape[-1] for weight in state.weights]
         self._columns = np.cumsum([0, *sizes]).tolist()
-        self._limits = Limits(
+        self._limits = BumpingLimits(
             self._constant(np.array(settings.bumping.silent_fraction, np.float64)), float(settings.bumping.value)
         )
         self._powers = self._constant(powers(settings.optimizer, n_steps))
@@ -179,7 +179,7 @@ class Step:
             ]
         )
         update = Update(pace, layer, value)
-        rules = Rules(rate, steps, table, Limits(allowed, self._limits.first), update)
+        rules = Rules(rate, steps, table, BumpingLimits(allowed, self._limits.first), update)
         device = device_of(labels)
         judged = Judgement(*arrays_of(judgement)), device.array(labels)
         silence = tuple(Silence(*arrays_of(each)) for each in silences)
@@ -200,7 +200,7 @@ class Step:
         numbers = Numbers.of(self.settings.optimizer, np.float32)
         device.launch(update_weights, items, work, layer, update, silent, numbers)
 
-    def failure(self) -> Failure | None:
+    def failure(self) -> NotFinite | None:
         """Return the first network of which a number was not finite in this epoch; None where there is none."""
         if not (bool(self.sums.failed.any()) or bool(self.sums.invalid.any())):
             return None
@@ -210,6 +210,6 @@ class Step:
         network = int(self.sums.failed.nonzero()[0])
         batch, code = divmod(int(self.sums.failed[network]), CODES)
         if code < LAYERS:
-            return Failure(network, batch, "loss" if code == LOSS else "gradient of the loss")
+            return NotFinite(network, batch, "loss" if code == LOSS else "gradient of the loss")
         layer, what = divmod(code - LAYERS, 2)
-        return Failure(network, batch, f"{('gradient', 'weight')[what]} of layer {layer + 1}")
+        return NotFinite(network, batch, f"{('gradient', 'weight')[what]} of layer {layer + 1}")
