@@ -6,7 +6,7 @@ cores of a machine.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -26,6 +26,9 @@ RESERVED_OPTIONS = (
     "dependency",
 )
 Threads = Annotated[Count | None, Meta(description="of one process; null: an equal share of the cores")]
+Processor = Annotated[
+    Literal["cpu", "cuda", "auto"], Meta(description="that trains; cuda: a GPU; auto: a GPU if torch sees one")
+]
 
 
 class Local(Settings, tag_field="name", tag="local"):
@@ -34,12 +37,14 @@ class Local(Settings, tag_field="name", tag="local"):
     processes: Annotated[Count | None, Meta(description="at once, in a sweep; null: one for each core")]
     threads: Threads
     memory_gb: Annotated[Positive | None, Meta(description="of all processes of a sweep; null: not limited")]
+    device: Processor = "cpu"  # runs of older versions have no such setting
 
 
 class Debug(Settings, tag_field="name", tag="debug"):
     """The current process, for a debugger: one population after the other."""
 
     threads: Threads
+    device: Processor = "cpu"
 
 
 class Slurm(Settings, tag_field="name", tag="slurm", kw_only=True):

@@ -28,7 +28,7 @@ from ttfsrun.run.folder import PopulationFolder, RunFolder, claimed_for_runs, fo
 from ttfsrun.run.inputs import require_stored_chips, stored_samples, warn_of_other_code, write_inputs
 from ttfsrun.run.progress import training_display
 from ttfsrun.run.signals import on_signals, raise_terminated
-from ttfsrun.run.stored import read_config, use_configured_threads
+from ttfsrun.run.stored import configured_device, read_config, use_configured_threads
 from ttfsrun.run.write import write_results
 from ttfsrun.training import checkpoint
 from ttfsrun.training.fit import fit
@@ -87,6 +87,7 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
     """Train in a folder that this process has claimed; see `train_points`."""
     first = population.configs[0]
     use_configured_threads(first)
+    device = configured_device(first)
     samples, data = load_samples(first.data) if is_new else stored_samples(population.runs()[0], first)
     conditions = [conditions_of(config) for config in population.configs]
     chips = chip_checksums([condition for network in conditions for condition in network])
@@ -98,7 +99,7 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
         for run, config in zip(population.runs(), population.configs, strict=True):
             if not run.inputs.exists():
                 write_inputs(run, data, {file: chips[file] for file in chip_files(msgspec.to_builtins(config))})
-    trainer = Trainer(population.configs, samples["train"], samples["valid"], state)
+    trainer = Trainer(population.configs, samples["train"], samples["valid"], state, device)
     members = {name: point_id(config) for name, config in configs.items()}
     try:
         with on_signals(raise_terminated, signal.SIGTERM):

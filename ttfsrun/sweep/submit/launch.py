@@ -59,6 +59,8 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
     request = read_request(overrides, composer)
     points = freeze_points(zip(request.points, composer.configs(request.points), strict=True), request.keys)
     (first,) = composer.compose_all(request.points[:1])
+    if not isinstance(first.cluster, Slurm) and first.cluster.device != "cpu":
+        raise UserError(f"cluster.device={first.cluster.device}: sweeps compute on cores so far; train uses a GPU")
     folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
     for path in options.reuse:
         _ = SweepFolder(path).about  # raises before anything is made
