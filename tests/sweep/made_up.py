@@ -24,7 +24,7 @@ from ttfsrun.sweep.monitor.scheduler import Queue, QueueSnapshot, ScheduledTask
 PACKAGE = "c0de"
 #: A training with this loss diverges where its inputs are late.
 EDGE = "training.loss.beta=0.05"
-LATE = "training.input_noise=0.0,100.0"
+LATE = "training.input_noise=0.0,40.0"
 START = 1_700_000_000.0
 SLURM = msgspec.to_builtins(compose(["cluster=slurm"]).cluster)
 LOCAL = {"name": "local", "processes": 2, "threads": 1, "memory_gb": None}
