@@ -87,7 +87,7 @@ def test_a_loss_that_overflows_fails_and_keeps_the_last_whole_epoch(
     run = tmp_path / "run"
     code, output, messages = ttfsrun("train", *tiny_overrides, "training.loss.beta=0.001", "--out", run)
     assert (code, output) == (1, "")
-    assert "ttfsrun: the loss is inf in epoch 1, batch 1 (network with seed.init=0)" in messages
+    assert "ttfsrun: the loss is not finite in epoch 1, batch 1 (network with seed.init=0)" in messages
     state, members = checkpoint.load_state(run / "checkpoint.safetensors")
     assert (state.epoch, list(members)) == (0, [""])
     assert all(bool(weight.isfinite().all()) for weight in state.weights)

@@ -196,7 +196,7 @@ def test_failed_points_are_told_and_only_a_retry_runs_them_again(sweep, folder, 
     code, _, messages = sweep("seed.init=1,2", EDGE, LATE)
     assert code == 3
     assert "2 points failed" in messages
-    assert "(error): the loss is inf" in messages
+    assert "(error): the loss is not finite" in messages
     assert len(results(folder)) == 2
     attempts = len(list(folder.records()))
     code, _, messages = sweep("seed.init=1,2", EDGE, LATE)
