@@ -103,7 +103,7 @@ def test_a_size_is_measured_by_any_of_its_shapes(asked):
 
 @pytest.mark.usefixtures("here")
 def test_where_no_point_can_be_trained_it_is_said_why(asked):
-    with pytest.raises(RunFailed, match="first batches of a training failed: the .*loss is not finite"):
+    with pytest.raises(RunFailed, match=r"first batches of a training failed: the .*loss is not finite"):
         costs.estimate_costs(asked(EDGE, LATE.replace("0.0,", "")), [], "code")
 
 
