@@ -48,10 +48,10 @@ class SolvedLayer:
         if self.sent is not None:
             gradient = self.sent.backward(gradient)
         backward = self.crossings.backward(gradient)
-        by_weight = backward.by_weight(limit)
+        by_weight, by_times = backward.by_weight_and_times(limit) if with_times else (backward.by_weight(limit), None)
         if self.weight is not None:
             by_weight = self.weight.backward(by_weight)
-        return by_weight, backward.by_times() if with_times else None
+        return by_weight, by_times
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 
 from ttfsrun.neuron import Neuron
 from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes, prepare_inputs
-from ttfsrun.neuron.kernels.gradient import (
-    Incoming,
-    backward_constants,
-    backward_time,
-    backward_time_parts,
-    backward_time_sums,
+from ttfsrun.neuron.kernels.gradient import Incoming, prepare_rows
+from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
+from ttfsrun.neuron.kernels.gradient_by_times import backward_time, backward_time_parts, backward_time_sums
+from ttfsrun.neuron.kernels.gradient_by_weights import (
+    GROUP,
+    AllSums,
+    WeightSums,
     backward_weight,
-    prepare_rows,
+    backward_weight_groups,
+    backward_weight_sums,
 )
 from ttfsrun.neuron.kernels.lanes import LANES, OneLane
 from ttfsrun.neuron.kernels.observe import observe_blocks, observe_rows
-from ttfsrun.neuron.kernels.walk import walk_blocks, walk_rows
+from ttfsrun.neuron.kernels.walk import Scratch, walk_blocks, walk_rows
 
 Array = NDArray[np.floating]
 Results = dict[str, Array]
@@ -94,17 +96,22 @@ def by_vectors(problem: Problem) -> Results:
 
     spikes = Spikes(*(np.empty((rows, blocks * LANES), weight.dtype) for _ in Spikes._fields))
     if problem.observed is None:
-        walk_rows(0, rows, batch, spikes, np.empty((TILE, 4, width)))
+        walk_rows(0, rows, batch, spikes, Scratch(np.empty((TILE, 4, width)), np.empty((TILE, 2, LANES))))
     else:
         spikes.time[:] = of_rows(problem.observed, np.inf)
         observe_rows(0, rows, batch, spikes, np.empty((TILE, 4, width)))
 
     incoming = Incoming(spikes, of_rows(problem.gradient, 0), np.empty((rows, 4, width), weight.dtype))
     prepare_rows(0, rows, batch, incoming.steps)
-    by_weight, by_time = np.zeros_like(layer.weight), np.zeros_like(batch.inputs.times)
+    by_weight, by_time = np.empty_like(layer.weight), np.empty_like(batch.inputs.times)
     by_slow, by_fast = np.empty_like(incoming.gradient), np.empty_like(incoming.gradient)
-    backward_weight(0, networks * blocks, batch, incoming, problem.limit, by_weight)
-    backward_time(0, rows, batch, incoming, by_time, np.empty((n_inputs, LANES), weight.dtype))
+    by_input = np.empty((width, LANES), weight.dtype)
+    sums = WeightSums(by_weight, np.empty((1, 1, width, LANES), weight.dtype))
+    if blocks == 1:
+        backward_weight(0, networks * blocks, batch, incoming, problem.limit, AllSums(*sums, by_time, by_input))
+    else:
+        backward_weight(0, networks * blocks, batch, incoming, problem.limit, sums)
+        backward_time(0, rows, batch, incoming, by_time, by_input)
     backward_constants(0, rows * blocks, batch, incoming, by_slow, by_fast)
     by_weight = by_weight.transpose(0, 2, 1, 3).reshape(networks, n_inputs, blocks * LANES)[..., :n_neurons]
     of_neurons = {**spikes._asdict(), "by_slow": by_slow, "by_fast": by_fast}
@@ -144,12 +151,14 @@ def by_one_lane(problem: Problem, run: Callable[..., None] = on_cpu) -> Results:
 
     incoming = Incoming(spikes, view(problem.gradient.reshape(rows, n_neurons)), empty(rows, 4, n_inputs))
     run(prepare_inputs, rows * n_inputs, batch, incoming.steps)
-    by_weight, by_time = view(np.zeros_like(problem.weight)), empty(rows, n_inputs)
+    by_weight, by_time = empty(*problem.weight.shape), empty(rows, n_inputs)
     width = min(LANES, 1 << max(n_neurons - 1, 0).bit_length())
     totals, by_slow, by_fast = empty(rows, n_inputs, width), empty(rows, n_neurons), empty(rows, n_neurons)
-    run(backward_weight, networks * n_neurons, batch, incoming, problem.limit, by_weight)
+    groups = empty(networks, -(-problem.times.shape[1] // GROUP), n_inputs, n_neurons)
+    run(backward_weight_groups, networks * groups.shape[1] * n_neurons, batch, incoming, problem.limit, groups)
+    run(backward_weight_sums, by_weight.size, groups, by_weight)
     run(backward_time_parts, rows * width, batch, incoming, totals)
-    run(backward_time_sums, rows * n_inputs, batch.inputs, totals, by_time)
+    run(backward_time_sums, rows * n_inputs, totals, by_time)
     run(backward_constants, rows * n_neurons, batch, incoming, by_slow, by_fast)
     of_neurons = {**spikes._asdict(), "by_slow": by_slow, "by_fast": by_fast}
     return {"finite": batch.inputs.finite, "by_weight": by_weight, "by_time": by_time, **of_neurons}

@@ -16,7 +16,7 @@ from llvmlite.binding import get_host_cpu_features
 from ttfsrun.neuron import Neuron, draws, first_spike
 from ttfsrun.random import key
 
-GOLDEN = "03c2f2428e2409aa"
+GOLDEN = "c63620eff1713eed"
 GOLDEN_DRAWS = "597038b53c68bc78"
 
 

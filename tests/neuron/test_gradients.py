@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ttfsrun.neuron import Neuron, first_spike, reference
+from ttfsrun.neuron.kernels.gradient_by_weights import GROUP
 
 DOUBLE = torch.float64
 
@@ -243,6 +244,36 @@ def test_a_neuron_that_grazes_its_threshold_is_stopped_by_the_limit():
     first_spike(times, weight, Neuron(), gradient_limit=0.2).sum().backward()
     assert weight.grad[0, 0] == 0
     assert -0.2 < weight.grad[0, 1] < 0
+
+
+def test_weight_gradients_add_groups_of_consecutive_samples_one_after_the_other(taus, dtype, draw_layer):
+    times, weight = draw_layer(2 * GROUP + 11, 15, 21, dtype=dtype, seed=4)
+
+    def by_weight(rows: slice) -> np.ndarray:
+        (inputs,) = leaves(weight)
+        spikes = first_spike(times[rows], inputs, Neuron(*taus))
+        return torch.autograd.grad(spikes, inputs, torch.isfinite(spikes).to(dtype))[0].numpy()  # type: ignore[no-any-return]
+
+    each = [by_weight(slice(row, row + 1)) for row in range(len(times))]
+    groups = [sum(each[first : first + GROUP]) for first in range(0, len(each), GROUP)]
+    total = by_weight(slice(None))
+    assert np.array_equal(total, sum(groups))
+    assert not np.array_equal(total, sum(each))  # one after the other, without groups
+
+
+@pytest.mark.parametrize("n_neurons", [3, 16, 21])
+def test_gradients_are_the_same_bits_together_and_each_alone(n_neurons, taus, dtype, draw_layer):
+    times, weight = draw_layer(2, 2 * GROUP + 11, 37, n_neurons, dtype=dtype, seed=5)
+    times[0, 5:, ::3] = math.inf
+    inputs = leaves(times, weight)
+    spikes = first_spike(*inputs, Neuron(*taus), gradient_limit=0.3)
+    upstream = torch.isfinite(spikes).to(dtype)
+    together = torch.autograd.grad(spikes, inputs, upstream)
+    assert all(gradient.any() for gradient in together)
+    for both, kept in zip(together, (0, 1), strict=True):
+        tensors = [tensor.clone().requires_grad_(number == kept) for number, tensor in enumerate((times, weight))]
+        alone = first_spike(*tensors, Neuron(*taus), gradient_limit=0.3)
+        assert torch.equal(torch.autograd.grad(alone, tensors[kept], upstream)[0], both)
 
 
 def test_second_derivatives_are_refused(draw_layer):

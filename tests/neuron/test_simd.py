@@ -11,7 +11,7 @@ import pytest
 
 from ttfsrun.neuron.kernels import elementary, simd
 from ttfsrun.neuron.kernels.lanes import LANES
-from ttfsrun.neuron.kernels.simd import any_lane, cast, max_lane, select, splat, sum_lanes, vload, vstore
+from ttfsrun.neuron.kernels.simd import any_lane, cast, max_lane, select, splat, sums_of_lanes, vload, vstore
 
 TYPES = [np.float32, np.float64]
 
@@ -212,16 +212,18 @@ def test_any_lane_sees_each_lane(dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-def test_a_sum_over_lanes_adds_halves_in_one_fixed_order(dtype):
+def test_sums_over_lanes_add_halves_in_one_fixed_order(dtype):
     @compiled
-    def total(a):
-        return sum_lanes(vload(a, 0))
+    def totals(a, out):
+        vstore(out, 0, sums_of_lanes(a, 3))
 
-    for values in np.random.default_rng(6).normal(0, 1, (50, LANES)).astype(dtype):
+    for values in np.random.default_rng(6).normal(0, 1, (50, LANES, LANES)).astype(dtype):
+        out = np.empty(LANES, dtype)
+        totals(np.append(np.zeros(3, dtype), values), out)
         rest = values
-        while rest.size > 1:
-            rest = rest[: rest.size // 2] + rest[rest.size // 2 :]
-        assert total(values) == rest[0]
+        while rest.shape[1] > 1:
+            rest = rest[:, : rest.shape[1] // 2] + rest[:, rest.shape[1] // 2 :]
+        assert np.array_equal(out, rest[:, 0])
 
 
 @pytest.mark.parametrize("dtype", TYPES)

@@ -46,9 +46,11 @@ class FirstSpike(torch.autograd.Function):
         theta, slow, fast = ctx.shapes
         backward = ctx.layer.backward(gradient)
         results: list[Any] = [None] * 7
-        if ctx.needs_input_grad[0]:
+        if ctx.needs_input_grad[0] and ctx.needs_input_grad[1]:
+            results[1], results[0] = backward.by_weight_and_times(ctx.limit)
+        elif ctx.needs_input_grad[0]:
             results[0] = backward.by_times()
-        if ctx.needs_input_grad[1]:
+        elif ctx.needs_input_grad[1]:
             results[1] = backward.by_weight(ctx.limit)
         if ctx.needs_input_grad[2]:
             results[2] = backward.by_threshold(theta)

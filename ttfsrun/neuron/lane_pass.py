@@ -14,13 +14,10 @@ from torch import Tensor
 
 from ttfsrun.neuron.device import device_of
 from ttfsrun.neuron.kernels.events import Batch, Inputs, Layer, Spikes, prepare_inputs
-from ttfsrun.neuron.kernels.gradient import (
-    Incoming,
-    backward_constants,
-    backward_time_parts,
-    backward_time_sums,
-    backward_weight,
-)
+from ttfsrun.neuron.kernels.gradient import Incoming
+from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
+from ttfsrun.neuron.kernels.gradient_by_times import backward_time_parts, backward_time_sums
+from ttfsrun.neuron.kernels.gradient_by_weights import GROUP, backward_weight_groups, backward_weight_sums
 from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.observe import observe_blocks
 from ttfsrun.neuron.kernels.packing import rank_inputs
@@ -80,23 +77,23 @@ class LaneBackward:
         totals = self._gradient.new_empty((rows, n_inputs, LANES))
         launch, array = self._device.launch, self._device.array
         launch(backward_time_parts, rows * LANES, self._work, self._solved._batch, self._incoming, array(totals))
-        launch(
-            backward_time_sums,
-            rows * n_inputs,
-            out.numel(),
-            self._solved._inputs,
-            array(totals),
-            array(out.view(rows, -1)),
-        )
+        launch(backward_time_sums, rows * n_inputs, out.numel(), array(totals), array(out.view(rows, -1)))
         return out
 
     def by_weight(self, limit: float = math.inf) -> Tensor:
         _, n_inputs, n_neurons = self._shape
-        out = self._gradient.new_zeros((len(self._gradient), n_inputs, n_neurons))
-        items = len(self._gradient) * n_neurons
-        array = self._device.array(out)
-        self._device.launch(backward_weight, items, self._work, self._solved._batch, self._incoming, limit, array)
+        size, n_rows = self._gradient.shape[:2]
+        groups = self._gradient.new_empty((size, -(-n_rows // GROUP), n_inputs, n_neurons))
+        out = self._gradient.new_empty((size, n_inputs, n_neurons))
+        launch, array = self._device.launch, self._device.array
+        items = groups.shape[0] * groups.shape[1] * n_neurons
+        arguments = self._solved._batch, self._incoming, limit, array(groups)
+        launch(backward_weight_groups, items, self._work, *arguments)
+        launch(backward_weight_sums, out.numel(), groups.numel(), array(groups), array(out))
         return out
+
+    def by_weight_and_times(self, limit: float = math.inf) -> tuple[Tensor, Tensor]:
+        return self.by_weight(limit), self.by_times()
 
     def by_threshold(self, shape: Sequence[int]) -> Tensor:
         slope, causal = (each.view(self._gradient.shape) for each in (self._solved._slope, self._solved._causal))

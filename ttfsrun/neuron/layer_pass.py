@@ -28,6 +28,9 @@ class BackwardPass(Protocol):
     def by_weight(self, limit: float = math.inf) -> Tensor:
         """Return the gradient by the weights, [P, N, M]; limit: the `gradient_limit` of `first_spike`."""
 
+    def by_weight_and_times(self, limit: float = math.inf) -> tuple[Tensor, Tensor]:
+        """Return both of the above, in less time."""
+
     def by_threshold(self, shape: Sequence[int]) -> Tensor:
         """Return the gradient by theta, of this shape, float64."""
 

@@ -6,7 +6,7 @@ Shapes: P networks of B samples (R = P B rows), N inputs, M neurons in K blocks 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes
-from ttfsrun.neuron.kernels.gradient import (
-    Incoming,
-    backward_constants,
-    backward_time,
-    backward_weight,
-    prepare_rows,
-)
+from ttfsrun.neuron.kernels.gradient import Incoming, prepare_rows
+from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
+from ttfsrun.neuron.kernels.gradient_by_times import backward_time
+from ttfsrun.neuron.kernels.gradient_by_weights import AllSums, WeightSums, backward_weight
 from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.observe import observe_rows
 from ttfsrun.neuron.kernels.packing import pack, sort_keys, unpack
-from ttfsrun.neuron.kernels.walk import walk_rows
+from ttfsrun.neuron.kernels.walk import Scratch, walk_rows
 from ttfsrun.neuron.parallel import for_ranges
 from ttfsrun.neuron.parameters import EVENTS_PER_SPIKE, Parameters, sum_to_shape
 
@@ -46,11 +43,14 @@ class VectorPass:
         if observed is not None:
             found.time[:, : self._n_neurons] = observed.numpy().reshape(len(flat), self._n_neurons)
             found.time[:, self._n_neurons :] = np.inf
-        kernel: Callable[..., None] = walk_rows if observed is None else observe_rows
 
         def task(low: int, high: int) -> None:
             _sort(inputs, low, high)
-            kernel(low, high, batch, found, _empty_steps(inputs, np.float64, TILE))
+            steps = _empty_steps(inputs, np.float64, TILE)
+            if observed is None:
+                walk_rows(low, high, batch, found, Scratch(steps, np.empty((TILE, 2, LANES))))
+            else:
+                observe_rows(low, high, batch, found, steps)
 
         self._work = len(flat) * self._n_neurons * (n_inputs + EVENTS_PER_SPIKE)  # in synaptic events
         for_ranges(task, len(flat), self._work)
@@ -74,25 +74,40 @@ class VectorBackward:
         for_ranges(lambda low, high: prepare_rows(low, high, batch, steps), len(steps), work)
 
     def by_times(self) -> Tensor:
-        out = np.zeros_like(self._batch.inputs.times)
+        out = np.empty_like(self._batch.inputs.times)
 
         def task(low: int, high: int) -> None:
-            total = np.empty((out.shape[1], LANES), out.dtype)
-            backward_time(low, high, self._batch, self._incoming, out, total)
+            backward_time(low, high, self._batch, self._incoming, out, self._empty_sums())
 
         for_ranges(task, len(out), self._work)
         return torch.from_numpy(out.reshape(*self._lead, out.shape[1]))
 
     def by_weight(self, limit: float = math.inf) -> Tensor:
-        out = np.zeros_like(self._batch.layer.weight)
+        return self._by_weight(limit)
+
+    def by_weight_and_times(self, limit: float = math.inf) -> tuple[Tensor, Tensor]:
+        if self._batch.layer.weight.shape[1] != 1:
+            return self.by_weight(limit), self.by_times()
+        out = np.empty_like(self._batch.inputs.times)
+        return self._by_weight(limit, out), torch.from_numpy(out.reshape(*self._lead, out.shape[1]))
+
+    def _by_weight(self, limit: float, times: Floats | None = None) -> Tensor:
+        """Return the gradient by the weights; write that by the times as well if given an array, for one block."""
+        out = np.empty_like(self._batch.layer.weight)
 
         def task(low: int, high: int) -> None:
-            backward_weight(low, high, self._batch, self._incoming, limit, out)
+            sums = out, self._empty_sums()[None, None]
+            kept = WeightSums(*sums) if times is None else AllSums(*sums, times, self._empty_sums())
+            backward_weight(low, high, self._batch, self._incoming, limit, kept)
 
         for_ranges(task, out.shape[0] * out.shape[1], self._work)
         by_weight = np.empty((out.shape[0], out.shape[2], self._n_neurons), out.dtype)
         unpack(out, by_weight)
         return torch.from_numpy(by_weight)
+
+    def _empty_sums(self) -> Floats:
+        """Return an empty array for a vector of each input, [N, LANES], with N rounded up to a multiple of LANES."""
+        return np.empty((self._incoming.steps.shape[-1], LANES), self._incoming.gradient.dtype)
 
     def by_threshold(self, shape: Sequence[int]) -> Tensor:
         spikes, gradient = self._incoming.spikes, self._incoming.gradient

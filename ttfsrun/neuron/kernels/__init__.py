@@ -3,8 +3,10 @@
 lanes.py                 how many neurons a vector holds
 simd.py, elementary.py   short vectors of neurons, and elementary functions of them
 events.py                the arrays that kernels work on, and the step of a membrane from one input to the next
-walk.py, observe.py      first spikes, and the state at observed ones
-gradient.py              their derivatives, summed over a batch
+charge.py                a block of neurons from one input to the next
+walk.py                  first spikes, with peaks.py and crossing.py
+observe.py               the state at observed spikes
+gradient*.py             derivatives of spikes by times, weights and time constants
 integers.py, philox.py   random numbers by counter, which need vectors of integers
 quantile.py              normal numbers from uniform ones
 packing.py               weights and times in the order in which they are needed

@@ -32,8 +32,20 @@ def compiled(function: F) -> F:
     Division by zero gives inf or nan as in IEEE 754. Floating-point operations are never reordered or fused, so
     the result does not depend on the width of the processor's vectors.
     """
+    return _dispatcher(function)
+
+
+def inlined(function: F) -> F:
+    """Like `compiled`, for a function that only compiled ones call: it becomes part of them, however long it is.
+
+    A call with vectors and arrays writes up to a hundred words to the stack.
+    """
+    return _dispatcher(function, forceinline=True)
+
+
+def _dispatcher(function: F, **options: bool) -> F:
     with _settings(DISABLE_JIT=0):
-        dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False)(function)
+        dispatcher = numba.njit(nogil=True, error_model="numpy", _nrt=False, **options)(function)
     with _settings(CACHE_DIR=cache_folder(Path(function.__code__.co_filename))):
         dispatcher._cache = _KernelCache(function)
     dispatcher.compile = _compile_by(dispatcher.compile)

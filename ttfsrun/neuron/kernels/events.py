@@ -22,7 +22,7 @@ from numba.extending import overload
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
 from ttfsrun.neuron.kernels.lanes import lanes
-from ttfsrun.neuron.kernels.simd import any_lane, cast, item, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.simd import any_lane, cast, item, minimum, select, splat, vload, vstore
 
 Floats = Any  # an array of a device
 
@@ -174,7 +174,10 @@ def step(delay, tau):
     """Return (exp(-d / fast), exp(-d / slow), s(d)) for a delay d >= 0."""
     zero, one = splat(delay, 0.0), splat(delay, 1.0)
     z = delay * tau.rate
-    slow_decay, ratio = exp(zero - delay * tau.leak), exp(zero - z)
+    slow_decay = exp(zero - delay * tau.leak)
+    if not any_lane(z > zero):
+        return slow_decay, slow_decay, delay
+    ratio = exp(zero - z)
     rise = select(z > splat(delay, 0.5), (one - ratio) / tau.rate, delay * rise_series(z))
     return slow_decay * ratio, slow_decay, rise
 
@@ -183,7 +186,10 @@ def step(delay, tau):
 def short_step(storage, delay, tau):
     """Return `step` for d <= NEAR fast, in a fraction of the time, as precise as the type of `storage` needs."""
     decay = near_decay(storage, delay * tau.leak)
-    rise = delay * near_rise(storage, delay * tau.rate)
+    z = delay * tau.rate
+    if not any_lane(z > splat(z, 0.0)):
+        return decay, decay, delay
+    rise = delay * near_rise(storage, z)
     return decay * (splat(delay, 1.0) - tau.rate * rise), decay, rise
 
 
@@ -215,8 +221,15 @@ def prepare_shared(layer, p, first, until, steps):
 def _prepare_shared(layer, p, first, until, steps):
     def shared(layer, p, first, until, steps):
         tau = constants_of(layer, p, 0, steps)
+        near = splat(steps, tau.near)
         for j in range(first, until, lanes(steps)):
-            fast_decay, slow_decay, rise = step(vload(steps, j), tau)
+            delay = vload(steps, j)
+            fast_decay, slow_decay, rise = short_step(steps, minimum(delay, near), tau)
+            far = delay > near
+            if any_lane(far):
+                exact = step(delay, tau)
+                fast_decay, slow_decay = select(far, exact[0], fast_decay), select(far, exact[1], slow_decay)
+                rise = select(far, exact[2], rise)
             vstore(steps, steps.shape[1] + j, fast_decay)
             vstore(steps, 2 * steps.shape[1] + j, slow_decay)
             vstore(steps, 3 * steps.shape[1] + j, rise)
@@ -228,11 +241,10 @@ def _prepare_shared(layer, p, first, until, steps):
 
 
 @compiled
-def delay_after(inputs, row, j):
-    """Return the delay from a row's j-th input to the next, in order of time; FAR if there is none."""
-    if j + 1 == inputs.times.shape[1]:
-        return FAR
-    return min(np.float64(time_of(inputs, row, j + 1)) - np.float64(time_of(inputs, row, j)), FAR)
+def delay_between(time, after):
+    """Return the delay from an input to the next, at most FAR."""
+    delay = np.float64(after) - np.float64(time)
+    return delay if delay < FAR else FAR
 
 
 @compiled
@@ -241,10 +253,17 @@ def prepare(row, p, batch, steps):
 
     Returns the number of finite inputs.
     """
-    count = 0
-    while count < batch.inputs.times.shape[1] and time_of(batch.inputs, row, count) < np.inf:
-        steps[0, count] = delay_after(batch.inputs, row, count)
-        count += 1
+    inputs = batch.inputs
+    count = inputs.times.shape[1]
+    while count > 0 and time_of(inputs, row, count - 1) == np.inf:
+        count -= 1
+    if count > 0:
+        time = time_of(inputs, row, 0)
+        for j in range(count - 1):
+            after = time_of(inputs, row, j + 1)
+            steps[0, j] = delay_between(time, after)
+            time = after
+        steps[0, count - 1] = FAR
     prepare_shared(batch.layer, p, 0, count, steps)
     return count
 
@@ -257,10 +276,12 @@ def prepare_inputs(low, high, batch, steps):
     rows = rows_per_network(batch)
     for at in range(low, high):
         row, j = at // n_inputs, at % n_inputs
-        if time_of(inputs, row, j) < np.inf:
-            steps[row, 0, j] = delay_after(inputs, row, j)
+        time = time_of(inputs, row, j)
+        if time < np.inf:
+            after = time_of(inputs, row, j + 1) if j + 1 < n_inputs else np.inf
+            steps[row, 0, j] = delay_between(time, after)
             prepare_shared(batch.layer, row // rows, j, j + 1, steps[row])
-            if j + 1 == n_inputs or time_of(inputs, row, j + 1) == np.inf:
+            if after == np.inf:
                 inputs.finite[row] = j + 1
         elif j == 0:
             inputs.finite[row] = 0

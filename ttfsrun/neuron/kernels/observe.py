@@ -11,11 +11,11 @@ in float64. As there, the neurons of a block are computed together, one per lane
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
+from ttfsrun.neuron.kernels.charge import Block, charge
 from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.crossing import LastInput
 from ttfsrun.neuron.kernels.elementary import exp
 from ttfsrun.neuron.kernels.events import (
     TILE,
@@ -28,34 +28,24 @@ from ttfsrun.neuron.kernels.events import (
 )
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import any_lane, cast, fma, select, splat, vload, vstore
-from ttfsrun.neuron.kernels.walk import Block, charge
-
-
-class LastInput(NamedTuple):
-    """State of a block of neurons at the last input before their observed times, as vectors."""
-
-    current: Any  # just after that input
-    voltage: Any  # at that input
-    time: Any  # of that input
-    causal: Any  # number of inputs up to it; 0 where there is none
 
 
 @compiled
 def last_before(observed, block, batch, steps):
     """Return the `LastInput` of a block for its observed times; -inf for no spike."""
-    current = voltage = last_current = last_voltage = splat(steps, 0.0)
+    current = decay = voltage = last_current = last_voltage = splat(steps, 0.0)
     last_time = causal = splat(observed, 0.0)
     for j in range(batch.inputs.finite[block.row]):
         time = splat(observed, time_of(batch.inputs, block.row, j))
         before = observed > time
         if not any_lane(before):
             break
-        charged = charge(j, current, voltage, block, batch, steps)
+        charged = charge(j, current, decay, voltage, block, batch, steps)
         last_current = select(before, charged.current, last_current)
         last_voltage = select(before, voltage, last_voltage)
         last_time = select(before, time, last_time)
         causal = select(before, splat(observed, j + 1), causal)
-        current, voltage = charged.current * charged.fast_decay, charged.at_end
+        current, decay, voltage = charged.current, charged.fast_decay, charged.at_end
     return LastInput(last_current, last_voltage, last_time, causal)
 
 

@@ -275,7 +275,35 @@ def _fold(combine: Callable[..., ir.Value]) -> Any:
     return intrinsic(lambda typing, a: (a.scalar(a), generate))
 
 
-#: The sum of all lanes, as a scalar.
-sum_lanes = _fold(ir.IRBuilder.fadd)
 #: The largest lane, as a scalar.
 max_lane = _fold(emit_maximum)
+
+
+@intrinsic
+def sums_of_lanes(typing: Any, array: types.Array, index: types.Integer) -> Any:
+    """Return the sum over all lanes of each of as many vectors, which start at flat `index` of an array, in one vector.
+
+    Halves of lanes are added until one is left: lane 0 to lane 8, 1 to 9, and so on, then 0 to 4.
+    """
+    vector = _vector_of(array, array)
+    lanes = vector.lanes
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        first = _pointer(context, builder, signature.args[0], *args)
+        align = signature.args[0].dtype.bitwidth // 8
+        vectors = [builder.load(builder.gep(first, [ir.IntType(64)(i)]), align=align) for i in range(lanes)]
+        half = lanes // 2
+        while half > 0:  # each vector holds parts of `2 half` lanes
+            low = [lane for lane in range(2 * lanes) if lane % (2 * half) < half]
+            index = ir.VectorType(ir.IntType(32), lanes)
+            vectors = [
+                builder.fadd(
+                    builder.shuffle_vector(a, b, ir.Constant(index, low)),
+                    builder.shuffle_vector(a, b, ir.Constant(index, [lane + half for lane in low])),
+                )
+                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            half //= 2
+        return vectors[0]
+
+    return vector(array, types.intp), generate

@@ -1,0 +1,37 @@
+"""A block of neurons from one input to the next, compiled: what `walk` and `observe` have in common."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.events import step_after, weights_from
+from ttfsrun.neuron.kernels.simd import cast, fma
+
+
+class Block(NamedTuple):
+    """Block k of network p, in one row."""
+
+    row: int
+    p: int
+    k: int
+    tau: Any  # `Constants`
+
+
+class Charged(NamedTuple):
+    """A block of neurons between an input and the next, as vectors."""
+
+    current: Any  # just after the input
+    fast_decay: Any
+    highest: Any  # no peak before the next input exceeds it
+    at_end: Any  # the membrane just before the next input
+
+
+@compiled
+def charge(j, current, decay, voltage, block, batch, steps):
+    """Return the block as `Charged` by input j, from the membrane at it and the current just after the one before."""
+    current = fma(current, decay, cast(current, weights_from(batch, block.p, block.k, block.row, j)))
+    fast_decay, slow_decay, rise = step_after(batch.layer, steps, j, block.tau)
+    return Charged(
+        current, fast_decay, fma(current, rise, voltage), fma(voltage, slow_decay, current * (rise * slow_decay))
+    )

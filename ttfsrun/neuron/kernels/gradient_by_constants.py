@@ -1,0 +1,44 @@
+"""The derivatives of first spikes by the time constants, compiled; the theorem is that of `gradient`."""
+
+from __future__ import annotations
+
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.elementary import exp
+from ttfsrun.neuron.kernels.events import (
+    blocks_of,
+    constants_of,
+    rows_per_network,
+    time_constant_factors,
+    weights_from,
+)
+from ttfsrun.neuron.kernels.gradient import spike_factor
+from ttfsrun.neuron.kernels.lanes import lanes
+from ttfsrun.neuron.kernels.simd import item, max_lane, select, splat, vload, vstore
+
+
+@compiled
+def backward_constants(low, high, batch, incoming, by_slow, by_fast):
+    """Write the gradients by the neurons' time constants, [R, K L] both, for blocks low to high of all rows (R K).
+
+    With d = T - t_i and m = (1 - exp(-rate d)) / (rate d), dk/d(1/slow) = -d^2 exp(-d / slow) (1 - m) / (rate d) and
+    dk/d(1/fast) = -d^2 exp(-d / slow) (m - exp(-rate d)) / (rate d).
+    """
+    n_blocks, rows = blocks_of(batch.layer), rows_per_network(batch)
+    for block in range(low, high):
+        row, k = block // n_blocks, block % n_blocks
+        p, steps, at = row // rows, incoming.steps[row], block * lanes(batch)
+        tau = constants_of(batch.layer, p, k, steps)
+        factor, causal = spike_factor(at, incoming)
+        final = vload(incoming.spikes.delay, at)
+        delay = slow_sum = fast_sum = zero = splat(final, 0.0)
+        for j in range(int(max_lane(causal)) - 1, -1, -1):
+            n_causal = splat(final, j + 1)
+            delay = select(causal > n_causal, delay + splat(final, item(steps, j)), final)
+            share = weights_from(batch, p, k, row, j) * exp(zero - delay * tau.leak) * delay * delay
+            share = select(causal >= n_causal, share, zero)
+            slow_part, fast_part = time_constant_factors(delay * tau.rate)
+            slow_sum = slow_sum + share * slow_part
+            fast_sum = fast_sum + share * fast_part
+        inverse = tau.leak + tau.rate
+        vstore(by_slow, at, factor * slow_sum * tau.leak * tau.leak)
+        vstore(by_fast, at, factor * fast_sum * inverse * inverse)

@@ -1,0 +1,150 @@
+"""The derivatives of first spikes by the weights, summed over a batch, compiled; see `gradient`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ttfsrun.neuron.kernels.charge import Block
+from ttfsrun.neuron.kernels.compiled import compiled, inlined
+from ttfsrun.neuron.kernels.events import Floats, blocks_of, constants_of, rows_per_network
+from ttfsrun.neuron.kernels.gradient import backward_start, inputs_to_visit, step_back, zero_gradient
+from ttfsrun.neuron.kernels.gradient_by_times import finish_times, keep_entry
+from ttfsrun.neuron.kernels.lanes import lanes
+from ttfsrun.neuron.kernels.simd import any_lane, fabs, item, max_lane, maximum, select, splat, vload, vstore
+
+GROUP = 32  # rows whose gradients by the weights are added before they are added to those of the rows before
+
+
+class WeightSums(NamedTuple):
+    """Sums of gradients by the weights."""
+
+    total: Floats  # [P, K, N, L]: over all rows of a network
+    group: Floats  # [1, 1, N, L]: over the rows of a group, scratch space
+
+
+class AllSums(NamedTuple):
+    """Sums of gradients by the weights, and by the input times, of a layer with one block."""
+
+    total: Floats  # as above
+    group: Floats
+    times: Floats  # [R, N]
+    by_input: Floats  # [N, LANES], with N rounded up to a multiple of LANES: scratch space
+
+
+class Target(NamedTuple):
+    """Where the gradients by the weights of a block are added."""
+
+    array: Floats
+    first: int  # flat index for the first input
+    stride: int  # from an input to the next
+
+
+@compiled
+def largest_entry(start, layer, steps, tau):
+    """Return the largest magnitude in each neuron's gradient by its weights."""
+    largest, state = splat(start.causal, 0.0), zero_gradient(start.causal)
+    for j in range(int(max_lane(start.causal)) - 1, -1, -1):
+        state = step_back(j, state, start, layer, steps, tau)
+        largest = maximum(largest, fabs(state.by_current))
+    return largest
+
+
+@compiled
+def within_limit(start, limit, layer, steps, tau):
+    """Return where no entry of a neuron's gradient by its weights is of a magnitude above the limit."""
+    gradient, largest_allowed = start.gradient, splat(start.causal, limit)
+    # From a delay h on, a response is at most fast exp(-h / slow) before its peak, where both are equal, and k(h)
+    # after it. So the exact largest entry is seldom needed.
+    reach = maximum(fabs(gradient.by_current), fabs(gradient.by_voltage) * tau.fast)
+    kept = largest_allowed >= reach
+    if any_lane(~kept):
+        largest = largest_entry(start, layer, steps, tau)
+        kept = (largest_allowed >= largest) & ~(reach == splat(reach, np.inf))
+    return kept
+
+
+@compiled
+def clear(array, at, count):
+    """Write zeros to `count` vectors of an array from flat index `at`."""
+    for i in range(count):
+        vstore(array, at + i * lanes(array), splat(array, 0.0))
+
+
+@inlined
+def add_row(block, batch, incoming, limit, target, sums):
+    """Add the gradients by the weights of a block, in one row, to a `Target`; keep those by the times if asked to."""
+    row, _, k, tau = block
+    n_inputs = batch.inputs.times.shape[1]
+    steps = incoming.steps[row]
+    start = backward_start((row * blocks_of(batch.layer) + k) * lanes(incoming), incoming, tau)
+    kept = within_limit(start, limit, batch.layer, steps, tau)
+    state, zero = zero_gradient(target.array), splat(target.array, 0.0)
+    visited = inputs_to_visit(start, batch.inputs.finite[row])
+    for j in range(visited - 1, -1, -1):
+        state = step_back(j, state, start, batch.layer, steps, tau)
+        at = target.first + item(batch.inputs.order, row * n_inputs + j) * target.stride
+        vstore(target.array, at, vload(target.array, at) + select(kept, state.by_current, zero))
+        keep_entry(j, block, state, sums, batch)
+    finish_times(row, visited, sums, batch)
+
+
+@compiled
+def backward_weight(low, high, batch, incoming, limit, sums):
+    """Write the gradients by the weights to `sums.total`, for the pairs (network, block) low to high.
+
+    The sum over the rows of a network has one order: GROUP consecutive rows are added one after the other, starting
+    from 0, and then the sums of the groups, one after the other. With `AllSums`, for layers of one block, the gradients
+    by the input times are written too.
+    """
+    n_blocks, n_inputs, stride = blocks_of(batch.layer), batch.inputs.times.shape[1], lanes(incoming)
+    rows = rows_per_network(batch)
+    for pair in range(low, high):
+        p, k = pair // n_blocks, pair % n_blocks
+        total_at = pair * n_inputs * stride
+        tau = constants_of(batch.layer, p, k, incoming.steps)
+        clear(sums.total, total_at, n_inputs)
+        for first in range(p * rows, (p + 1) * rows, GROUP):
+            alone = first == p * rows  # the first group needs no sum of its own
+            if alone:
+                target = Target(sums.total, total_at, stride)
+            else:
+                target = Target(sums.group, 0, stride)
+                clear(sums.group, 0, n_inputs)
+            for row in range(first, min(first + GROUP, (p + 1) * rows)):
+                add_row(Block(row, p, k, tau), batch, incoming, limit, target, sums)
+            if not alone:
+                for i in range(0, n_inputs * stride, stride):
+                    vstore(sums.total, total_at + i, vload(sums.total, total_at + i) + vload(sums.group, i))
+
+
+@compiled
+def backward_weight_groups(low, high, batch, incoming, limit, groups):
+    """Write the sums over each GROUP of rows to groups [P, G, N, K], for low to high of all (network, group, block).
+
+    For code with one lane.
+    """
+    n_groups, n_inputs, n_blocks = groups.shape[1:]
+    rows = rows_per_network(batch)
+    for at in range(low, high):
+        group, k = at // n_blocks, at % n_blocks
+        p, first = group // n_groups, group % n_groups * GROUP
+        tau = constants_of(batch.layer, p, k, incoming.steps)
+        target = Target(groups, group * n_inputs * n_blocks + k, n_blocks)
+        for i in range(n_inputs):
+            vstore(groups, target.first + i * n_blocks, splat(groups, 0.0))
+        for row in range(p * rows + first, p * rows + min(first + GROUP, rows)):
+            add_row(Block(row, p, k, tau), batch, incoming, limit, target, target)
+
+
+@compiled
+def backward_weight_sums(low, high, groups, out):
+    """Write the sums over groups [P, G, N, K] to `out` [P, N, K], for entries low to high of all networks."""
+    n_groups, size = groups.shape[1], out.shape[1] * out.shape[2]
+    for at in range(low, high):
+        p, entry = at // size, at % size
+        total = splat(groups, 0.0)
+        for group in range(n_groups):
+            total = total + vload(groups, (p * n_groups + group) * size + entry)
+        vstore(out, at, total)
