@@ -17,7 +17,7 @@ from torch import Tensor
 from ttfsrun.config.schema import SquaredError, TimeCrossEntropy
 from ttfsrun.neuron.device import Array, arrays_of, device_of
 from ttfsrun.neuron.kernels.compiled import compiled
-from ttfsrun.neuron.kernels.elementary import exp_of, log_of
+from ttfsrun.neuron.kernels.elementary import exp, log
 
 Loss = TimeCrossEntropy | SquaredError
 
@@ -37,12 +37,12 @@ def cross_entropy(times: Array, label: int, parameters: tuple[float, float, floa
         first = min(first, times[n])
     total = 0.0
     for n in range(len(times)):
-        total += exp_of((np.float64(first) - times[n]) / xi)
-    late = alpha * exp_of(times[label] / beta) if alpha > 0 else 0.0  # never 0 times inf
+        total += exp((np.float64(first) - times[n]) / xi)
+    late = alpha * exp(times[label] / beta) if alpha > 0 else 0.0  # never 0 times inf
     for n in range(len(times)):
-        gradient[n] = -exp_of((np.float64(first) - times[n]) / xi) / total / xi
+        gradient[n] = -exp((np.float64(first) - times[n]) / xi) / total / xi
     gradient[label] += 1 / xi + late / beta
-    return float(log_of(total) + (np.float64(times[label]) - first) / xi + late)
+    return float(log(total) + (np.float64(times[label]) - first) / xi + late)
 
 
 @compiled

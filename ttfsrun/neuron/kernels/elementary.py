@@ -11,6 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from ttfsrun.neuron.kernels.lanes import count_of, number_of, wide
 from ttfsrun.neuron.kernels.simd import Vector, call, constant, elementwise, emit_maximum, emit_minimum
 
 
@@ -30,17 +31,17 @@ def polynomial(builder: ir.IRBuilder, x: ir.Value, coefficients: Sequence[float]
     return call(builder, "fma", call(builder, "fma", terms[0], x, second), x, first)
 
 
-def _is_single(vector: ir.VectorType) -> bool:
-    return str(vector.element) == "float"
+def _is_single(vector: ir.Type) -> bool:
+    return str(number_of(vector)) == "float"
 
 
-def _layout(vector: ir.VectorType) -> tuple[ir.VectorType, int, int]:
+def _layout(vector: ir.Type) -> tuple[ir.Type, int, int]:
     """Return the integer vector type of the same size, the bits of the mantissa, and the exponent bias (IEEE 754)."""
     bits, mantissa, bias = (32, 23, 127) if _is_single(vector) else (64, 52, 1023)
-    return ir.VectorType(ir.IntType(bits), vector.count), mantissa, bias
+    return wide(ir.IntType(bits), count_of(vector)), mantissa, bias
 
 
-def _shift(vector: ir.VectorType) -> float:
+def _shift(vector: ir.Type) -> float:
     """Return a number that, added to a small one, leaves the nearest integer in the low bits, on every processor."""
     return 1.5 * 2.0 ** _layout(vector)[1]
 
@@ -115,6 +116,7 @@ def _near_series(skipped: int, single: int, double: int) -> Any:
     return intrinsic(typing)
 
 
+# Of vectors, or of a number, as if it were a vector of one lane.
 #: exp(a), within one unit in the last place; 0 and inf where the result is not a normal number.
 exp = elementwise(_emit_exp, 1)
 #: log(a) for a > 0; any finite number elsewhere.
@@ -130,21 +132,3 @@ NEAR = 0.125  # largest argument of the short series
 near_decay = _near_series(0, 7, 11)
 #: near_rise(storage, z): (1 - exp(-z)) / z for 0 <= z <= NEAR, likewise.
 near_rise = _near_series(1, 6, 10)
-
-
-def _of_scalar(emit: Any) -> Any:
-    """Return an intrinsic for one number, float32 or float64, with the bits that a lane of a vector has."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        single = ir.VectorType(args[0].type, 1)
-        first = ir.IntType(32)(0)
-        vector = builder.insert_element(ir.Constant(single, ir.Undefined), args[0], first)
-        return builder.extract_element(emit(builder, vector), first)
-
-    return intrinsic(lambda typing, x: (x(x), generate))
-
-
-#: exp of one number; see `exp`.
-exp_of = _of_scalar(_emit_exp)
-#: log of one number; see `log`.
-log_of = _of_scalar(_emit_log)

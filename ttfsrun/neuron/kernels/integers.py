@@ -10,8 +10,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ttfsrun.neuron.kernels.lanes import lane_count
-from ttfsrun.neuron.kernels.simd import Vector, bind, elementwise
+from ttfsrun.neuron.kernels.lanes import count_of, lane_count, wide
+from ttfsrun.neuron.kernels.simd import Vector, bind, constant, elementwise, spread
 
 _WORD = ir.IntType(32)
 
@@ -20,9 +20,9 @@ bind(operator.xor, Vector, elementwise(ir.IRBuilder.xor, 2))
 
 def _emit_high_product(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     """Emit the high halves of the 64-bit products of two vectors."""
-    wide = ir.VectorType(ir.IntType(64), a.type.count)
-    product = builder.mul(builder.zext(a, wide), builder.zext(b, wide))
-    return builder.trunc(builder.lshr(product, ir.Constant(wide, [32] * wide.count)), a.type)
+    double = wide(ir.IntType(64), count_of(a.type))
+    product = builder.mul(builder.zext(a, double), builder.zext(b, double))
+    return builder.trunc(builder.lshr(product, constant(double, 32)), a.type)
 
 
 #: high_product(a, b): the high 32 bits of each product; `a * b` has the low ones.
@@ -36,11 +36,8 @@ def splat_word(typing: Any, like: types.Type, value: types.Integer) -> Any:
     lanes = lane_count(like)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        kind = ir.VectorType(_WORD, lanes)
-        undefined = ir.Constant(kind, ir.Undefined)
         word = context.cast(builder, args[1], signature.args[1], types.uint32)
-        first = builder.insert_element(undefined, word, _WORD(0))
-        return builder.shuffle_vector(first, undefined, ir.Constant(kind, [0] * lanes))
+        return spread(builder, wide(_WORD, lanes), word)
 
     return Vector(types.uint32, lanes)(like, value), generate
 
@@ -52,7 +49,7 @@ def lane_numbers(typing: Any, like: types.Type) -> Any:
     lanes = lane_count(like)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        return ir.Constant(ir.VectorType(_WORD, lanes), list(range(lanes)))
+        return ir.Constant(wide(_WORD, lanes), list(range(lanes)) if lanes > 1 else 0)
 
     return Vector(types.uint32, lanes)(like), generate
 
@@ -62,7 +59,7 @@ def to_float64(typing: Any, words: Vector) -> Any:
     """Return the same numbers as float64, exactly."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        return builder.uitofp(args[0], ir.VectorType(ir.DoubleType(), args[0].type.count))
+        return builder.uitofp(args[0], wide(ir.DoubleType(), count_of(args[0].type)))
 
     return Vector(types.float64, words.lanes)(words), generate
 
@@ -72,7 +69,7 @@ def to_int64(typing: Any, words: Vector) -> Any:
     """Return the same numbers as int64."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        return builder.zext(args[0], ir.VectorType(ir.IntType(64), args[0].type.count))
+        return builder.zext(args[0], wide(ir.IntType(64), count_of(args[0].type)))
 
     return Vector(types.int64, words.lanes)(words), generate
 
@@ -83,7 +80,9 @@ def interleave(typing: Any, a: Vector, b: Vector, c: Vector, d: Vector) -> Any:
     result = types.UniTuple(a, 4)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        lanes = args[0].type.count
+        lanes = count_of(args[0].type)
+        if lanes == 1:
+            return context.make_tuple(builder, result, args)
 
         def shuffled(low: ir.Value, high: ir.Value, chosen: Sequence[int]) -> ir.Value:
             return builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(_WORD, len(chosen)), list(chosen)))
@@ -101,6 +100,8 @@ def lane(typing: Any, vector: Vector, index: types.Integer) -> Any:
     """Return one lane as a scalar."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        if count_of(args[0].type) == 1:
+            return args[0]
         return builder.extract_element(args[0], builder.trunc(args[1], _WORD))
 
     return vector.scalar(vector, types.intp), generate

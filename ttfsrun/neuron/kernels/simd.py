@@ -21,7 +21,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from ttfsrun.neuron.kernels.lanes import lane_count
+from ttfsrun.neuron.kernels.lanes import count_of, lane_count, number_of, wide
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -44,26 +44,27 @@ class Mask(types.Type):  # type: ignore[misc]
 class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Vector) -> None:
         element = manager.lookup(fe_type.scalar).get_value_type()
-        super().__init__(manager, fe_type, ir.VectorType(element, fe_type.lanes))
+        super().__init__(manager, fe_type, wide(element, fe_type.lanes))
 
 
 @register_model(Mask)
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Mask) -> None:
-        super().__init__(manager, fe_type, ir.VectorType(ir.IntType(1), fe_type.lanes))
+        super().__init__(manager, fe_type, wide(ir.IntType(1), fe_type.lanes))
 
 
-def constant(vector: ir.VectorType, value: float) -> ir.Constant:
+def constant(kind: ir.Type, value: float) -> ir.Constant:
     """Return a vector with the same number in every lane."""
-    return ir.Constant(vector, [value] * vector.count)
+    return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
 
 
 def call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
     """Call LLVM's intrinsic `name` for the vector type of its arguments."""
     kind = args[0].type
-    suffix = {"float": "f32", "double": "f64"}[str(kind.element)]
+    suffix = {"float": "f32", "double": "f64"}[str(number_of(kind))]
+    vector = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
     signature = ir.FunctionType(kind, [kind] * len(args))
-    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{kind.count}{suffix}")
+    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{vector}{suffix}")
     return builder.call(function, args)
 
 
@@ -93,7 +94,7 @@ def _arithmetic(name: str) -> Any:
     """Return an intrinsic of two vectors, by LLVM's instruction `name` for integers and f`name` for floats."""
 
     def emit(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
-        is_integer = isinstance(a.type.element, ir.IntType)
+        is_integer = isinstance(number_of(a.type), ir.IntType)
         return getattr(builder, name if is_integer else f"f{name}")(a, b)
 
     return elementwise(emit, 2)
@@ -198,6 +199,15 @@ def vstore(typing: Any, array: types.Array, index: types.Integer, value: Vector)
     return types.none(array, types.intp, value), generate
 
 
+def spread(builder: ir.IRBuilder, kind: ir.Type, number: ir.Value) -> ir.Value:
+    """Emit a vector with a number in every lane."""
+    if count_of(kind) == 1:
+        return number
+    undefined, zero = ir.Constant(kind, ir.Undefined), ir.IntType(32)(0)
+    lanes = ir.Constant(ir.VectorType(zero.type, kind.count), [0] * kind.count)
+    return builder.shuffle_vector(builder.insert_element(undefined, number, zero), undefined, lanes)
+
+
 @intrinsic
 def splat(typing: Any, like: types.Type, value: types.Number) -> Any:
     """Return a vector with `value` in every lane, of the scalar type of `like` (a vector or an array)."""
@@ -206,9 +216,7 @@ def splat(typing: Any, like: types.Type, value: types.Number) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         kind = context.get_value_type(vector)
         number = context.cast(builder, args[1], signature.args[1], vector.scalar)
-        first = builder.insert_element(ir.Constant(kind, ir.Undefined), number, ir.IntType(32)(0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
-        return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), lanes)
+        return spread(builder, kind, number)
 
     return vector(like, value), generate
 
@@ -242,7 +250,7 @@ def any_lane(typing: Any, mask: Mask) -> Any:
     """Return whether any lane is set."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        bits = ir.IntType(args[0].type.count)
+        bits = ir.IntType(count_of(args[0].type))
         return builder.icmp_unsigned("!=", builder.bitcast(args[0], bits), bits(0))
 
     return types.boolean(mask), generate
@@ -253,6 +261,8 @@ def _fold(combine: Callable[..., ir.Value]) -> Any:
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
         value = args[0]
+        if count_of(value.type) == 1:
+            return value
         while value.type.count > 1:
             half = value.type.count // 2
             index = ir.VectorType(ir.IntType(32), half)

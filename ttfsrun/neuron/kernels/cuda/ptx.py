@@ -102,7 +102,7 @@ def _entry(name: str, kernel: str, call: ir.FunctionType) -> ir.Module:
         return builder.zext(builder.call(function, []), index)
 
     item = builder.add(builder.mul(register("ctaid"), register("ntid")), register("tid"))
-    result, exception = (builder.alloca(pointer.pointee) for pointer in call.args[:2])
+    result, exception = (builder.bitcast(builder.alloca(index), pointer) for pointer in call.args[:2])
     items, *words = entry.args
     arguments = [_from_word(builder, word, kind) for word, kind in zip(words, call.args[4:], strict=True)]
     with builder.if_then(builder.icmp_signed("<", item, items)):
@@ -119,7 +119,9 @@ def _entry(name: str, kernel: str, call: ir.FunctionType) -> ir.Module:
 def _from_word(builder: ir.IRBuilder, word: ir.Value, kind: ir.Type) -> ir.Value:
     """Return a parameter of a given type from its word of 64 bits. All pointers are to global memory."""
     if isinstance(kind, ir.PointerType):
-        return builder.addrspacecast(builder.inttoptr(word, ir.PointerType(kind.pointee, GLOBAL)), kind)
+        number = ir.IntType(8)
+        address = builder.inttoptr(word, ir.PointerType(number, GLOBAL))
+        return builder.bitcast(builder.addrspacecast(address, ir.PointerType(number)), kind)
     if isinstance(kind, ir.DoubleType):
         return builder.bitcast(word, kind)
     if isinstance(kind, ir.FloatType):
