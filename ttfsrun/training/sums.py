@@ -26,23 +26,33 @@ class Silence(NamedTuple):
     edges: Any  # [layers + 1]: where the layers begin
 
 
+def neurons_per_block(n_lanes: int) -> int:
+    """Return how many neurons a block of `count_silent` has."""
+    return 1 if n_lanes == 1 else 256
+
+
+_neurons_per_block = compiled(neurons_per_block)
+
+
 @compiled
 def count_silent(low, high, silent, first, counts):
     """Fill in, for blocks low to high of all networks, for how many samples each neuron is silent.
 
-    silent [P, B, M], bool; counts [P, first + M at least], int32. A block is as many neurons as a vector has lanes.
+    silent [P, B, M], uint8; counts [P, first + M at least], int32.
     """
     n_samples, n_neurons = silent.shape[1:]
-    width = lanes(silent)
+    width = _neurons_per_block(lanes(silent))
     n_blocks = -(-n_neurons // width)
     for block in range(low, high):
         p, start = block // n_blocks, (block % n_blocks) * width
         until = min(start + width, n_neurons)
+        own = counts[p]
         for m in range(start, until):
-            counts[p, first + m] = 0
+            own[first + m] = 0
         for b in range(n_samples):
+            of_sample = silent[p, b]
             for m in range(start, until):
-                counts[p, first + m] += silent[p, b, m]
+                own[first + m] += of_sample[m]
 
 
 @compiled
@@ -84,9 +94,9 @@ def count_layers(silent: Sequence[Tensor]) -> Silence:
     edges = np.cumsum([0, *(layer.shape[2] for layer in silent)])
     counts = silent[0].new_empty((len(silent[0]), int(edges[-1])), dtype=torch.int32)
     for layer, first in zip(silent, edges.tolist(), strict=False):
-        blocks = len(layer) * -(-layer.shape[2] // device.lanes)
+        blocks = len(layer) * -(-layer.shape[2] // neurons_per_block(device.lanes))
         work = EVENTS_PER_TIME * layer.numel()
-        device.launch(count_silent, blocks, work, device.array(layer), first, device.array(counts))
+        device.launch(count_silent, blocks, work, device.array(layer.view(torch.uint8)), first, device.array(counts))
     return Silence(counts, torch.from_numpy(edges).to(counts.device))
 
 
