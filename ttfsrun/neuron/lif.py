@@ -24,8 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ttfsrun.neuron.device import DEVICES, device_of
 from ttfsrun.neuron.function import FirstSpike
-from ttfsrun.neuron.parameters import Parameters
+from ttfsrun.neuron.parameters import INVALID_TIME, Parameters
 
 Value = float | Tensor
 
@@ -49,7 +50,7 @@ class Neuron:
 
     def __post_init__(self) -> None:
         for name in ("tau_mem", "tau_syn", "v_th", "v_leak"):
-            value = torch.as_tensor(getattr(self, name), dtype=torch.float64).detach().numpy()
+            value = torch.as_tensor(getattr(self, name), dtype=torch.float64).detach().cpu().numpy()
             finite = np.isfinite(value)
             if not finite.all():
                 raise ValueError(f"{name}={value[~finite][0]}: a neuron's parameters must be finite")
@@ -84,8 +85,10 @@ def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit
     with respect to times, weight and all four parameters. Leading dimensions are networks; neither other networks
     nor the number of threads (`set_threads`) change a bit of the result. Memory: O(B (N + M) + N M) per network.
 
-    Raises ValueError for times that are NaN or -inf, weights that are not finite, a negative or NaN gradient_limit, and
-    shapes that do not fit; TypeError for other data types.
+    Tensors are on the CPU or on one GPU of NVIDIA, which computes the same bits.
+
+    Raises ValueError for times that are NaN or -inf, weights that are not finite, a negative or NaN gradient_limit,
+    shapes that do not fit, and tensors on several devices; TypeError for other data types.
     """
     return _spikes(times, weight, neuron, gradient_limit)
 
@@ -121,8 +124,9 @@ def _spikes(
         _check_observed(observed, times, weight)
     if not gradient_limit >= 0:
         raise ValueError(f"gradient_limit={gradient_limit}: it must be at least 0")
-    theta = _at_least_2d(neuron.v_th - neuron.v_leak)
-    constants = [_at_least_2d(neuron.tau_mem), _at_least_2d(neuron.tau_syn)]
+    theta, *constants = (
+        _at_least_2d(value).to(times.device) for value in (neuron.v_th - neuron.v_leak, neuron.tau_mem, neuron.tau_syn)
+    )
     (n_rows, n_inputs), n_neurons = times.shape[-2:], weight.shape[-1]
     for name, tensor, rows in zip(
         ("v_th - v_leak", "tau_mem", "tau_syn"), (theta, *constants), (n_rows, 1, 1), strict=True
@@ -158,6 +162,15 @@ def _check(times: Tensor, weight: Tensor) -> None:
         raise ValueError(
             f"times {list(times.shape)}, weight {list(weight.shape)}: expected [..., B, N] and [..., N, M]"
         )
+    if times.device != weight.device or times.device.type not in DEVICES:
+        kinds = " or ".join(DEVICES)
+        raise ValueError(f"times on {times.device}, weight on {weight.device}: both must be on one device, {kinds}")
+    if device_of(times).lanes == 1:  # the kernels for vectors check this by themselves
+        finite, valid = weight.detach().isfinite(), times.detach() > -math.inf
+        if not bool(finite.all()):
+            raise ValueError(f"weight {_first_where(~finite, weight.detach())}: all weights must be finite")
+        if not bool(valid.all()):
+            raise ValueError(INVALID_TIME)
 
 
 def _check_observed(observed: Tensor, times: Tensor, weight: Tensor) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+INVALID_TIME = "a spike time is NaN or -inf; inf means no spike"
 EVENTS_PER_SPIKE = 60  # cost of finding a spike, in synaptic events
 
 

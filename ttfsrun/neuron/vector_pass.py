@@ -24,7 +24,7 @@ from ttfsrun.neuron.kernels.observe import observe_rows
 from ttfsrun.neuron.kernels.packing import pack, sort_keys, unpack
 from ttfsrun.neuron.kernels.walk import Scratch, walk_rows
 from ttfsrun.neuron.parallel import for_ranges
-from ttfsrun.neuron.parameters import EVENTS_PER_SPIKE, Parameters, sum_to_shape
+from ttfsrun.neuron.parameters import EVENTS_PER_SPIKE, INVALID_TIME, Parameters, sum_to_shape
 
 Floats = NDArray[Any]
 
@@ -172,4 +172,4 @@ def _sort(inputs: Inputs, low: int, high: int) -> None:
         valid = bool((rows > -np.inf).all())
         inputs.order[low:high] = np.argsort(rows, axis=1, kind="stable")
     if not valid:
-        raise ValueError("a spike time is NaN or -inf; inf means no spike")
+        raise ValueError(INVALID_TIME)
