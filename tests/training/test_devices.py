@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+import torch
 from lane_device import one_by_one
 from tiny_networks import REMEDIES, Splits, Tiny, bits, trained
 
 from ttfsrun.config.schema import Config
+from ttfsrun.training.trainer import Trainer
+
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 
 CHIP = ("substrate=brainscales2", "network.input_repeats=2")
 CASES = {
@@ -39,3 +45,36 @@ def test_networks_of_several_kinds_leave_the_same_bits(seven: list[Config], samp
     with one_by_one():
         one_lane = trained(seven, samples, 2)
     assert [bits(one_lane, p) for p in range(7)] == [bits(vectors, p) for p in range(7)]
+
+
+def trained_on(configs: Sequence[Config], samples: Splits, *devices: str) -> Trainer:
+    """A training with an epoch on each of the devices, which ends on the CPU."""
+    state = None
+    for device in devices:
+        trainer = Trainer(configs, samples["train"], samples["valid"], state, device)
+        trainer.run_epoch()
+        state = trainer.state.to("cpu")
+    trainer.state = state
+    return trainer
+
+
+@pytest.mark.gpu
+@NEEDS_GPU
+@pytest.mark.parametrize("devices", [("cuda", "cuda"), ("cpu", "cuda"), ("cuda", "cpu")], ids="+".join)
+@pytest.mark.parametrize("name", CASES)
+def test_a_training_on_a_gpu_or_resumed_there_leaves_the_bits_of_the_cpu(
+    name: str, devices: tuple[str, ...], tiny: Tiny, samples: Splits
+) -> None:
+    configs = [tiny(*CASES[name], "training.epochs=2", f"seed.init={seed}") for seed in (1, 2)]
+    on_cpu, elsewhere = trained(configs, samples), trained_on(configs, samples, *devices)
+    for p in range(2):
+        assert bits(elsewhere, p) == bits(on_cpu, p)
+
+
+def test_a_training_that_changes_its_device_between_epochs_leaves_the_same_bits(tiny: Tiny, samples: Splits) -> None:
+    configs = [tiny(*REMEDIES, "training.epochs=2", f"seed.init={seed}") for seed in (1, 2)]
+    whole, state = trained(configs, samples), trained(configs, samples, 1).state
+    with one_by_one():
+        resumed = Trainer(configs, samples["train"], samples["valid"], state)
+        resumed.run_epoch()
+    assert [bits(resumed, p) for p in range(2)] == [bits(whole, p) for p in range(2)]
