@@ -16,7 +16,12 @@ from ttfsrun.neuron import Neuron
 from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes, prepare_inputs
 from ttfsrun.neuron.kernels.gradient import Incoming, prepare_rows
 from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
-from ttfsrun.neuron.kernels.gradient_by_times import backward_time, backward_time_parts, backward_time_sums
+from ttfsrun.neuron.kernels.gradient_by_times import (
+    backward_time,
+    backward_time_parts,
+    backward_time_sums,
+    partial_sums,
+)
 from ttfsrun.neuron.kernels.gradient_by_weights import (
     GROUP,
     AllSums,
@@ -152,7 +157,7 @@ def by_one_lane(problem: Problem, run: Callable[..., None] = on_cpu) -> Results:
     incoming = Incoming(spikes, view(problem.gradient.reshape(rows, n_neurons)), empty(rows, 4, n_inputs))
     run(prepare_inputs, rows * n_inputs, batch, incoming.steps)
     by_weight, by_time = empty(*problem.weight.shape), empty(rows, n_inputs)
-    width = min(LANES, 1 << max(n_neurons - 1, 0).bit_length())
+    width = partial_sums(n_neurons)
     totals, by_slow, by_fast = empty(rows, n_inputs, width), empty(rows, n_neurons), empty(rows, n_neurons)
     groups = empty(networks, -(-problem.times.shape[1] // GROUP), n_inputs, n_neurons)
     run(backward_weight_groups, networks * groups.shape[1] * n_neurons, batch, incoming, problem.limit, groups)

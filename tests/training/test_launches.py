@@ -62,7 +62,7 @@ def launched(request: pytest.FixtureRequest, tiny: Tiny, samples: Splits) -> Lau
 
 def test_a_training_by_launches_leaves_the_bits_of_the_cpu(launched: Launched) -> None:
     assert launched.leaves_the_bits_of_the_cpu
-    assert {"walk_blocks", "backward_weight", "update_weights"} <= {
+    assert {"walk_blocks", "backward_weight_groups", "update_weights"} <= {
         each.py_func.__name__ for each, _ in launched.kernels
     }
 

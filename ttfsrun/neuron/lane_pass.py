@@ -16,9 +16,8 @@ from ttfsrun.neuron.device import device_of
 from ttfsrun.neuron.kernels.events import Batch, Inputs, Layer, Spikes, prepare_inputs
 from ttfsrun.neuron.kernels.gradient import Incoming
 from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
-from ttfsrun.neuron.kernels.gradient_by_times import backward_time_parts, backward_time_sums
+from ttfsrun.neuron.kernels.gradient_by_times import backward_time_parts, backward_time_sums, partial_sums
 from ttfsrun.neuron.kernels.gradient_by_weights import GROUP, backward_weight_groups, backward_weight_sums
-from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.observe import observe_blocks
 from ttfsrun.neuron.kernels.packing import rank_inputs
 from ttfsrun.neuron.kernels.walk import walk_blocks
@@ -72,11 +71,12 @@ class LaneBackward:
         self._device.launch(prepare_inputs, n_inputs, n_inputs, solved._batch, steps)
 
     def by_times(self) -> Tensor:
-        rows, n_inputs, _ = self._shape
+        rows, n_inputs, n_neurons = self._shape
         out = self._gradient.new_empty((*self._gradient.shape[:2], n_inputs))
-        totals = self._gradient.new_empty((rows, n_inputs, LANES))
+        width = partial_sums(n_neurons)
+        totals = self._gradient.new_empty((rows, n_inputs, width))
         launch, array = self._device.launch, self._device.array
-        launch(backward_time_parts, rows * LANES, self._work, self._solved._batch, self._incoming, array(totals))
+        launch(backward_time_parts, rows * width, self._work, self._solved._batch, self._incoming, array(totals))
         launch(backward_time_sums, rows * n_inputs, out.numel(), array(totals), array(out.view(rows, -1)))
         return out
 

@@ -1,6 +1,6 @@
 """The compiled code of the neuron: what is computed for each input of each sample. Only `ttfsrun.neuron` calls it.
 
-lanes.py                 how many neurons a vector holds
+lanes.py, llvm.py        how many neurons a vector holds, and what it is for LLVM
 simd.py, elementary.py   short vectors of neurons, and elementary functions of them
 events.py                the arrays that kernels work on, and the step of a membrane from one input to the next
 charge.py                a block of neurons from one input to the next

@@ -11,8 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ttfsrun.neuron.kernels.lanes import count_of, number_of, wide
-from ttfsrun.neuron.kernels.simd import Vector, call, constant, elementwise, emit_maximum, emit_minimum
+from ttfsrun.neuron.kernels.llvm import call, constant, count_of, number_of, wide
+from ttfsrun.neuron.kernels.simd import Vector, elementwise, emit_maximum, emit_minimum
 
 
 def polynomial(builder: ir.IRBuilder, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:

@@ -66,12 +66,17 @@ def _finish_times(row, visited, sums, batch):
     return finish if has_times(sums) else lambda row, visited, sums, batch: None
 
 
+def partial_sums(n_neurons: int) -> int:
+    """Return the number of partial sums over so many neurons: LANES, or as many as are not 0 anyway, a power of two."""
+    return min(LANES, 1 << max(n_neurons - 1, 0).bit_length())
+
+
 @compiled
 def add_by_input(row, part, batch, incoming, total):
     """Fill total [N, W] with sums of the gradients by a row's input times.
 
-    Neuron n is added to sum n % W, neurons in their order; a part fills the L sums from part L on. W is LANES, or the
-    power of two from the number of neurons on if that is smaller.
+    Neuron n is added to sum n % W, neurons in their order; a part fills the L sums from part L on. W is LANES or
+    `partial_sums`.
     """
     steps, p, width = incoming.steps[row], row // rows_per_network(batch), total.shape[1]
     n_inputs, n_blocks = batch.inputs.times.shape[1], blocks_of(batch.layer)

@@ -33,7 +33,7 @@ class AllSums(NamedTuple):
     by_input: Floats  # [N, LANES], with N rounded up to a multiple of LANES: scratch space
 
 
-class Target(NamedTuple):
+class Accumulator(NamedTuple):
     """Where the gradients by the weights of a block are added."""
 
     array: Floats
@@ -74,7 +74,7 @@ def clear(array, at, count):
 
 @inlined
 def add_row(block, batch, incoming, limit, target, sums):
-    """Add the gradients by the weights of a block, in one row, to a `Target`; keep those by the times if asked to."""
+    """Add the gradients by the weights of a block, in one row, to an array; keep those by the times if asked to."""
     row, _, k, tau = block
     n_inputs = batch.inputs.times.shape[1]
     steps = incoming.steps[row]
@@ -108,9 +108,9 @@ def backward_weight(low, high, batch, incoming, limit, sums):
         for first in range(p * rows, (p + 1) * rows, GROUP):
             alone = first == p * rows  # the first group needs no sum of its own
             if alone:
-                target = Target(sums.total, total_at, stride)
+                target = Accumulator(sums.total, total_at, stride)
             else:
-                target = Target(sums.group, 0, stride)
+                target = Accumulator(sums.group, 0, stride)
                 clear(sums.group, 0, n_inputs)
             for row in range(first, min(first + GROUP, (p + 1) * rows)):
                 add_row(Block(row, p, k, tau), batch, incoming, limit, target, sums)
@@ -131,7 +131,7 @@ def backward_weight_groups(low, high, batch, incoming, limit, groups):
         group, k = at // n_blocks, at % n_blocks
         p, first = group // n_groups, group % n_groups * GROUP
         tau = constants_of(batch.layer, p, k, incoming.steps)
-        target = Target(groups, group * n_inputs * n_blocks + k, n_blocks)
+        target = Accumulator(groups, group * n_inputs * n_blocks + k, n_blocks)
         for i in range(n_inputs):
             vstore(groups, target.first + i * n_blocks, splat(groups, 0.0))
         for row in range(p * rows + first, p * rows + min(first + GROUP, rows)):

@@ -10,8 +10,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ttfsrun.neuron.kernels.lanes import count_of, lane_count, wide
-from ttfsrun.neuron.kernels.simd import Vector, bind, constant, elementwise, spread
+from ttfsrun.neuron.kernels.lanes import lane_count
+from ttfsrun.neuron.kernels.llvm import constant, count_of, spread, wide
+from ttfsrun.neuron.kernels.simd import Vector, bind, elementwise
 
 _WORD = ir.IntType(32)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core.datamodel.models import ArrayModel
 from numba.extending import overload, register_model, typeof_impl
@@ -69,18 +68,3 @@ def lanes(values: Any) -> int:  # type: ignore[empty-body]
 def _lanes(values):  # type: ignore[no-untyped-def]
     count = lane_count(values)
     return lambda values: count
-
-
-def wide(number: ir.Type, count: int) -> ir.Type:
-    """Return LLVM's type of a vector of so many numbers; of one, that of the number."""
-    return ir.VectorType(number, count) if count > 1 else number
-
-
-def number_of(kind: ir.Type) -> ir.Type:
-    """Return the type of the numbers of LLVM's type of a vector, see `wide`."""
-    return kind.element if isinstance(kind, ir.VectorType) else kind
-
-
-def count_of(kind: ir.Type) -> int:
-    """Return how many numbers LLVM's type of a vector has, see `wide`."""
-    return int(kind.count) if isinstance(kind, ir.VectorType) else 1

@@ -18,10 +18,10 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-from ttfsrun.neuron.kernels.lanes import count_of, lane_count, number_of, wide
+from ttfsrun.neuron.kernels.lanes import lane_count
+from ttfsrun.neuron.kernels.llvm import call, count_of, number_of, spread, wide
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -51,21 +51,6 @@ class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
 class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Mask) -> None:
         super().__init__(manager, fe_type, wide(ir.IntType(1), fe_type.lanes))
-
-
-def constant(kind: ir.Type, value: float) -> ir.Constant:
-    """Return a vector with the same number in every lane."""
-    return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
-
-
-def call(builder: ir.IRBuilder, name: str, *args: ir.Value) -> ir.Value:
-    """Call LLVM's intrinsic `name` for the vector type of its arguments."""
-    kind = args[0].type
-    suffix = {"float": "f32", "double": "f64"}[str(number_of(kind))]
-    vector = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
-    signature = ir.FunctionType(kind, [kind] * len(args))
-    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{vector}{suffix}")
-    return builder.call(function, args)
 
 
 def elementwise(emit: Callable[..., ir.Value], arity: int) -> Any:
@@ -197,15 +182,6 @@ def vstore(typing: Any, array: types.Array, index: types.Integer, value: Vector)
         return context.get_dummy_value()
 
     return types.none(array, types.intp, value), generate
-
-
-def spread(builder: ir.IRBuilder, kind: ir.Type, number: ir.Value) -> ir.Value:
-    """Emit a vector with a number in every lane."""
-    if count_of(kind) == 1:
-        return number
-    undefined, zero = ir.Constant(kind, ir.Undefined), ir.IntType(32)(0)
-    lanes = ir.Constant(ir.VectorType(zero.type, kind.count), [0] * kind.count)
-    return builder.shuffle_vector(builder.insert_element(undefined, number, zero), undefined, lanes)
 
 
 @intrinsic
