@@ -159,6 +159,7 @@ class WeightBumping(Settings):
 
     silent_fraction: Annotated[list[Fraction], Meta(description="allowed silent fraction of each layer")]
     value: Annotated[NonNegative, Meta(description="first bump; doubles while the same layer keeps triggering")]
+    scheduled: Annotated[bool, Meta(description="bumps follow the learning rate's schedule")]
 
 
 class TrainingSettings(Settings):
