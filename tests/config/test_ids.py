@@ -78,6 +78,14 @@ def test_shapes_do_not(word: str) -> None:
     assert shape_id(compose(CHIP)) != shape_id(compose([*CHIP, word]))
 
 
+@pytest.mark.parametrize("strength", ["rotation=5", "shear=0.1", "scale=0.1", "shift=1"])
+def test_augmentation_is_another_training_in_the_same_population(strength: str) -> None:
+    plain, augmented = (compose(["data=mnist_16x16", *words]) for words in ([], [f"data.augmentation.{strength}"]))
+    assert point_id(plain) != point_id(augmented)
+    assert training_id(plain) != training_id(augmented)
+    assert shape_id(plain) == shape_id(augmented)
+
+
 def test_a_chip_file_counts_by_its_content(tmp_path: Path) -> None:
     def configured(own: str, *others: str) -> Config:
         for content, name in enumerate((own, *others)):

@@ -19,8 +19,9 @@ class Added(NamedTuple):
     of: str | None = None
 
 
-#: By dotted key. An entry stays for ever, and so does its former value: ids depend on it.
+#: By dotted key. Entries are permanent: ids depend on them.
 ADDED: Mapping[str, Added] = {
+    "data.augmentation": Added({"rotation": 0.0, "shear": 0.0, "scale": 0.0, "shift": 0.0}, of="mnist"),
     "training.bumping.scheduled": Added(False),
 }
 

@@ -22,6 +22,7 @@ from ttfsrun.config.schema import Config
 PER_NETWORK = (
     "seed",
     "evaluation",
+    "data.augmentation",
     "network.neuron",
     "network.init",
     "substrate",
