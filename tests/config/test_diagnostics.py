@@ -92,6 +92,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("data.encoding.t_early=5", ["data.encoding.t_early=5.0 must be below t_late=2.0"]),
     # one of several alternatives
     ("data.size=16", ["data.size=16: belongs to mnist, but data.name=yin_yang has samples", "with data= one of"]),
+    (
+        "data.augmentation.shift=1",
+        ["data.augmentation=", "belongs to mnist, but data.name=yin_yang", "with data= one of"],
+    ),
     ("training.loss.delta=1", ["belongs to squared_error, but training.loss.name=cross_entropy has xi", LOSS_GROUP]),
     ("training.loss.name=squared_error", ["training.loss.xi=0.05: belongs to cross_entropy", LOSS_GROUP]),
     ("training.loss.name=squared", ["must be one of cross_entropy, squared_error; did you mean squared_error?"]),

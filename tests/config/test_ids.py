@@ -27,6 +27,7 @@ NUMBERS = [
     "seed.data=5",
     "training.optimizer.learning_rate=0.1",
     "training.input_noise=0.1",
+    "training.bumping.scheduled=true",
     "network.neuron.tau_mem=1.5",
     "network.init.mean=[1.0,1.0]",
 ]
@@ -75,6 +76,14 @@ def test_numbers_ride_along_in_one_population(word: str) -> None:
 @pytest.mark.parametrize("word", SHAPES)
 def test_shapes_do_not(word: str) -> None:
     assert shape_id(compose(CHIP)) != shape_id(compose([*CHIP, word]))
+
+
+@pytest.mark.parametrize("strength", ["rotation=5", "shear=0.1", "scale=0.1", "shift=1"])
+def test_augmentation_is_another_training_in_the_same_population(strength: str) -> None:
+    plain, augmented = (compose(["data=mnist_16x16", *words]) for words in ([], [f"data.augmentation.{strength}"]))
+    assert point_id(plain) != point_id(augmented)
+    assert training_id(plain) != training_id(augmented)
+    assert shape_id(plain) == shape_id(augmented)
 
 
 def test_a_chip_file_counts_by_its_content(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ GOLDEN = {
 
 def settings(folder: Path | None, size: int) -> schema.Mnist:
     encoding = schema.Encoding(t_early=0.15, t_late=2.0, silent_at_one=False)
-    return schema.Mnist(folder=None if folder is None else str(folder), size=size, encoding=encoding)
+    none = schema.AugmentationSettings(rotation=0.0, shear=0.0, scale=0.0, shift=0.0)
+    named = None if folder is None else str(folder)
+    return schema.Mnist(folder=named, size=size, encoding=encoding, augmentation=none)
 
 
 def same(one: Dataset, other: Dataset) -> bool:
@@ -66,6 +68,16 @@ def test_a_small_image_is_the_centre_of_the_large_one_resized(number: int, real_
     original = Image.fromarray(image(real_mnist, number))
     resized = original.crop((2, 2, 26, 26)).resize((16, 16), Image.Resampling.BILINEAR)
     np.testing.assert_allclose(values.reshape(16, 16), 1 - np.array(resized) / 255, atol=1e-7)
+
+
+@pytest.mark.parametrize("size", [16, 28])
+def test_the_original_images_have_a_white_border(size: int, real_mnist: Path) -> None:
+    originals = data.load_dataset(settings(real_mnist, size)).originals
+    assert originals is not None
+    images = originals()
+    assert images.shape == (50_000, 30, 30)
+    for number in (0, 49_999):
+        np.testing.assert_array_equal(images[number], np.pad(image(real_mnist, number), 1))
 
 
 def test_ink_is_small_and_paper_is_exactly_one(real_mnist: Path) -> None:

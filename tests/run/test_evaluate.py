@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from runs import SPLITS, Command, read_curves, read_files, read_metrics, refused
 from safetensors.torch import save_file
 
@@ -47,6 +48,22 @@ def test_evaluating_a_run_gives_its_metrics_bit_for_bit(ttfsrun: Command, run: P
     code, text, messages = ttfsrun("evaluate", run)
     assert (code, messages) == (0, "")
     assert f"accuracy {stored['test']['accuracy']:.2%}  loss {stored['test']['loss']:.4f}" in text
+
+
+def test_a_run_from_before_a_setting_existed_is_evaluated_resumed_and_plotted(
+    ttfsrun: Command, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (before,) = evaluated(ttfsrun, run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    del config["training"]["bumping"]["scheduled"]
+    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (after,) = evaluated(ttfsrun, run)
+    assert [without_speed(after[split]) for split in SPLITS] == [without_speed(before[split]) for split in SPLITS]
+    assert after["id"] == before["id"]
+    assert "is finished: there is nothing to resume" in refused(ttfsrun("train", "--resume", run))
+    monkeypatch.setattr("ttfsrun.run.redraw.plot_runs", lambda *args, **kwargs: [])
+    code, _, messages = ttfsrun("plot", run)
+    assert (code, messages) == (0, "")
 
 
 def test_the_last_network_can_be_evaluated_instead_of_the_best(ttfsrun: Command, run: Path) -> None:

@@ -22,7 +22,9 @@ EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.y
 
 def first_samples(dataset: Dataset, n: int) -> Dataset:
     parts = {name: getattr(dataset, name) for name in SPLITS}
-    return Dataset(**{k: Split(p.values[:n], p.labels[:n]) for k, p in parts.items()}, source=dataset.source)
+    splits = {name: Split(part.values[:n], part.labels[:n]) for name, part in parts.items()}
+    whole = dataset.originals
+    return Dataset(**splits, source=dataset.source, originals=None if whole is None else lambda: whole()[:n])
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -79,12 +79,12 @@ def test_the_figures_of_a_population_are_drawn_again_to_the_same_bytes_and_as_ve
 ) -> None:
     monkeypatch.setattr(trainer.Trainer, "__init__", None)  # nothing is trained
     before = {path.relative_to(trained): path.read_bytes() for path in trained.rglob("figures/*")}
-    files = redraw(trained, tmp_path / "out")
+    files, figures = redraw(trained, tmp_path / "out"), set(FIGURES) - {"augmentation"}
     assert sorted(files) == sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
     for name in ("seed.init=1", "seed.init=2"):
         folder = tmp_path / "out" / name
-        assert {path.stem for path in folder.iterdir()} == set(FIGURES)
-        for figure in FIGURES:
+        assert {path.stem for path in folder.iterdir()} == figures
+        for figure in figures:
             assert (folder / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
         again = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".pdf"}
         assert again == {path.name: content for path, content in before.items() if path.parts[0] == name}
@@ -168,7 +168,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     loaded: list[object] = []
     load: Callable[..., object] = inputs.load_samples
-    monkeypatch.setattr(inputs, "load_samples", lambda data: loaded.append(data) or load(data))
+    monkeypatch.setattr(inputs, "load_samples", lambda *data: loaded.append(data) or load(*data))
     monkeypatch.setattr(module, "plot_runs", lambda *args, **kwargs: [])
     return loaded
 

@@ -135,3 +135,24 @@ def test_a_bumped_network_does_not_hold_up_the_others(tiny: Tiny, samples: Split
     assert together.state.moments.steps.tolist() == [0, 1]
     assert together.state.bumping.layer.tolist() == [0, -1]
     assert bits(together, 1) == bits(alone, 0)
+
+
+def test_scheduled_bumps_follow_the_schedule_of_the_learning_rate(tiny: Tiny, samples: Splits) -> None:
+    halved = "training.schedule={name:step,factor:0.5,epochs:1}"
+    silent_for_ever = "network.neuron.v_th=1e6"
+    configs = [
+        tiny(
+            *bumped("[0.3,1]", silent_for_ever, "~training.schedule", f"+{halved}", f"training.bumping.scheduled={on}")
+        )
+        for on in (True, False)
+    ]
+    trainer = Trainer(configs, samples["train"], samples["valid"])
+    for network in (0, 1):
+        with_silent(trainer, 0, slice(20), network)
+    for doubled in (1, 2, 4):
+        before = trainer.state.weights[0].clone()
+        trainer.run_epoch()
+        scheduled, constant = (trainer.state.weights[0] - before).numpy()
+        np.testing.assert_array_equal(constant, doubled * BUMP)
+        np.testing.assert_array_equal(scheduled, BUMP)  # doubled and halved
+        assert trainer.state.bumping.value.tolist() == [doubled * BUMP] * 2

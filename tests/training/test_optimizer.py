@@ -47,7 +47,7 @@ def adam_step(
 ) -> np.ndarray:
     """Take a step of all networks; return whether a gradient and whether a weight is not finite, [P, layers, 2]."""
     size = len(rates)
-    update = Update(np.empty((size, 2), np.float32), np.full(size, -1), np.zeros(size))
+    update = Update(np.empty((size, 2), np.float32), np.full(size, -1), np.zeros(size), np.ones(size))
     invalid = np.zeros((size, len(weights), 2), np.uint8)
     for p, rate in enumerate(rates):
         set_pace(p, rate, moments.steps.numpy(), powers(settings, STEPS), update.pace)

@@ -19,6 +19,7 @@ import msgspec
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from ttfsrun.config.added import with_former_values
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.config.conditions import mistakes_in_conditions, with_frozen_conditions
 from ttfsrun.config.conf_folder import ConfFolder, brief_message, closed
@@ -167,7 +168,7 @@ class Composer:
         configuration ran before does not matter. Raises ConfigError where the result has mistakes.
         """
         choices, values = self._sorted(overrides)
-        tree = deep_copy(settings) | {"cluster": deep_copy(lookup(self.settings([]), "cluster"))}
+        tree = deep_copy(with_former_values(settings)) | {"cluster": deep_copy(lookup(self.settings([]), "cluster"))}
         for choice in choices:
             self._choose(tree, choice)
         return self._checked(self.files.applied(closed(OmegaConf.create(tree)), values), overrides)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ttfsrun.config.added import without_former_values
 from ttfsrun.config.dotted_keys import Tree, leaves
 from ttfsrun.config.paths import checksums, chip_files, with_chip_files
 from ttfsrun.config.schema import Config
@@ -21,10 +22,12 @@ from ttfsrun.config.schema import Config
 PER_NETWORK = (
     "seed",
     "evaluation",
+    "data.augmentation",
     "network.neuron",
     "network.init",
     "substrate",
     "training.backward",
+    "training.bumping.scheduled",
     "training.optimizer.learning_rate",
     "training.perturbed",
     "training.schedule",
@@ -78,12 +81,12 @@ class Part:
     @cached_property
     def of_point(self) -> bytes:
         """The settings that can change the numbers, as JSON."""
-        return self._encoded(_without(self.value, IGNORED_BY_POINTS.get(self.name, ())))
+        return self._encoded(_without(self._counting, IGNORED_BY_POINTS.get(self.name, ())))
 
     @cached_property
     def of_training(self) -> bytes:
         """The settings that can change the weights of a training on the substrate, as JSON; none of the evaluation."""
-        return b"" if self.name == "evaluation" else self._encoded(_without(self.value, self._ignored_by_trainings))
+        return b"" if self.name == "evaluation" else self._encoded(_without(self._counting, self._ignored_by_trainings))
 
     @cached_property
     def of_ideal_training(self) -> bytes:
@@ -91,17 +94,23 @@ class Part:
         if self.name in ("evaluation", "substrate"):
             return b""
         ignored = IGNORED_BY_IDEAL_TRAININGS.get(self.name, ())
-        return self._encoded(_without(self.value, (*self._ignored_by_trainings, *ignored)))
+        return self._encoded(_without(self._counting, (*self._ignored_by_trainings, *ignored)))
 
     @cached_property
     def of_population(self) -> bytes:
         """The settings that no network of a population may have its own value of, as JSON."""
-        return msgspec.json.encode(self.shared_settings, order="sorted")[1:-1]
+        return msgspec.json.encode(_shared(dict(leaves({self.name: self._counting}))), order="sorted")[1:-1]
 
     @property
     def shared_settings(self) -> dict[str, Any]:
         """The settings, by dotted key, that no network of a population may have its own value of."""
-        return {key: value for key, value in self.leaves.items() if not key.startswith(PER_NETWORK)}
+        return _shared(self.leaves)
+
+    @cached_property
+    def _counting(self) -> Tree:
+        """The settings that ids depend on: without those that were added to the schema, at their former values."""
+        counting: Tree = without_former_values({self.name: self.value})[self.name]
+        return counting
 
     @property
     def _ignored_by_trainings(self) -> tuple[str, ...]:
@@ -175,6 +184,10 @@ def shared_settings(config: Config) -> dict[str, Any]:
     """Return the settings, by dotted key, that all networks of a population have in common."""
     settings = msgspec.to_builtins(config)
     return {key: value for name in PARTS for key, value in Part(name, settings[name]).shared_settings.items()}
+
+
+def _shared(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if not key.startswith(PER_NETWORK)}
 
 
 def _without(settings: Tree, ignored: Sequence[str]) -> Tree:

@@ -65,12 +65,22 @@ class YinYang(Settings, tag_field="name", tag="yin_yang"):
             raise ValueError(f"r_small={self.r_small} must be below r_big / 2 = {self.r_big / 2}")
 
 
+class AugmentationSettings(Settings):
+    """Random changes of each training image, drawn again in each epoch, each uniform between -value and value."""
+
+    rotation: Annotated[float, Meta(ge=0, le=45, description="in degrees")]
+    shear: Annotated[Fraction, Meta(description="shift of a row of pixels per row between it and the centre")]
+    scale: Annotated[float, Meta(ge=0, le=0.9, description="change of the size, a fraction")]
+    shift: Annotated[float, Meta(ge=0, le=28, description="in pixels of the original image, along each side")]
+
+
 class Mnist(Settings, tag_field="name", tag="mnist"):
     """Handwritten digits from the four original IDX files, or another dataset in their format."""
 
     folder: Annotated[str | None, Meta(description="of the IDX files; null: TTFSRUN_DATA, else the user's cache")]
     size: Annotated[Literal[16, 28], Meta(description="pixels a side; 16: the centre 24x24, resized")]
     encoding: Encoding
+    augmentation: AugmentationSettings
 
     n_classes = 10
 
@@ -159,6 +169,7 @@ class WeightBumping(Settings):
 
     silent_fraction: Annotated[list[Fraction], Meta(description="allowed silent fraction of each layer")]
     value: Annotated[NonNegative, Meta(description="first bump; doubles while the same layer keeps triggering")]
+    scheduled: Annotated[bool, Meta(description="bumps follow the learning rate's schedule")]
 
 
 class TrainingSettings(Settings):

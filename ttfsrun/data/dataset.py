@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +40,18 @@ class DataOrigin(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits, and where they came from; see `DataOrigin`."""
+    """The three splits, and where they came from; see `DataOrigin`.
+
+    originals: returns the training images as they are in their files, with a border of one white pixel, uint8
+    [n, height + 2, width + 2]; None: no images.
+    """
 
     train: Split
     valid: Split
     test: Split
     source: dict[str, str]
     folder: Path | None = None
+    originals: Callable[[], NDArray[np.uint8]] | None = None
 
     @property
     def origin(self) -> DataOrigin:

@@ -6,6 +6,7 @@ From the four original IDX files. A value is x = 1 - pixel / 255: 1 where the pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -57,13 +58,14 @@ def read_mnist(folder: Path, size: int, mirrors: Sequence[str] = download.MIRROR
     Raises DataError where files are damaged, of different datasets, or unavailable.
     """
     stored = _stored(folder, mirrors)
-    prepared_folders = (folder, user_cache() / "prepared")
-    name = prepared.file_name(size, [file.content for file in stored])
-    images = prepared.read_prepared(prepared_folders, name)
-    if images is None:
-        images = _prepare(stored, size)
-        prepared.write_prepared(prepared_folders, name, images)
-    return _dataset(images, folder)
+    return _dataset(_prepared(stored, size, folder), folder, stored)
+
+
+def values_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the value 1 - pixel / 255 of each pixel."""
+    values = pixels.astype(np.float32)
+    values /= np.float32(255)
+    return np.subtract(1, values, out=values)
 
 
 def resize(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -97,6 +99,23 @@ def _stored(folder: Path, mirrors: Sequence[str]) -> list[idx.Stored]:
     return stored
 
 
+def _prepared(stored: Sequence[idx.Stored], size: int, folder: Path) -> prepared.Prepared:
+    """Return the images at this size, read if they were prepared before."""
+    folders_of_prepared = (folder, user_cache() / "prepared")
+    name = prepared.file_name(size, [file.content for file in stored])
+    images = prepared.read_prepared(folders_of_prepared, name)
+    if images is None:
+        images = _prepare(stored, size)
+        prepared.write_prepared(folders_of_prepared, name, images)
+    return images
+
+
+def _originals(stored: Sequence[idx.Stored], folder: Path) -> NDArray[np.uint8]:
+    """Return the training images with a border of one white pixel, uint8 [n, 30, 30]."""
+    images = _prepared(stored, SIDE, folder).pixels[:N_TRAIN].reshape(-1, SIDE, SIDE)
+    return np.pad(images, ((0, 0), (1, 1), (1, 1)))
+
+
 def _prepare(stored: Sequence[idx.Stored], size: int) -> prepared.Prepared:
     """Check the four files and resize their images. Raises DataError where a file is damaged or of another dataset."""
     arrays = [
@@ -125,17 +144,15 @@ def _check_same_dataset(stored: Sequence[idx.Stored]) -> None:
         )
 
 
-def _dataset(images: prepared.Prepared, folder: Path) -> Dataset:
-    values = images.pixels.astype(np.float32)
-    values /= np.float32(255)
-    np.subtract(1, values, out=values)
+def _dataset(images: prepared.Prepared, folder: Path, stored: Sequence[idx.Stored]) -> Dataset:
+    values = values_of(images.pixels)
     labels = images.labels.astype(np.int64)
     ends = (0, N_TRAIN, N_TRAIN + N_VALID, N_TRAIN + N_VALID + N_TEST)
     train, valid, test = (Split(values[a:b], labels[a:b]) for a, b in pairwise(ends))
     is_mnist = images.sha256 == tuple(file.sha256 for file in FILES)
     hashes = {file.name: sha256 for file, sha256 in zip(FILES, images.sha256, strict=True)}
     source = {"dataset": "MNIST" if is_mnist else "in MNIST's format", **hashes}
-    return Dataset(train, valid, test, source, folder)
+    return Dataset(train, valid, test, source, folder, partial(_originals, stored, folder))
 
 
 def _names(files: Sequence[idx.Expected]) -> str:

@@ -10,7 +10,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ttfsrun.figures import chip, conditions, confusion, curves, decision_map, membrane, raster, style, weights
+from ttfsrun.figures import (
+    augmentation,
+    chip,
+    conditions,
+    confusion,
+    curves,
+    decision_map,
+    membrane,
+    raster,
+    style,
+    weights,
+)
 
 
 @dataclass(frozen=True)
@@ -45,12 +56,14 @@ class RunFigureData:
     names: list[str] | None  # of the classes; None: their numbers
     curves: pd.DataFrame  # epoch, split, metric, value
     decision_map: DecisionMapData | None
+    images: augmentation.AugmentedImages | None  # None where training images are not augmented
 
 
 def plot_run(data: RunFigureData, folder: str | Path, vector: bool = False) -> list[Path]:
     """Write the figures of a network to `folder` as PNG and CSV, with `vector` also as PDF; return the files.
 
-    Several conditions also have a comparison, yin-yang data a decision map, and a chip with drawn quantities a figure.
+    Several conditions also have a comparison, yin-yang data a decision map, a chip with drawn quantities a figure, and
+    so have augmented images.
     Raises CannotWrite where a file cannot be written.
     """
     folder, names = Path(folder), data.names
@@ -76,6 +89,8 @@ def plot_run(data: RunFigureData, folder: str | Path, vector: bool = False) -> l
         plane = data.decision_map
         figure = decision_map.decision_map(plane.side, plane.side, plane.output, plane.outline, plane.tested)
         figures["decision_map"] = figure, decision_map.table(plane.side, plane.side, plane.output, plane.outline)
+    if data.images is not None:
+        figures["augmentation"] = augmentation.augmentation(data.images), augmentation.table(data.images)
     return [
         path
         for name, (figure, numbers) in figures.items()

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import yaml
 
+from ttfsrun.config.added import with_former_values
 from ttfsrun.config.ids import SharedParts
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
@@ -269,4 +270,4 @@ def _rank(record: Attempt) -> tuple[bool, float]:
 
 def point_config(point: SweepPoint) -> Config:
     """Return a point's configuration, checked again. A point has no cluster, so a neutral one takes its place."""
-    return msgspec.convert(point.config | {"cluster": {"name": "debug", "threads": None}}, Config)
+    return msgspec.convert(with_former_values(point.config) | {"cluster": {"name": "debug", "threads": None}}, Config)

@@ -15,18 +15,23 @@ import torch
 from torch import Tensor
 
 from ttfsrun.config.environment import isolate_libraries
-from ttfsrun.config.schema import YinYang
+from ttfsrun.config.schema import Config, Mnist, YinYang
 from ttfsrun.data import encode
+from ttfsrun.data.augmentation import is_augmented
+from ttfsrun.data.mnist import resize
 from ttfsrun.data.samples import Samples
 from ttfsrun.evaluation.trained_network import TrainedNetwork
+from ttfsrun.figures.augmentation import AugmentedImages
 from ttfsrun.figures.decision_map import NAMES, Outline
 from ttfsrun.figures.run_figures import ChipPattern, DecisionMapData, RunFigureData, plot_run
 from ttfsrun.figures.weights import Weights
 from ttfsrun.run.membrane_traces import choose_traces
 from ttfsrun.substrate.chip import units
+from ttfsrun.training.batches import Batches
 
 GRID_POINTS = 121  # per side of the decision map
 RASTER_SAMPLES = 4
+AUGMENTED_EPOCHS = 5
 MAX_CONDITIONS = 3  # in the figure of the confusion matrices
 PHASE = "figures"  # names the random streams of the noise
 MAX_SERIAL = 4  # networks whose figures are plotted sooner than another process has started
@@ -34,9 +39,14 @@ MAX_SERIAL = 4  # networks whose figures are plotted sooner than another process
 
 @torch.no_grad()
 def figure_data(
-    network: TrainedNetwork, test: Samples, records: Sequence[Mapping[str, Any]], curves: pd.DataFrame
+    network: TrainedNetwork, samples: Mapping[str, Samples], records: Sequence[Mapping[str, Any]], curves: pd.DataFrame
 ) -> RunFigureData:
-    """Return the data of one network's figures. records: of its conditions, its own first."""
+    """Return the data of one network's figures.
+
+    samples: by split, with the original images where the network's data are augmented. records: of its conditions, its
+    own first.
+    """
+    test = samples["test"]
     chosen = _first_of_each_class(test.labels)
     times, labels = torch.from_numpy(test.times[chosen]), test.labels[chosen]
     layers = _run(network, times)
@@ -51,6 +61,21 @@ def figure_data(
         names=list(NAMES) if yin_yang else None,
         curves=curves,
         decision_map=_decision_map(yin_yang, network, test) if yin_yang else None,
+        images=_images(network.config, samples["train"]) if is_augmented(network.config.data) else None,
+    )
+
+
+def _images(config: Config, train: Samples) -> AugmentedImages:
+    """Return some training images as they were in the first epochs."""
+    assert isinstance(config.data, Mnist)
+    assert train.originals is not None
+    chosen = _first_of_each_class(train.labels)
+    batches = Batches([config], train, config.training.batch_size)
+    epochs = range(min(AUGMENTED_EPOCHS, config.training.epochs))
+    return AugmentedImages(
+        plain=resize(train.originals[chosen, 1:-1, 1:-1], config.data.size),
+        changed=np.stack([batches.images(chosen.tolist(), epoch).numpy() for epoch in epochs], axis=1),
+        labels=train.labels[chosen],
     )
 
 

@@ -24,6 +24,7 @@ from ttfsrun.results.claim import claimed_folder, is_occupied
 
 DEFAULT = Path("results/runs")
 FIGURES = (  # stems of the names of a run's figures and their tables
+    "augmentation",
     "chip",
     "conditions",
     "confusion",

@@ -116,15 +116,16 @@ def require_stored_chips(run: RunFolder, config: Config) -> None:
     require_unchanged({file: checksums[file] for file in used if file in checksums}, f"{run.path} was trained")
 
 
-def stored_samples(run: RunFolder, config: Config) -> tuple[dict[str, Samples], DataOrigin]:
-    """Return the encoded data of a run, and their origin. config: of the run, possibly under other settings.
+def stored_samples(run: RunFolder, config: Config, originals: bool = False) -> tuple[dict[str, Samples], DataOrigin]:
+    """Return the encoded data of a run, and their origin; see `load_samples`.
 
-    Raises DataError where the files are not those of its training, unless the configuration names another folder.
+    config: of the run, possibly under other settings. Raises DataError where the files are not those of its training,
+    unless the configuration names another folder.
     """
     expected, settings = read_inputs(run).data, config.data
     if isinstance(settings, Mnist):
         settings = msgspec.structs.replace(settings, folder=known_folder(settings.folder, expected))
-    samples, found = load_samples(settings)
+    samples, found = load_samples(settings, originals)
     trained_on = run.read_settings()["data"]
     if isinstance(config.data, Mnist) and config.data.folder == trained_on.get("folder"):
         require_same(found, expected, str(run.path))

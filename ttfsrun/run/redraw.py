@@ -8,6 +8,7 @@ from typing import Any
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config, Mnist, YinYang
+from ttfsrun.data.augmentation import is_augmented, plain
 from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import TrainedNetwork, chip_checksums, stored_records
 from ttfsrun.figures.run_figures import RunFigureData
@@ -36,14 +37,15 @@ def redraw(run: Path, out: Path | None = None) -> list[Path]:
 def _redraw(folder: PopulationFolder, names: Sequence[str], out: Path | None) -> list[Path]:
     plots: list[tuple[RunFigureData, Path]] = []
     data: YinYang | Mnist | None = None
-    for name in names:
-        member = folder.run(name)
-        config = read_config(member)
+    members = [folder.run(name) for name in names]
+    configs = [read_config(member) for member in members]
+    originals = any(is_augmented(config.data) for config in configs)
+    for name, member, config in zip(names, members, configs, strict=True):
         use_configured_threads(config)
         network = _trained_network(member, config)
         records, curves = _records(member, config), member.read_curves()
-        if config.data != data:  # the networks of a population share it
-            data, samples = config.data, stored_samples(member, config)[0]["test"]
+        if plain(config.data) != data:  # the networks of a population share it
+            data, samples = plain(config.data), stored_samples(member, config, originals)[0]
         figures = member.figures if out is None else out / name
         plots.append((figure_data(network, samples, records, curves), figures))
     return plot_runs(plots, get_threads(), vector=True)

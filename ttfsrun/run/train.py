@@ -19,6 +19,7 @@ from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.ids import PER_NETWORK, point_id, shared_settings
 from ttfsrun.config.paths import chip_files, with_absolute_paths
 from ttfsrun.config.schema import Config
+from ttfsrun.data.augmentation import is_augmented
 from ttfsrun.data.samples import load_samples
 from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import chip_checksums
@@ -88,7 +89,10 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
     first = population.configs[0]
     use_configured_threads(first)
     device = configured_device(first)
-    samples, data = load_samples(first.data) if is_new else stored_samples(population.runs()[0], first)
+    augmented = any(is_augmented(config.data) for config in population.configs)
+    samples, data = (
+        load_samples(first.data, augmented) if is_new else stored_samples(population.runs()[0], first, augmented)
+    )
     conditions = [conditions_of(config) for config in population.configs]
     chips = chip_checksums([condition for network in conditions for condition in network])
     origin = {"data": data.source, "made_by": provenance()}  # before training: the source may change meanwhile

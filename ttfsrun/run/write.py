@@ -71,7 +71,7 @@ def write_results(
     with style.only_warns(f"ttfsrun plot {quote(str(folder.path))} plots the figures"):
         plot_runs(
             [
-                (figure_data(network, samples["test"], records, curves), run.figures)
+                (figure_data(network, samples, records, curves), run.figures)
                 for run, network, records, curves in evaluated
             ],
             processes=get_threads(),

@@ -2,7 +2,7 @@
 
 In a step in which too many neurons of a layer are silent, a network does not follow the gradient. It adds a small value
 to all weights of each neuron of that layer which is silent for some sample. The value doubles while the same layer
-keeps triggering.
+keeps triggering. What is added may follow the schedule of the learning rate, so that it ends as the learning does.
 """
 
 from __future__ import annotations

@@ -57,7 +57,8 @@ class Update(NamedTuple):
 
     pace: Array  # [P, 2], of the type of the weights: bias-corrected rate (0: no step), scale of the second moment
     layer: Array  # [P]: the layer whose silent neurons' weights are raised, instead of a step; -1: none
-    value: Array  # [P]: by how much
+    value: Array  # [P]: by how much ...
+    factor: Array  # [P], float64: ... times this
 
 
 @compiled
@@ -121,9 +122,10 @@ def update_weights(low, high, state, update, silent, numbers):
             for i in range(start, until):
                 bad_gradients += not abs(gradient[p, i]) < np.inf
             if update.layer[p] == number:
+                added = update.value[p] * update.factor[p]
                 for i in range(start, until):
                     if counts[p, column + i % n_neurons] > 0:
-                        weight[p, i] += update.value[p]
+                        weight[p, i] += added
         if bad_gradients > 0:
             invalid[p, 0] = 1
         if bad_weights > 0:

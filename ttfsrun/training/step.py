@@ -129,6 +129,7 @@ class Step:
         self._powers = self._constant(powers(settings.optimizer, n_steps))
         self._counts: dict[int, Tensor] = {}
         self._pace = self._zeros(torch.float32, size, 2)
+        self._factors = self._zeros(torch.float64, size)
         self.sums = Sums(
             self._zeros(torch.float64, size, 2 + n_layers),
             self._zeros(torch.int64, size),
@@ -143,8 +144,9 @@ class Step:
     def _zeros(self, dtype: torch.dtype, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=dtype, device=self.state.weights[0].device)
 
-    def begin(self) -> None:
-        """Begin an epoch: all sums are zero."""
+    def begin(self, factors: Tensor) -> None:
+        """Begin an epoch: all sums are zero. factors [P], float64: on what bumping adds."""
+        self._factors.copy_(factors)
         for tensor in self.sums:
             tensor.zero_()
 
@@ -172,13 +174,8 @@ class Step:
 
     def _decide(self, judgement: Judgement, labels: Tensor, silences: Sequence[Silence], rates: Tensor) -> Update:
         state = self.state
-        pace, layer, value, rate, steps, table, allowed = arrays_of(
-            [
-                *(self._pace, state.bumping.layer, state.bumping.value, rates, state.moments.steps),
-                *(self._powers, self._limits.allowed),
-            ]
-        )
-        update = Update(pace, layer, value)
+        update = Update(*arrays_of([self._pace, state.bumping.layer, state.bumping.value, self._factors]))
+        rate, steps, table, allowed = arrays_of([rates, state.moments.steps, self._powers, self._limits.allowed])
         rules = Rules(rate, steps, table, BumpingLimits(allowed, self._limits.first), update)
         device = device_of(labels)
         judged = Judgement(*arrays_of(judgement)), device.array(labels)

@@ -64,12 +64,11 @@ class Trainer:
         no longer finite. After any exception the state is undefined: continue from a copy made before the epoch.
         """
         epoch = self.state.epoch
-        rates = torch.tensor([self._rate(config, epoch) for config in self.configs], dtype=torch.float64)
-        rates = rates.to(self.device)
+        rates, on_bumps = self._paces(epoch)
         network = self.last()
         if self._step.state is not self.state:
             self._step = self._new_step()
-        self._step.begin()
+        self._step.begin(on_bumps)
         for batch, received in enumerate(self.batches.of_epoch(epoch), 1):
             step = epoch * self.n_batches + batch - 1
             operation = self.substrates.during("training", step, writing=step, age=epoch)
@@ -84,9 +83,13 @@ class Trainer:
         self._update_best(validated)
         self.state.epoch += 1
 
-    def _rate(self, config: Config, epoch: int) -> float:
-        """Return the learning rate of a network in an epoch."""
-        return config.training.optimizer.learning_rate * schedule(config.training.schedule, epoch, self.settings.epochs)
+    def _paces(self, epoch: int) -> Tensor:
+        """Return each network's learning rate in an epoch, and the factor on what bumping adds, [2, P], float64."""
+        trainings = [config.training for config in self.configs]
+        factors = [schedule(training.schedule, epoch, self.settings.epochs) for training in trainings]
+        rates = [training.optimizer.learning_rate * factor for training, factor in zip(trainings, factors, strict=True)]
+        on_bumps = [f if training.bumping.scheduled else 1.0 for training, f in zip(trainings, factors, strict=True)]
+        return torch.tensor([rates, on_bumps], dtype=torch.float64).to(self.device)
 
     def _new_step(self) -> Step:
         return Step(self.settings, self.state, self.settings.epochs * self.n_batches)

@@ -201,7 +201,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_with(points, site, monkeypatc
         execute.execute(grid, site, Recorder(at=3))
     samples, origin = load_samples(compose([]).data)
     other = DataOrigin(source=origin.source | {"train_seed": "7"})
-    monkeypatch.setattr(execute, "_load_samples", lambda settings: (samples, other))
+    monkeypatch.setattr(execute, "_load_samples", lambda settings, originals: (samples, other))
     recorder = Recorder()
     execute.execute(grid, site, recorder)
     assert recorder.epochs == 5
@@ -245,7 +245,7 @@ def test_a_lack_of_memory_is_recognised_whoever_reports_it(error: Exception) -> 
     ids=repr,
 )
 def test_an_error_of_the_system_is_in_the_record_with_its_path(points, site, monkeypatch, error, message):
-    def fail(settings):
+    def fail(settings, originals):
         raise error
 
     monkeypatch.setattr(execute, "_load_samples", fail)

@@ -81,6 +81,23 @@ def test_a_task_computes_on_the_frozen_data_whatever_its_environment_names(
         assert [record.status for record in sweep.records()] == ["done", "failed"]
 
 
+@pytest.mark.slow
+def test_networks_with_other_augmentations_share_population_and_data_and_have_the_results_they_have_alone(
+    two_datasets: tuple[Path, Path], tiny_images: tuple[str, ...], ttfsrun: Call, tmp_path: Path
+) -> None:
+    lively = ("network.init.mean=[0.5,2]", "training.bumping.silent_fraction=[1,1]", "training.keep=last")
+    common = ("sweep", *tiny_images, *lively, "cluster=debug")
+    for name, shifts in (("together", "0,4,8"), ("alone", "8")):
+        assert ttfsrun(*common, f"data.augmentation.shift={shifts}", "--out", tmp_path / name)[0] == 0
+    together, alone = SweepFolder(tmp_path / "together"), SweepFolder(tmp_path / "alone")
+    assert len(yaml.safe_load(together.sweep.read_text())["data"]) == 1
+    results = {point: record.result for point, record in together.latest().items()}
+    assert {record.execution.population for record in together.records()} == {3}
+    (point,) = alone.points
+    assert alone.latest()[point].result == results[point]
+    assert len({str(result["test"]["loss"]) for result in results.values() if result}) == 3
+
+
 def test_a_sweep_of_generated_data_freezes_none(ttfsrun: Call, tiny_overrides: tuple[str, ...], tmp_path: Path) -> None:
     words = ("sweep", *tiny_overrides[:-1], "cluster=debug", "training.epochs=1", "--out", tmp_path / "sweep")
     assert ttfsrun(*words)[0] == 0

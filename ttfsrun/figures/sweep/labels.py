@@ -16,6 +16,10 @@ from ttfsrun.figures import style
 from ttfsrun.results.table import CONDITION
 
 TITLES = {  # by dotted key; the title of any other setting is its key
+    "data.augmentation.rotation": "rotation in training",
+    "data.augmentation.scale": "change of size in training",
+    "data.augmentation.shear": "shear in training",
+    "data.augmentation.shift": "shift in training",
     "network.bias_time": "bias time",
     "network.hidden": "hidden neurons",
     "network.input_repeats": "lines per input",
@@ -50,6 +54,8 @@ TITLES = {  # by dotted key; the title of any other setting is its key
     "substrate.weight.write_std": "weight write noise",
     "training.backward": "backward pass",
     "training.batch_size": "batch size",
+    "training.bumping.scheduled": "scheduled bumps",
+    "training.bumping.value": "first bump",
     "training.epochs": "epochs",
     "training.input_noise": "input noise in training",
     "training.loss.xi": "xi of the loss",
@@ -61,7 +67,7 @@ KINDS = {"std": "std", "cv": "cv", "jitter": "std", "p": "probability", "loss": 
 # Units as shown in figures; any other is shown as it is
 UNITS = {"tau_syn": style.TAU_SYN, "v_th - v_leak": r"$v_\mathrm{th} - v_\mathrm{leak}$"}
 RELATIVE = re.compile(r"(?:relative to|in units of) (v_th - v_leak|the largest weight)")
-ABSOLUTE = re.compile(r"\bin (tau_syn|epochs)\b")
+ABSOLUTE = re.compile(r"\bin (tau_syn|epochs|degrees|pixels)\b")
 METRICS = {
     "decision_time": f"decision time ({style.TAU_SYN})",
     "decision_us": "decision time (µs)",

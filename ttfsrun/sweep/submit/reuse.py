@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ttfsrun import data
-from ttfsrun.config.schema import Config, Mnist, YinYang
+from ttfsrun.config.schema import Mnist, YinYang
+from ttfsrun.data.augmentation import plain
 from ttfsrun.results.record import Attempt, Curves, Record
 from ttfsrun.results.sweep_folder import SweepFolder, latest, point_config
 from ttfsrun.sweep.worker.frozen_data import on_frozen_data, read_frozen
@@ -67,7 +68,7 @@ class _DataSources:
     def match(self, point: str, record: Record) -> bool:
         """Return whether a result was computed on the data that this sweep would use."""
         assert record.result is not None
-        config: Config = point_config(self._points[point])
-        if config.data not in self._sources:
-            self._sources[config.data] = data.load_dataset(config.data).source
-        return bool(self._sources[config.data] == record.result["data"])
+        settings = plain(point_config(self._points[point]).data)
+        if settings not in self._sources:
+            self._sources[settings] = data.load_dataset(settings).source
+        return bool(self._sources[settings] == record.result["data"])

@@ -14,6 +14,7 @@ import msgspec
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config
+from ttfsrun.data.augmentation import is_augmented
 from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import as_user_error
 from ttfsrun.evaluation.trained_network import CONDITION_SPLITS, TrainedNetwork
@@ -64,12 +65,12 @@ def population_cost(configs: Sequence[Config]) -> Cost:
 
     Data and batch size are those of the first configuration.
     """
-    samples, _ = load_samples(configs[0].data)
+    samples, _ = load_samples(configs[0].data, any(is_augmented(config.data) for config in configs))
     _evaluation_seconds(configs[:1], samples)  # compiles
     size = BATCHES * configs[0].training.batch_size
     train, valid = samples["train"], samples["valid"]
     fraction = min(1.0, size / len(train.labels))
-    few = [_first_samples(split, max(1, round(fraction * len(split.labels)))) for split in (train, valid)]
+    few = [split.first(max(1, round(fraction * len(split.labels)))) for split in (train, valid)]
     # Alternate, so that the load of other processes affects both alike.
     rounds = [(_epoch_seconds(configs[-1:], few), _epoch_seconds(configs, few)) for _ in range(ROUNDS)]
     alone, together = (min(seconds) for seconds in zip(*rounds[1:], strict=True))  # the first round compiles
@@ -83,10 +84,6 @@ def population_cost(configs: Sequence[Config]) -> Cost:
     )
 
 
-def _first_samples(samples: Samples, count: int) -> Samples:
-    return Samples(samples.times[:count], samples.labels[:count])
-
-
 def _epoch_seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> float:
     """Return the time that one epoch takes."""
     trainer = Trainer(configs, samples[0], samples[1])
@@ -97,7 +94,7 @@ def _epoch_seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> flo
 
 def _evaluation_seconds(configs: Sequence[Config], samples: Mapping[str, Samples]) -> float:
     """Return the mean time to evaluate one network under all conditions, extrapolated from a few samples."""
-    few = _first_samples(samples["valid"], EVALUATED_SAMPLES)
+    few = samples["valid"].first(EVALUATED_SAMPLES)
     seconds = 0.0
     for config in configs:
         first, *others = conditions_of(config)

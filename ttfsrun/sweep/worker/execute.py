@@ -19,6 +19,7 @@ from typing import Any
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config
+from ttfsrun.data.augmentation import is_augmented, plain
 from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import CannotSave, Reason, UserError, as_user_error
 from ttfsrun.evaluation.trained_network import TrainedNetwork, evaluate
@@ -80,8 +81,9 @@ def _attempt(groups: _Groups) -> Exception | None:
 
 
 def _train_and_evaluate(groups: _Groups) -> None:
-    settings = groups.configs()[0].data
-    samples, origin = _load_samples(settings)
+    data = [config.data for config in groups.configs()]
+    settings = plain(data[0])
+    samples, origin = _load_samples(settings, any(map(is_augmented, data)))
     require_frozen(settings, origin, groups.site.data)
     members = groups.members(origin.source)
     stored = checkpoints.find_checkpoint(groups.site.checkpoints, members)

@@ -9,6 +9,7 @@ import msgspec
 
 from ttfsrun import data
 from ttfsrun.config.schema import Mnist, YinYang
+from ttfsrun.data.augmentation import plain
 from ttfsrun.data.dataset import DataOrigin
 from ttfsrun.data.origin import known_folder, require_same
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
@@ -68,7 +69,7 @@ def require_frozen_data(points: Iterable[SweepPoint], frozen: Sequence[FrozenDat
 
 def _datasets(points: Iterable[SweepPoint]) -> set[YinYang | Mnist]:
     shapes = {point.shape: point for point in points}
-    return {point_config(point).data for point in shapes.values()}
+    return {plain(point_config(point).data) for point in shapes.values()}
 
 
 def _named(settings: YinYang | Mnist) -> str | None:
