@@ -72,9 +72,9 @@ class FakeLibrary:
         result = kernel.overloads[(INDEX, INDEX, *kinds)]
         call = kernel.targetctx.call_conv.get_function_type(types.none, (INDEX, INDEX, *kinds))
         plain = [C_TYPES.get(str(kind), ctypes.c_uint64) for kind in call.args[4:]]
-        assert len(parameters) == 1 + len(plain)
+        pointers = (ctypes.c_uint64 * (1 + len(plain))).from_address(parameters)
         items, *words = (
-            kind.from_address(pointer).value for kind, pointer in zip([ctypes.c_int64, *plain], parameters, strict=True)
+            kind.from_address(pointer).value for kind, pointer in zip([ctypes.c_int64, *plain], pointers, strict=True)
         )
         assert (blocks - 1) * threads < items <= blocks * threads
         address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)

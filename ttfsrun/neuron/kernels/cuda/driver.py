@@ -6,6 +6,7 @@ Torch allocates the memory and creates the streams, in the primary context of a 
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -34,7 +35,7 @@ _PARAMETERS: dict[str, list[Any]] = {
         ctypes.POINTER(_pointer),
     ],
     "cuModuleGetFunction": [ctypes.POINTER(_pointer), _pointer, ctypes.c_char_p],
-    "cuLaunchKernel": [_pointer, *[_unsigned] * 7, _pointer, ctypes.POINTER(_pointer), ctypes.POINTER(_pointer)],
+    "cuLaunchKernel": [_pointer, *[_unsigned] * 7, _pointer, _pointer, _pointer],
 }
 
 
@@ -72,11 +73,13 @@ class Driver:
     def launch(self, context: int, function: int, items: int, words: Sequence[int], stream: int) -> None:
         """Start a thread for each item, at least one, in a stream; words: the parameters, 64 bits each."""
         self._call("cuCtxSetCurrent", context)
-        blocks, count = -(-items // THREADS), len(words)
-        values = (ctypes.c_uint64 * count)(*words)
-        start = ctypes.addressof(values)
-        pointers = (_pointer * count)(*range(start, start + 8 * count, 8))
-        self._call("cuLaunchKernel", function, blocks, 1, 1, THREADS, 1, 1, 0, stream, pointers, None)
+        blocks = -(-items // THREADS)
+        # A launch has a hundred words and more; ctypes would take a multiple of the time for its own arrays.
+        values = array("Q", words)
+        start, count = values.buffer_info()
+        pointers = array("Q", range(start, start + 8 * count, 8))
+        parameters, _ = pointers.buffer_info()
+        self._call("cuLaunchKernel", function, blocks, 1, 1, THREADS, 1, 1, 0, stream, parameters, None)
 
     def _call(self, name: str, *arguments: Any, log: Any = None) -> None:
         code = self._functions[name](*arguments)
