@@ -223,24 +223,28 @@ class Network:
 
 def build(configs: Sequence[Config]) -> Network:
     """Return the untrained networks of configurations that share one architecture."""
-    settings = configs[0].network
-    neuron = Neuron(**{key: _per_network(configs, key) for key in ("tau_mem", "tau_syn", "v_th", "v_leak")})
     weights = [
         torch.from_numpy(np.stack([initial_weights(config, layer) for config in configs]))
-        for layer in range(settings.n_layers)
+        for layer in range(configs[0].network.n_layers)
     ]
+    return with_configured_neurons(configs, weights)
+
+
+def with_configured_neurons(configs: Sequence[Config], weights: Sequence[Tensor]) -> Network:
+    """Return the networks of configurations that share one architecture, with weights [P, N, M] for each layer."""
+    settings = configs[0].network
+    neuron = Neuron(**{key: _per_network(configs, key) for key in ("tau_mem", "tau_syn", "v_th", "v_leak")})
     return Network(tuple(weights), neuron, settings.bias_time, settings.t_max, settings.input_repeats)
 
 
 def emulate(configs: Sequence[Config], perturbed: Sequence[bool], device: torch.device | str = "cpu") -> Emulation:
     """Return the substrates of networks on a device; those of networks that are not perturbed are ideal."""
-    return Emulation.of(
-        [
-            Placement(config.chip_spec, is_perturbed, config.seed.trial, config.training.backward)
-            for config, is_perturbed in zip(configs, perturbed, strict=True)
-        ],
-        device,
-    )
+    return Emulation.of([placement(*each) for each in zip(configs, perturbed, strict=True)], device)
+
+
+def placement(config: Config, perturbed: bool) -> Placement:
+    """Return the substrate of one network, and how it is used."""
+    return Placement(config.chip_spec, perturbed, config.seed.trial, config.training.backward)
 
 
 def initial_weights(config: Config, layer: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
-from ttfsrun.evaluation.trained_network import TrainedNetwork
+from ttfsrun.evaluation.deployed import DeployedNetworks
 from ttfsrun.figures.membrane import ROLES, Trace
 from ttfsrun.network import Network, build
 from ttfsrun.neuron import Neuron, first_spike
@@ -36,7 +36,7 @@ CHIP = (
 
 def traced(config: Config, test: Samples, dtype: torch.dtype = torch.float32) -> tuple[list[Trace], list[Tensor]]:
     """The traces of an untrained network at three samples, and its spikes."""
-    network = TrainedNetwork(config, [weight.to(dtype) for weight in build([config]).weights])
+    network = DeployedNetworks([config], [weight.to(dtype) for weight in build([config]).weights])
     times, operation = torch.from_numpy(test.times[:3]).to(dtype), network.during("figures")
     with torch.no_grad():
         layers = network.network(times[None], operation=operation)

@@ -12,12 +12,11 @@ from perturbed import STRONG, configured, operating, outcome, some_times
 
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples, load_samples
+from ttfsrun.evaluation.deployed import DeployedNetworks
 from ttfsrun.evaluation.metrics import compute_metrics
-from ttfsrun.evaluation.trained_network import TrainedNetwork
 from ttfsrun.network import build, emulate
 from ttfsrun.neuron import parallel
 from ttfsrun.substrate.backward import RULES
-from ttfsrun.training import responses
 from ttfsrun.training.responses import Responses, collect_responses
 from ttfsrun.training.trainer import Trainer
 
@@ -117,15 +116,6 @@ def test_the_noise_of_an_evaluation_does_not_depend_on_company(splits: dict[str,
         np.testing.assert_array_equal(result.decision_time, alone.decision_time)
 
 
-@pytest.mark.parametrize("rows", [1, 10, 10**6])
-def test_the_noise_of_an_evaluation_does_not_depend_on_what_is_computed_at_once(
-    rows: int, splits: dict[str, Samples], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = [compute_metrics(result) for result in evaluated(MIXED, splits["test"])]
-    monkeypatch.setattr(responses, "ROWS", rows)
-    assert [compute_metrics(result) for result in evaluated(MIXED, splits["test"])] == expected
-
-
 def test_the_noise_of_a_sample_does_not_depend_on_how_many_come_after_it(splits: dict[str, Samples]) -> None:
     part = splits["test"]
     some = Samples(part.times[:17], part.labels[:17])
@@ -137,7 +127,7 @@ def test_the_noise_of_a_sample_does_not_depend_on_how_many_come_after_it(splits:
 def test_each_trial_has_its_own_noise_and_more_trials_leave_the_first_as_they_are(splits: dict[str, Samples]) -> None:
     def trials(number: int) -> list[bytes]:
         config = configured({"v_th.sample_std": 0.1, "spike_time.jitter": 0.1}, evaluation__trials=number)
-        results = TrainedNetwork(config, build([config]).weights).run_trials("test", splits["test"])
+        (results,) = DeployedNetworks([config], build([config]).weights).run_trials("test", splits["test"])
         return [result.decision_time.tobytes() for result in results]
 
     three = trials(3)
@@ -147,4 +137,5 @@ def test_each_trial_has_its_own_noise_and_more_trials_leave_the_first_as_they_ar
 
 def test_without_noise_there_is_one_trial(splits: dict[str, Samples]) -> None:
     config = configured({"v_th.chip_std": 0.1, "drift.std": 0.1, "weight.bits": 3}, evaluation__trials=3)
-    assert len(TrainedNetwork(config, build([config]).weights).run_trials("test", splits["test"])) == 1
+    (results,) = DeployedNetworks([config], build([config]).weights).run_trials("test", splits["test"])
+    assert len(results) == 1

@@ -1,65 +1,43 @@
-"""Evaluation of a trained network under its conditions."""
+"""Evaluation of trained networks under their conditions: as many at once as the memory allows."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ttfsrun.config.conditions import Condition
-from ttfsrun.config.schema import Config
+from ttfsrun.config.ids import shared_settings
 from ttfsrun.data.samples import Samples
+from ttfsrun.evaluation.deployed import DeployedNetworks, shared_by_trials
 from ttfsrun.evaluation.metrics import trial_metrics
 from ttfsrun.files import sha256
-from ttfsrun.network import Network, build, emulate
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.substrate.emulation import Operation
-from ttfsrun.training.responses import Responses, collect_responses
+from ttfsrun.training.responses import rows_at_once
 
 CONDITION_SPLITS = ("valid", "test")  # of the conditions other than the network's own
+DECISIONS = 1 << 22  # of all networks and trials together that are kept at once, to bound the memory
 
 
+@dataclass(frozen=True)
 class TrainedNetwork:
-    """One trained network (P = 1) on the substrate, and at the age, of its evaluation."""
+    """The weights [1, N, M] of each layer of one network, and the conditions of its evaluation, its own first."""
 
-    def __init__(self, config: Config, weights: Sequence[Tensor]) -> None:
-        """weights: [1, N, M] per layer."""
-        self.config = config
-        self.network: Network = build([config]).with_weights(weights)
-        self.substrate = emulate([config], [config.evaluation.perturbed])
-
-    def during(self, phase: str, step: int = 0) -> Operation:
-        """Return the state of the substrate during one batch of a phase."""
-        age = self.config.training.epochs if self.config.evaluation.age is None else self.config.evaluation.age
-        return self.substrate.during(phase, step, age=age)
-
-    def run_trial(self, split: str, samples: Samples, number: int = 0) -> Responses:
-        """Return the responses to a split, with the noise of one trial."""
-        operation = partial(self.during, f"{split} {number}")
-        batch_size = None if self.substrate.ideal else self.config.training.batch_size
-        (responses,) = collect_responses(self.network, samples, self.config.training.loss, operation, batch_size)
-        return responses
-
-    def run_trials(self, split: str, samples: Samples) -> list[Responses]:
-        """Return the responses in each trial; in a single one where the substrate is not noisy."""
-        n_trials = self.config.evaluation.trials if self.substrate.noisy else 1
-        return [self.run_trial(split, samples, number) for number in range(n_trials)]
-
-    def measure(self, split: str, samples: Samples) -> dict[str, Any]:
-        """Return the metrics on a split, over all trials."""
-        return trial_metrics(self.run_trials(split, samples))
+    weights: Sequence[Tensor]
+    conditions: Sequence[Condition]
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics of a trained network.
 
-    splits: metrics of each split, under the network's own condition; seconds: computing time of each split.
+    splits: metrics of each split, under the network's own condition; seconds: its share of the computing time of each.
     others: the record of each other condition.
     """
 
@@ -74,21 +52,92 @@ class Evaluation:
         return [self.splits | self.own.as_record(), *self.others]
 
 
-def evaluate(network: TrainedNetwork, conditions: Sequence[Condition], samples: Mapping[str, Samples]) -> Evaluation:
-    """Evaluate a trained network on all splits under its own condition, which is the first, and under the others."""
-    own, *others = conditions
-    splits, seconds = {}, {}
-    for split, split_samples in samples.items():
-        start = time.perf_counter()
-        splits[split] = network.measure(split, split_samples)
-        seconds[split] = time.perf_counter() - start
-    return Evaluation(own, splits, seconds, [_record(other, network.network.weights, samples) for other in others])
+class Pair(NamedTuple):
+    """A network under one of its conditions, by their numbers."""
+
+    network: int
+    condition: int
 
 
-def _record(condition: Condition, weights: Sequence[Tensor], samples: Mapping[str, Samples]) -> dict[str, Any]:
-    """Return the record of a network under a condition other than its own."""
-    network = TrainedNetwork(condition.config, weights)
-    return condition.as_record() | {split: network.measure(split, samples[split]) for split in CONDITION_SPLITS}
+@dataclass(frozen=True)
+class Deployment:
+    """Networks that are evaluated at once on some splits, each under one of its conditions."""
+
+    pairs: Sequence[Pair]
+    networks: DeployedNetworks
+    splits: tuple[str, ...]
+
+
+class Measured(NamedTuple):
+    """Metrics of one network on one split, under one condition, and its share of the computing time."""
+
+    metrics: dict[str, Any]
+    seconds: float
+
+
+def evaluate(
+    networks: Sequence[TrainedNetwork], samples: Mapping[str, Samples], device: torch.device | str = "cpu"
+) -> list[Evaluation]:
+    """Evaluate trained networks on all splits under their own conditions, and on `CONDITION_SPLITS` under the others.
+
+    A network's metrics do not depend on the other networks, nor on the device. Raises UserError where a chip file
+    cannot be read or does not fit its network.
+    """
+    measured: dict[Pair, dict[str, Measured]] = {}
+    for deployment in deploy(networks, samples, device):
+        for split in deployment.splits:
+            start = time.perf_counter()
+            metrics = [trial_metrics(trials) for trials in deployment.networks.run_trials(split, samples[split])]
+            share = (time.perf_counter() - start) / len(deployment.pairs)
+            for pair, values in zip(deployment.pairs, metrics, strict=True):
+                measured.setdefault(pair, {})[split] = Measured(values, share)
+    return [
+        _evaluation(network.conditions, [measured[Pair(n, c)] for c in range(len(network.conditions))])
+        for n, network in enumerate(networks)
+    ]
+
+
+def _evaluation(conditions: Sequence[Condition], measured: Sequence[Mapping[str, Measured]]) -> Evaluation:
+    """Return the evaluation of a network from what was measured on each split, under each condition."""
+    metrics = [{split: values.metrics for split, values in splits.items()} for splits in measured]
+    seconds = {split: values.seconds for split, values in measured[0].items()}
+    others = [condition.as_record() | metrics[c] for c, condition in enumerate(conditions) if c > 0]
+    return Evaluation(conditions[0], metrics[0], seconds, others)
+
+
+def deploy(
+    networks: Sequence[TrainedNetwork], samples: Mapping[str, Samples], device: torch.device | str
+) -> Iterator[Deployment]:
+    """Yield the networks under all their conditions, as many at once as the memory allows; see `evaluate`."""
+    for splits, pairs in _alike(networks, tuple(samples)):
+        config = networks[pairs[0].network].conditions[pairs[0].condition].config
+        n_decisions = config.evaluation.trials * max(len(samples[split].labels) for split in splits)
+        most = min(rows_at_once(torch.device(device)) // config.training.batch_size, DECISIONS // n_decisions)
+        for part in _equal_parts(pairs, max(1, most)):
+            configs = [networks[n].conditions[c].config for n, c in part]
+            layers = zip(*(networks[n].weights for n, _ in part), strict=True)
+            weights = [torch.cat(layer) for layer in layers]
+            yield Deployment(part, DeployedNetworks(configs, weights, device), splits)
+
+
+def _alike(networks: Sequence[TrainedNetwork], splits: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[Pair]]]:
+    """Return the pairs that can be evaluated at once, and their splits: of own conditions, all of `splits`."""
+    groups: dict[Hashable, tuple[tuple[str, ...], list[Pair]]] = {}
+    for n, network in enumerate(networks):
+        shared = repr(shared_settings(network.conditions[0].config))  # no condition can change these
+        for c, condition in enumerate(network.conditions):
+            wanted = CONDITION_SPLITS if c else splits
+            key = (shared, wanted, shared_by_trials(condition.config))
+            groups.setdefault(key, (wanted, []))[1].append(Pair(n, c))
+    return list(groups.values())
+
+
+def _equal_parts(pairs: Sequence[Pair], most: int) -> Iterator[Sequence[Pair]]:
+    """Yield parts of about equal size, at most `most`."""
+    n_parts = math.ceil(len(pairs) / most)
+    size = math.ceil(len(pairs) / n_parts)
+    for start in range(0, len(pairs), size):
+        yield pairs[start : start + size]
 
 
 def stored_records(metrics: Mapping[str, Any], own: Condition) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from ttfsrun.data import encode
 from ttfsrun.data.augmentation import is_augmented
 from ttfsrun.data.mnist import resize
 from ttfsrun.data.samples import Samples
-from ttfsrun.evaluation.trained_network import TrainedNetwork
+from ttfsrun.evaluation.deployed import DeployedNetworks
 from ttfsrun.figures.augmentation import AugmentedImages
 from ttfsrun.figures.decision_map import NAMES, Outline
 from ttfsrun.figures.run_figures import ChipPattern, DecisionMapData, RunFigureData, plot_run
@@ -39,9 +39,12 @@ MAX_SERIAL = 4  # networks whose figures are plotted sooner than another process
 
 @torch.no_grad()
 def figure_data(
-    network: TrainedNetwork, samples: Mapping[str, Samples], records: Sequence[Mapping[str, Any]], curves: pd.DataFrame
+    network: DeployedNetworks,
+    samples: Mapping[str, Samples],
+    records: Sequence[Mapping[str, Any]],
+    curves: pd.DataFrame,
 ) -> RunFigureData:
-    """Return the data of one network's figures.
+    """Return the data of the figures of one network (P = 1).
 
     samples: by split, with the original images where the network's data are augmented. records: of its conditions, its
     own first.
@@ -50,7 +53,8 @@ def figure_data(
     chosen = _first_of_each_class(test.labels)
     times, labels = torch.from_numpy(test.times[chosen]), test.labels[chosen]
     layers = _run(network, times)
-    yin_yang = network.config.data if isinstance(network.config.data, YinYang) else None
+    (config,) = network.configs
+    yin_yang = config.data if isinstance(config.data, YinYang) else None
     return RunFigureData(
         counts=confusion_counts(records),
         times=[times.numpy(), *(layer[0].numpy() for layer in layers)],
@@ -61,7 +65,7 @@ def figure_data(
         names=list(NAMES) if yin_yang else None,
         curves=curves,
         decision_map=_decision_map(yin_yang, network, test) if yin_yang else None,
-        images=_images(network.config, samples["train"]) if is_augmented(network.config.data) else None,
+        images=_images(config, samples["train"]) if is_augmented(config.data) else None,
     )
 
 
@@ -79,10 +83,10 @@ def _images(config: Config, train: Samples) -> AugmentedImages:
     )
 
 
-def _weights(network: TrainedNetwork) -> list[Weights]:
+def _weights(network: DeployedNetworks) -> list[Weights]:
     """Return the weights of each layer, nominal and as they are on the network's substrate."""
-    operation, (member,) = network.during(PHASE), network.substrate.members
-    settings = network.config.substrate.weight if "weight" in member.acting else None
+    operation, (member,) = network.during(PHASE), network.substrates.members
+    settings = network.configs[0].substrate.weight if "weight" in member.acting else None
     layers = []
     for number, weight in enumerate(network.network.weights):
         on_chip = operation.weight(number, weight).value
@@ -99,11 +103,11 @@ def _weights(network: TrainedNetwork) -> list[Weights]:
     return layers
 
 
-def _chip(network: TrainedNetwork) -> ChipPattern | None:
+def _chip(network: DeployedNetworks) -> ChipPattern | None:
     """Return what was drawn for the network's chip at its age; None where nothing was."""
-    (member,) = network.substrate.members
+    (member,) = network.substrates.members
     drawn = member.chip(network.during(PHASE).age).drawn
-    return ChipPattern(drawn, units(network.config.substrate)) if drawn else None
+    return ChipPattern(drawn, units(network.configs[0].substrate)) if drawn else None
 
 
 def confusion_counts(records: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -141,14 +145,15 @@ def _start_plotting() -> None:
     isolate_libraries()
 
 
-def _decision_map(data: YinYang, network: TrainedNetwork, test: Samples) -> DecisionMapData:
+def _decision_map(data: YinYang, network: DeployedNetworks, test: Samples) -> DecisionMapData:
     side = np.linspace(0, 2 * data.r_big, GRID_POINTS)
     x, y = (axis.ravel().astype(np.float32) for axis in np.meshgrid(side, side))
     points = encode(np.column_stack((x, y, 1 - x, 1 - y)), data.encoding)
     output = _run(network, torch.from_numpy(points))[-1][0].numpy().reshape(GRID_POINTS, GRID_POINTS, -1)
     span = data.encoding.t_late - data.encoding.t_early
     tested = pd.DataFrame((test.times[:, :2] - data.encoding.t_early) / span, columns=["x", "y"])
-    tested = tested.assign(label=test.labels, decided=network.run_trial("test", test).decision)
+    (responses,) = network.run_trial("test", test)
+    tested = tested.assign(label=test.labels, decided=responses.decision)
     return DecisionMapData(side, output, Outline(data.r_small, data.r_big), tested)
 
 
@@ -159,5 +164,5 @@ def _first_of_each_class(labels: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def _run(network: TrainedNetwork, times: Tensor) -> list[Tensor]:
+def _run(network: DeployedNetworks, times: Tensor) -> list[Tensor]:
     return network.network(times[None], operation=network.during(PHASE))

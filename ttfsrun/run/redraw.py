@@ -10,7 +10,8 @@ from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config, Mnist, YinYang
 from ttfsrun.data.augmentation import is_augmented, plain
 from ttfsrun.errors import UserError
-from ttfsrun.evaluation.trained_network import TrainedNetwork, chip_checksums, stored_records
+from ttfsrun.evaluation.deployed import DeployedNetworks
+from ttfsrun.evaluation.trained_network import chip_checksums, stored_records
 from ttfsrun.figures.run_figures import RunFigureData
 from ttfsrun.neuron import get_threads
 from ttfsrun.results.claim import claimed_folder
@@ -42,7 +43,7 @@ def _redraw(folder: PopulationFolder, names: Sequence[str], out: Path | None) ->
     originals = any(is_augmented(config.data) for config in configs)
     for name, member, config in zip(names, members, configs, strict=True):
         use_configured_threads(config)
-        network = _trained_network(member, config)
+        network = _deployed(member, config)
         records, curves = _records(member, config), member.read_curves()
         if plain(config.data) != data:  # the networks of a population share it
             data, samples = plain(config.data), stored_samples(member, config, originals)[0]
@@ -51,11 +52,11 @@ def _redraw(folder: PopulationFolder, names: Sequence[str], out: Path | None) ->
     return plot_runs(plots, get_threads(), vector=True)
 
 
-def _trained_network(run: RunFolder, config: Config) -> TrainedNetwork:
+def _deployed(run: RunFolder, config: Config) -> DeployedNetworks:
     weights = read_weights(run, config)
     require_stored_chips(run, config)
     chip_checksums(conditions_of(config))
-    return TrainedNetwork(config, weights)
+    return DeployedNetworks([config], weights)
 
 
 def _records(run: RunFolder, config: Config) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def use_configured_threads(config: Config) -> None:
 
 
 def configured_device(config: Config) -> torch.device:
-    """Return the processor on which to train. Raises UserError where it is a GPU and torch sees none."""
+    """Return the processor that computes. Raises UserError where it is a GPU and torch sees none."""
     wanted = "cpu" if isinstance(config.cluster, Slurm) else config.cluster.device
     if wanted == "cuda" and not torch.cuda.is_available():
         built = f"torch {torch.__version__} " + ("sees no GPU" if torch.version.cuda else "is built without CUDA")

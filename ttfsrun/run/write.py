@@ -12,6 +12,7 @@ import pandas as pd
 from ttfsrun.config.conditions import Condition
 from ttfsrun.config.ids import point_id
 from ttfsrun.data.samples import Samples
+from ttfsrun.evaluation.deployed import DeployedNetworks
 from ttfsrun.evaluation.trained_network import CONDITION_SPLITS, TrainedNetwork, evaluate
 from ttfsrun.figures import style
 from ttfsrun.files import require_unchanged
@@ -38,12 +39,14 @@ def write_results(
     """
     keep, state = trainer.settings.keep, trainer.state
     chosen = trainer.best() if keep == "best" else trainer.last()
+    trained = [
+        TrainedNetwork([weight[p : p + 1] for weight in chosen.weights], conditions[p]) for p in range(len(names))
+    ]
+    evaluations = evaluate(trained, samples, trainer.device)
+    require_unchanged(origin.get("chips", {}), "the training started")
     networks, tables, evaluated = [], [], []
     for p, (name, config) in enumerate(zip(names, trainer.configs, strict=True)):
-        run, weights = folder.run(name), [weight[p : p + 1] for weight in chosen.weights]
-        network = TrainedNetwork(config, weights)
-        evaluation = evaluate(network, conditions[p], samples)
-        require_unchanged(origin.get("chips", {}), "the training started")
+        run, evaluation = folder.run(name), evaluations[p]
         metrics: dict[str, Any] = {
             "id": point_id(config),
             "network": keep,
@@ -61,7 +64,8 @@ def write_results(
         table = condition_table(evaluation.records)
         if evaluation.others:
             run.write_conditions(table)
-        evaluated.append((run, network, evaluation.records, curves))
+        deployed = DeployedNetworks([config], trained[p].weights)
+        evaluated.append((run, deployed, evaluation.records, curves))
         run.write_metrics(metrics)
         networks.append(_row(name, metrics))
         tables.append(table.assign(run=name))

@@ -50,7 +50,7 @@ class Emulation:
     @property
     def noisy(self) -> bool:
         """Whether random numbers are drawn in each trial."""
-        return any(member.noisy for member in self.members)
+        return any(placement.noisy for placement in {member.placement for member in self.members})
 
     @cached_property
     def kinds(self) -> list[list[int]]:

@@ -25,6 +25,12 @@ class Placement:
     trial_seed: int
     backward: str
 
+    @property
+    def noisy(self) -> bool:
+        """Whether random numbers are drawn in each trial."""
+        drawn = (p for p in all_perturbations(self.chip.substrate) if p.when in ("write", "batch", "sample") and p.draw)
+        return self.perturbed and any(not p.off for p in drawn)
+
 
 class Member:
     """The substrate of one network of a population: its chip, and the perturbations that act on each quantity."""
@@ -39,15 +45,7 @@ class Member:
         for perturbation in all_perturbations(spec.substrate) if placement.perturbed else []:
             if not perturbation.off or perturbation.name in self._latest[1].drawn:
                 self.acting[perturbation.where] = (*self.acting.get(perturbation.where, ()), perturbation)
-        self._ages = any(p.age is not None for p in self._all_acting())
-
-    def _all_acting(self) -> list[Perturbation]:
-        return [p for perturbations in self.acting.values() for p in perturbations]
-
-    @property
-    def noisy(self) -> bool:
-        """Whether random numbers are drawn in each trial."""
-        return any(p.when in ("write", "batch", "sample") and p.draw for p in self._all_acting())
+        self._ages = any(p.age is not None for perturbations in self.acting.values() for p in perturbations)
 
     @cached_property
     def kind(self) -> tuple[str, bool]:

@@ -20,6 +20,12 @@ from ttfsrun.training.loss import Judgement, Loss, judge
 from ttfsrun.training.sums import add_up, count_layers, means, silent_masks
 
 ROWS = 2000  # samples of all networks together that are computed at once, to bound the memory
+ROWS_ON_GPU = 1 << 16
+
+
+def rows_at_once(device: torch.device) -> int:
+    """Return how many samples, of all networks together, are computed at once on a device."""
+    return ROWS if device.type == "cpu" else ROWS_ON_GPU
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,9 @@ def _judged(
     network: Network, samples: Samples, loss: Loss, operation: OperationOfBatch, batch_size: int | None
 ) -> Iterator[JudgedBatch]:
     """Run all P networks on the same samples, batch by batch; arguments as for `collect_responses`."""
-    size = batch_size or max(1, ROWS // network.size)
-    all_times, all_labels = tensors_of(samples, network.weights[0].device)
+    device = network.weights[0].device
+    size = batch_size or max(1, rows_at_once(device) // network.size)
+    all_times, all_labels = tensors_of(samples, device)
     for step, start in enumerate(range(0, len(samples.labels), size)):
         part = slice(start, start + size)
         times = all_times[part][None]
@@ -121,19 +128,21 @@ def collect_responses(
     operation: OperationOfBatch = lambda step: IDEAL,
     batch_size: int | None = None,
 ) -> list[Responses]:
-    """Run all P networks on the same samples; return the responses of each.
+    """Run all P networks on the same samples; return the responses of each. Nothing waits for a GPU before the end.
 
     batch_size: samples per batch of the substrates' noise; None where nothing is noisy and it makes no difference.
     """
     labels, size, n_classes = samples.labels, network.size, network.weights[-1].shape[-1]
     totals = network.weights[0].new_zeros(size, 2 + len(network.weights), dtype=torch.float64)
-    first, decided = (np.empty((size, len(labels)), dtype) for dtype in (np.float32, np.int64))
-    events = np.zeros((size, 2), np.int64)
+    times = totals.new_empty((size, len(labels)), dtype=torch.float32)
+    decisions = totals.new_empty((size, len(labels)), dtype=torch.int64)
+    counts = totals.new_zeros((size, 2), dtype=torch.int64)
     for batch in _judged(network, samples, loss, operation, batch_size):
         judgement = batch.judgement
         add_up(judgement, batch.labels, count_layers(silent_masks(batch.spikes)), totals)
-        first[:, batch.part], decided[:, batch.part] = judgement.decision_time.cpu(), judgement.decision.cpu()
-        events += _count_events(network, network.arrivals(batch.times, batch.spikes), judgement.decision_time)
+        times[:, batch.part], decisions[:, batch.part] = judgement.decision_time, judgement.decision
+        counts += _count_events(network, network.arrivals(batch.times, batch.spikes), judgement.decision_time)
+    first, decided, events = (tensor.cpu().numpy() for tensor in (times, decisions, counts))
     neurons = tuple(weight.shape[-1] for weight in network.weights)
     possible = np.array(neurons) * len(labels)
     losses = (totals[:, 0] / len(labels)).tolist()
@@ -144,13 +153,13 @@ def collect_responses(
     ]
 
 
-def _count_events(network: Network, arrivals: Sequence[Tensor], decision: Tensor) -> NDArray[np.int64]:
+def _count_events(network: Network, arrivals: Sequence[Tensor], decision: Tensor) -> Tensor:
     """Count the synaptic events [P, 2] of a batch: all, and those before the decision [P, B].
 
     arrivals: [P or 1, B, N] for each layer.
     """
-    counts = np.zeros((network.size, 2), np.int64)
+    counts = decision.new_zeros((network.size, 2), dtype=torch.int64)
     for weight, arriving in zip(network.weights, arrivals, strict=True):
         for column, before in enumerate((arriving < math.inf, arriving < decision[..., None])):
-            counts[:, column] += weight.shape[-1] * before.sum((-2, -1)).cpu().numpy()
+            counts[:, column] += weight.shape[-1] * before.sum((-2, -1))
     return counts

@@ -149,6 +149,31 @@ def test_a_chip_file_that_changed_fails_its_points_alone(points, site, tmp_path,
         assert f"{file} has changed" in recorder.records[point.point].message
 
 
+def test_a_chip_file_that_is_lost_before_the_evaluation_fails_its_points_alone(
+    points, site, tmp_path, ttfsrun, monkeypatch
+):
+    sizes = ("data.samples={train:110,valid:40,test:50}", "network.hidden=[20]", "substrate.v_th.chip_std=0.1")
+    code, *_ = ttfsrun("chip", *sizes, "--out", tmp_path / "chip")
+    assert code == 0
+    file = tmp_path / "chip" / "chip.safetensors"
+    words = ("protocol=clean_to_perturbed", "substrate.v_th.chip_std=0.1")
+    drawn = points(*words, "seed.init=range(3)")
+    on_file = points(*words, "seed.init=1,3", f"substrate.chip.file={file}")
+    expected = computed(drawn, site)
+
+    def lose_file(*args):
+        fit.fit(*args)
+        file.unlink()
+
+    monkeypatch.setattr(execute, "fit", lose_file)
+    recorder = computed([drawn[0], on_file[0], *drawn[1:], on_file[1]], site)
+    assert len(recorder.records) == 5
+    assert results(recorder.records) == results(expected.records)
+    for point in on_file:
+        assert recorder.records[point.point].reason == "error"
+        assert f"{file}: does not exist" in recorder.records[point.point].message
+
+
 def test_what_fails_a_whole_population_is_found_out_in_smaller_ones(points, site, monkeypatch):
     grid = points("seed.init=range(5)")
     culprit = grid[3]

@@ -17,7 +17,8 @@ from ttfsrun.config.schema import Config
 from ttfsrun.data.augmentation import is_augmented
 from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import as_user_error
-from ttfsrun.evaluation.trained_network import CONDITION_SPLITS, TrainedNetwork
+from ttfsrun.evaluation.metrics import trial_metrics
+from ttfsrun.evaluation.trained_network import TrainedNetwork, deploy
 from ttfsrun.network import build
 from ttfsrun.neuron import use_threads
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
@@ -93,19 +94,16 @@ def _epoch_seconds(configs: Sequence[Config], samples: Sequence[Samples]) -> flo
 
 
 def _evaluation_seconds(configs: Sequence[Config], samples: Mapping[str, Samples]) -> float:
-    """Return the mean time to evaluate one network under all conditions, extrapolated from a few samples."""
+    """Return a network's share of the time to evaluate all of them under all conditions, from a few samples."""
     few = samples["valid"].first(EVALUATED_SAMPLES)
+    networks = [TrainedNetwork(build([config]).weights, conditions_of(config)) for config in configs]
     seconds = 0.0
-    for config in configs:
-        first, *others = conditions_of(config)
-        sizes = [sum(len(split.labels) for split in samples.values())]
-        sizes += [sum(len(samples[split].labels) for split in CONDITION_SPLITS)] * len(others)
-        weights = build([config]).weights
-        for condition, size in zip((first, *others), sizes, strict=True):
-            trained = TrainedNetwork(condition.config, weights)
-            start = time.perf_counter()
-            trained.measure("valid", few)
-            seconds += (time.perf_counter() - start) * size / len(few.labels)
+    for deployment in deploy(networks, samples, "cpu"):
+        start = time.perf_counter()
+        for trials in deployment.networks.run_trials("valid", few):
+            trial_metrics(trials)
+        n_samples = sum(len(samples[split].labels) for split in deployment.splits)
+        seconds += (time.perf_counter() - start) * n_samples / len(few.labels)
     return seconds / len(configs)
 
 

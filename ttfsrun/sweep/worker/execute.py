@@ -22,7 +22,7 @@ from ttfsrun.config.schema import Config
 from ttfsrun.data.augmentation import is_augmented, plain
 from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import CannotSave, Reason, UserError, as_user_error
-from ttfsrun.evaluation.trained_network import TrainedNetwork, evaluate
+from ttfsrun.evaluation.trained_network import Evaluation, TrainedNetwork, evaluate
 from ttfsrun.files import require_unchanged
 from ttfsrun.results.record import Curves
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
@@ -104,27 +104,50 @@ def _train_and_evaluate(groups: _Groups) -> None:
 
 
 def _evaluate(groups: _Groups, trainer: Trainer, samples: dict[str, Samples], source: Mapping[str, str]) -> None:
-    best, last, state = trainer.best(), trainer.last(), trainer.state
+    start, state, size = time.perf_counter(), trainer.state, trainer.network.size
+    trained = [(p, point) for p, points in enumerate(groups.points.values()) for point in points]
+    evaluations = iter(_evaluations(trained, trainer, samples))
+    share = (time.perf_counter() - start) / len(trained)
     for p, (training, points) in enumerate(list(groups.points.items())):
-        spent = state.seconds / trainer.network.size / len(points)
+        seconds = state.seconds / size / len(points) + share
         for point in points:
-            start = time.perf_counter()
-            try:
-                config = point_config(point)
-                keep = config.training.keep
-                chosen = best if keep == "best" else last
-                weights = [weight[p : p + 1] for weight in chosen.weights]
-                epoch = int(state.best_epoch[p]) if keep == "best" else state.epoch
-                evaluation = evaluate(TrainedNetwork(config, weights), conditions_of(config), samples)
-                require_unchanged(point.files, SWEEP_MADE)
-                first, *others = evaluation.records
-                result = {"network": keep, "epoch": epoch, **first, "conditions": others, "data": source}
-            except Exception as error:  # noqa: BLE001  # it concerns this point only
-                groups.fail(point, error)
+            evaluation = next(evaluations)
+            if isinstance(evaluation, Failure):
+                groups.fail(point, evaluation)
                 continue
-            seconds = spent + time.perf_counter() - start
-            groups.done(point, result, seconds, trainer.network.size, _curves(point, state, p))
+            keep = point_config(point).training.keep
+            epoch = int(state.best_epoch[p]) if keep == "best" else state.epoch
+            first, *others = evaluation.records
+            result = {"network": keep, "epoch": epoch, **first, "conditions": others, "data": source}
+            groups.done(point, result, seconds, size, _curves(point, state, p))
         del groups.points[training]
+
+
+def _evaluations(
+    trained: Sequence[tuple[int, SweepPoint]], trainer: Trainer, samples: Mapping[str, Samples]
+) -> list[Evaluation | Failure]:
+    """Return the evaluation of each point, which follows the number of its network, or why there is none.
+
+    An error may be due to any of the points that are evaluated at once; fewer at once show which.
+    """
+    try:
+        evaluations = evaluate([_trained_network(trainer, *each) for each in trained], samples, trainer.device)
+        for _, point in trained:
+            require_unchanged(point.files, SWEEP_MADE)
+        return [*evaluations]
+    except Exception as error:  # noqa: BLE001  # it concerns some points only
+        if len(trained) == 1:
+            return [failure_of(error)]
+    gc.collect()
+    middle = len(trained) // 2
+    return [result for half in (trained[:middle], trained[middle:]) for result in _evaluations(half, trainer, samples)]
+
+
+def _trained_network(trainer: Trainer, p: int, point: SweepPoint) -> TrainedNetwork:
+    """Return network p of a training, as a point evaluates it."""
+    config = point_config(point)
+    chosen = trainer.best() if config.training.keep == "best" else trainer.last()
+    return TrainedNetwork([weight[p : p + 1] for weight in chosen.weights], conditions_of(config))
 
 
 def _curves(point: SweepPoint, state: TrainingState, p: int) -> Curves:
@@ -183,7 +206,7 @@ class _Groups:
                 try:
                     require_unchanged(point.files, SWEEP_MADE)
                 except UserError as error:
-                    self.fail(point, error)
+                    self.fail(point, failure_of(error))
                     points.remove(point)
             if not points:
                 del self.points[training]
@@ -192,7 +215,7 @@ class _Groups:
         """Fail the points of the network that diverged; return the state of the others."""
         trainings = list(self.points)
         for point in self.points.pop(trainings[error.network]):
-            self.fail(point, error)
+            self.fail(point, failure_of(error))
         return state.select([n for n in range(len(trainings)) if n != error.network])
 
     def report(self, progress: Progress) -> None:
@@ -203,13 +226,13 @@ class _Groups:
     def done(self, point: SweepPoint, result: dict[str, Any], seconds: float, population: int, curves: Curves) -> None:
         self.observer.finished(self.site.done(point, result, seconds, population), curves)
 
-    def fail(self, point: SweepPoint, error: BaseException) -> None:
-        self.observer.finished(self.site.failed(point, failure_of(error), len(self.points)), None)
+    def fail(self, point: SweepPoint, failure: Failure) -> None:
+        self.observer.finished(self.site.failed(point, failure, len(self.points)), None)
 
     def fail_all(self, error: BaseException) -> None:
         for points in self.points.values():
             for point in points:
-                self.fail(point, error)
+                self.fail(point, failure_of(error))
 
 
 def failure_of(error: BaseException) -> Failure:
