@@ -15,6 +15,7 @@ from ttfsrun.config.schema import Config
 from ttfsrun.network import emulate
 from ttfsrun.neuron import Neuron
 from ttfsrun.neuron.draws import normal, uniform
+from ttfsrun.substrate import pipeline
 from ttfsrun.substrate.emulation import Operation
 from ttfsrun.substrate.kinds import shifted
 from ttfsrun.substrate.perturbation import Perturbation
@@ -148,3 +149,22 @@ def test_dead_neurons_and_lost_spikes_are_those_of_each_network() -> None:
     assert bool(ideal.all())
     assert torch.equal(lossy, operation.spikes(0, torch.zeros(3, 50, 7)).value[2] < math.inf)
     assert bool(silent.all())
+
+
+@pytest.mark.parametrize("at_once", [1, 60])
+def test_numbers_that_are_drawn_for_a_few_networks_at_once_are_the_same(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation, everybody = operating(*ALIKE, age=2, step=4, writing=3), list(range(len(ALIKE)))
+    expected = computed(operation, everybody)
+    drawn = []
+
+    def recording(keys: Tensor, *args: Any, **more: Any) -> Tensor:
+        drawn.append(normal(keys, *args, **more))
+        return drawn[-1]
+
+    monkeypatch.setattr(pipeline, "DRAWN_AT_ONCE", at_once)
+    monkeypatch.setattr(pipeline, "normal", recording)
+    assert all(map(torch.equal, computed(operation, everybody), expected))
+    assert all(len(numbers) == 1 or numbers.numel() <= at_once for numbers in drawn)
+    assert any(len(numbers) > 1 for numbers in drawn) == (at_once > 1)

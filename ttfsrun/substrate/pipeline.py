@@ -23,6 +23,7 @@ from ttfsrun.substrate.perturbation import Shape, Where
 from ttfsrun.substrate.perturbed import Path, Step
 
 Unit = float | Tensor
+DRAWN_AT_ONCE = 2**18  # numbers: they are drawn in float64 and kept in the type of the values, which is smaller
 
 
 @dataclass(frozen=True)
@@ -176,10 +177,14 @@ class Pipeline:
         if perturbation.when == "chip":
             return self._pattern(number, layer, moment.age, dtype)
         rows = shape[0] if perturbation.when == "sample" or perturbation.where == "weight" else 1
+        size, step = (rows, *shape[1:]), moment.writing if perturbation.when == "write" else moment.step
         keys, strengths = self._stream(number, moment.phase, layer)
-        draws = Draws(keys, moment.writing if perturbation.when == "write" else moment.step)
-        drawn = perturbation.draw(draws, (rows, *shape[1:]), *strengths)
-        return self._draws[number].to_networks(_of_type(drawn, dtype))
+        parts, few = [], max(1, DRAWN_AT_ONCE // max(1, prod(size)))
+        for first in range(0, len(keys), few):
+            part = slice(first, first + few)
+            own = [strength if len(strength) == 1 else strength[part] for strength in strengths]
+            parts.append(_of_type(perturbation.draw(Draws(keys[part], step), size, *own), dtype))
+        return self._draws[number].to_networks(parts[0] if len(parts) == 1 else torch.cat(parts))
 
     def _pattern(self, number: int, layer: int, age: int, dtype: torch.dtype) -> Tensor:
         """Return the fixed pattern of the networks' chips at an age."""

@@ -51,6 +51,16 @@ def test_costs_are_measured_once(asked, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "ttfsrun" / "costs.json").read_text())
 
 
+def test_perturbed_weights_need_memory_for_what_is_drawn_whichever_network_comes_first(asked):
+    words = ("substrate=ideal", "substrate.weight.read_std=0", "substrate.weight.read_std=0.1")
+    ideal, zero, noisy = (point_config(asked(word)[0]) for word in words)
+    memory = {name: calibrate._network_memory(config) for name, config in (("ideal", ideal), ("noisy", noisy))}
+    weights = sum(n * m for n, m in zip(noisy.layer_inputs, noisy.layer_sizes[1:], strict=True))
+    assert calibrate._network_memory(zero) == memory["ideal"]
+    assert memory["noisy"] == memory["ideal"] + calibrate.DRAWN_BYTES * weights
+    assert calibrate.measure_cost([ideal, noisy]).network_memory == memory["noisy"]
+
+
 def test_costs_are_measured_again_in_another_environment(asked, tmp_path, monkeypatch):
     measured = []
 
