@@ -10,7 +10,7 @@ from torch import Tensor
 from ttfsrun.neuron.parameters import sum_in_pairs
 from ttfsrun.substrate.perturbation import Change
 
-Step = tuple[Change, tuple[Any, ...]]  # a change, and its arguments
+Applied = tuple[Change, tuple[Any, ...]]  # a change, and its arguments
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Path:
     """
 
     members: Tensor | None
-    steps: tuple[Step, ...]
+    steps: tuple[Applied, ...]
     nominal: Tensor | None = None
     largest: Tensor | None = None
 

@@ -20,7 +20,7 @@ from ttfsrun.neuron.draws import normal, uniform
 from ttfsrun.random import key
 from ttfsrun.substrate.member import Member
 from ttfsrun.substrate.perturbation import Shape, Where
-from ttfsrun.substrate.perturbed import Path, Step
+from ttfsrun.substrate.perturbed import Applied, Path
 
 Unit = float | Tensor
 DRAWN_AT_ONCE = 2**18  # numbers: they are drawn in float64 and kept in the type of the values, which is smaller
@@ -119,7 +119,7 @@ class Pipeline:
         """
         value = nominal = self.own(values)
         unit = self._largest_weight(value) if self.where == "weight" else self.own(units)
-        steps: list[Step] = []
+        steps: list[Applied] = []
         for number, (perturbation, strengths) in enumerate(zip(self.perturbations, self._strengths, strict=True)):
             drawn = self.drawn(number, layer, shape, moment, value.dtype)
             change, arguments = perturbation.change, (value, drawn, unit, *strengths)

@@ -15,7 +15,7 @@ from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.training.loss import Judgement
 
-EVENTS_PER_TIME = 1  # cost of counting one time, in synaptic events
+EVENTS_PER_COUNT = 1  # cost of counting one time, in synaptic events
 EVENTS_PER_SAMPLE = 10  # cost of adding up one sample
 
 
@@ -95,7 +95,7 @@ def count_layers(silent: Sequence[Tensor]) -> Silence:
     counts = silent[0].new_empty((len(silent[0]), int(edges[-1])), dtype=torch.int32)
     for layer, first in zip(silent, edges.tolist(), strict=False):
         blocks = len(layer) * -(-layer.shape[2] // neurons_per_block(device.lanes))
-        work = EVENTS_PER_TIME * layer.numel()
+        work = EVENTS_PER_COUNT * layer.numel()
         device.launch(count_silent, blocks, work, device.array(layer.view(torch.uint8)), first, device.array(counts))
     return Silence(counts, torch.from_numpy(edges).to(counts.device))
 

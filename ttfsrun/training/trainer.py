@@ -1,7 +1,7 @@
 """Training of a population: each network with its own data, noise and seeds, all of them in one step.
 
-The remedies of Goeltz et al. 2021 (methods) are here: weight bumping against silent neurons, the limit on weight
-gradients (in `first_spike`), noise on the input times.
+The remedies of Goeltz et al. 2021 (methods) are in `bumping` (silent neurons), in `batches` (noise on the input times),
+and in the kernels of the derivatives by the weights (the limit on them).
 """
 
 from __future__ import annotations
