@@ -100,6 +100,17 @@ def test_the_bump_doubles_while_the_same_layer_keeps_triggering(tiny: Tiny, samp
         assert not output.any()
 
 
+def test_the_bump_stops_doubling_at_a_million_and_never_falls_below_the_first(tiny: Tiny, samples: Splits) -> None:
+    for first, expected in ((4e5, [4e5, 8e5, 1e6, 1e6]), (3e6, [3e6] * 4)):
+        bumping = f"training.bumping={{silent_fraction:[0.3,0],value:{first},scheduled:false}}"
+        config = tiny(*bumped("[0.3,0]", "network.t_max=0.1"), bumping)
+        trainer, found = Trainer([config], samples["train"], samples["valid"]), []
+        for _ in expected:
+            trainer.run_epoch()
+            found += trainer.state.bumping.value.tolist()
+        assert found == expected
+
+
 def test_after_a_batch_without_a_bump_the_value_starts_anew(tiny: Tiny, samples: Splits) -> None:
     trainer = Trainer([tiny(*bumped("[0.3,1]"))], samples["train"], samples["valid"])
     with_silent(trainer, 0, slice(20))

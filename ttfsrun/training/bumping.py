@@ -46,5 +46,5 @@ def choose_layer(p, fractions, limits, layer, value):
         if fractions[number] > limits.allowed[number]:
             chosen = number
     if chosen >= 0:
-        value[p] = min(2 * value[p], LARGEST_BUMP) if layer[p] == chosen else limits.first
+        value[p] = max(limits.first, min(2 * value[p], LARGEST_BUMP)) if layer[p] == chosen else limits.first
     layer[p] = chosen

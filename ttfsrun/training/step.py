@@ -198,14 +198,18 @@ class Step:
         device.launch(update_weights, items, work, layer, update, silent, numbers)
 
     def failure(self) -> NotFinite | None:
-        """Return the first network of which a number was not finite in this epoch; None where there is none."""
+        """Return the network of which a number was not finite in the earliest batch of this epoch; None: there is none.
+
+        Of several in one batch, it is the first of the population.
+        """
         if not (bool(self.sums.failed.any()) or bool(self.sums.invalid.any())):
             return None
         device = device_of(self.sums.failed)
         size = len(self.sums.failed)
         device.launch(settle, size, size, Sums(*arrays_of(self.sums)))
-        network = int(self.sums.failed.nonzero()[0])
-        batch, code = divmod(int(self.sums.failed[network]), CODES)
+        failed = self.sums.failed.tolist()
+        network = min((p for p, code in enumerate(failed) if code), key=lambda p: failed[p] // CODES)
+        batch, code = divmod(failed[network], CODES)
         if code < LAYERS:
             return NotFinite(network, batch, "loss" if code == LOSS else "gradient of the loss")
         layer, what = divmod(code - LAYERS, 2)
