@@ -31,7 +31,7 @@ CONDITIONS = {
     "masked_fill",
 }
 COPIES = {"_to_copy", "cat", "clone", "copy_", "detach", "empty", "index", "index_put", "index_put_", "lift_fresh"}
-VIEWS = {"alias", "expand", "slice", "unsqueeze", "view"}
+VIEWS = {"alias", "expand", "slice", "split_with_sizes", "unsqueeze", "view"}
 
 UNBOUNDED = {key: value for key, value in STRONG.items() if key not in ("weight.bits", "weight.lsb", "weight.clip")}
 MANNERS = {"weight.rounding": "stochastic", "time_resolution.rounding": "floor"}

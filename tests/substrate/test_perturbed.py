@@ -10,8 +10,9 @@ import torch
 from perturbed import STRONG, configured, operating
 from torch import Tensor
 
+from ttfsrun.neuron.parameters import sum_in_pairs
 from ttfsrun.substrate.emulation import IDEAL
-from ttfsrun.substrate.perturbed import Perturbed, sum_in_pairs
+from ttfsrun.substrate.perturbed import Perturbed
 
 #: What has a derivative, by the quantity: no rounding, no clock.
 OF_WEIGHTS: dict[str, dict[str, object]] = {
@@ -105,9 +106,10 @@ def test_a_sum_in_pairs_adds_the_second_half_to_the_first_until_one_value_is_lef
         middle = (len(values) + 1) // 2
         return by_hand(values[:middle] + np.append(values[middle:], np.zeros(2 * middle - len(values), np.float32)))
 
-    values = some(3, n).float()
-    found = sum_in_pairs(values)
+    values = some(3, n, 1).float()
+    found = sum_in_pairs(values, 1)
     assert found.shape == (3, 1, 1)
     for row, total in zip(values, found, strict=True):
-        assert float(total) == by_hand(row.numpy())
-        assert torch.equal(sum_in_pairs(row[None])[0], total)
+        assert float(total) == by_hand(row[:, 0].numpy())
+        assert torch.equal(sum_in_pairs(row[None], 1)[0], total)
+        assert torch.equal(sum_in_pairs(row.T, 1), total)

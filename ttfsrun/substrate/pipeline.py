@@ -12,7 +12,6 @@ from math import prod
 from operator import or_
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -192,7 +191,7 @@ class Pipeline:
         known = self._patterns.get((number, layer, dtype))
         if known is None or (perturbation.age is not None and known[0] != age):
             arrays = [member.chip(age).drawn[perturbation.name][layer] for member in self.members.values]
-            pattern = _of_type(torch.from_numpy(np.stack(arrays)), dtype).to(self.device)
+            pattern = torch.stack([_of_type(torch.from_numpy(array), dtype) for array in arrays]).to(self.device)
             known = self._patterns[number, layer, dtype] = age, self.members.to_networks(pattern)
         return known[1]
 
