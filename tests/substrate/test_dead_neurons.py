@@ -40,7 +40,7 @@ def on_chip(tmp_path: Path) -> OnChip:
 
 def with_bumps(silent_fraction: list[float]) -> dict[str, object]:
     return {
-        "training__bumping": {"silent_fraction": silent_fraction, "value": 0.125},
+        "training__bumping": {"silent_fraction": silent_fraction, "value": 0.125, "scheduled": False},
         "training__batch_size": 60,
         "training__optimizer__learning_rate": 1e-30,
     }
@@ -101,7 +101,7 @@ def test_training_goes_on_although_a_label_neuron_is_dead(
         training__backward=rule,
         training__epochs=6,
         training__optimizer__learning_rate=0.03,
-        training__bumping={"silent_fraction": [0.3, 0.0], "value": 0.05},
+        training__bumping={"silent_fraction": [0.3, 0.0], "value": 0.05, "scheduled": False},
     )
     trainer = Trainer([config], splits["train"], splits["valid"])
     for _ in range(6):

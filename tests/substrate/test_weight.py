@@ -215,7 +215,7 @@ def test_in_training_no_weight_ever_leaves_what_the_chip_can_hold(rule: str, spl
         {"weight.clip": 0.5, "weight.bits": 4},
         training__backward=rule,
         training__optimizer__learning_rate=0.1,
-        training__bumping={"silent_fraction": [0.3, 0.0], "value": 0.2},
+        training__bumping={"silent_fraction": [0.3, 0.0], "value": 0.2, "scheduled": False},
     )
     assert max(float(weight.abs().max()) for weight in build([config]).weights) > 2
     trainer, seen = Trainer([config], splits["train"], splits["valid"]), []
