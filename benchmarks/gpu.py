@@ -9,7 +9,8 @@ bits        trainings of all experiments, without a chip and with one, under eac
             from those of the CPU
 speed       networks an hour: yin-yang and MNIST as they are trained by default; what training in the loop with a chip
             costs. From whole epochs with their validation, after some batches that do not count
-kernels     the time of each kernel of a training step by CUDA's events, and that of the host to launch it
+kernels     the time of each kernel of a training step by CUDA's events, and that of the host to launch it; where the
+            host waits for the GPU
 start       the first epoch in a process, before and after its kernels are in the cache
 
 Each result is printed as soon as it is known, and the time of a part is limited, so that it may be stopped at any time.

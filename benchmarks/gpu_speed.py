@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+import warnings
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -161,8 +162,8 @@ def kernels(setup: Setup) -> None:
                     _show(*_measure(setup, configs))
 
 
-def _measure(setup: Setup, configs: Sequence[Config]) -> tuple[list[Span], list[Span]]:
-    """Return the launches of some steps, and these steps."""
+def _measure(setup: Setup, configs: Sequence[Config]) -> tuple[list[Span], list[Span], list[str]]:
+    """Return the launches of some steps, these steps, and the lines of Python that waited for the GPU in them."""
     on_gpu = setup.device == "cuda"
     timed = Timed(DEVICES[setup.device], _event if on_gpu else time.perf_counter)
     trainer = setup.trainer(configs, configs[0].training.batch_size * (STEPS + 2), 1)
@@ -178,17 +179,20 @@ def _measure(setup: Setup, configs: Sequence[Config]) -> tuple[list[Span], list[
             launches.extend(timed.launches)
         timed.launches.clear()
         if on_gpu:
+            torch.cuda.set_sync_debug_mode("warn" if batch < trainer.n_batches - 1 else "default")
             torch.cuda._sleep(SLEEP)
         began[:] = timed.begin()
 
     began: list[Any] = []
-    with mock.patch.dict(DEVICES, {setup.device: timed}):
+    with mock.patch.dict(DEVICES, {setup.device: timed}), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         trainer.run_epoch(after_batch)
     setup.wait()
-    return launches, steps
+    waits = [f"{each.filename}:{each.lineno}" for each in warned if "synchronizing" in str(each.message)]
+    return launches, steps, waits
 
 
-def _show(launches: Sequence[Span], steps: Sequence[Span]) -> None:
+def _show(launches: Sequence[Span], steps: Sequence[Span], waits: Sequence[str]) -> None:
     seconds, hosts = defaultdict(list), defaultdict(list)
     for launch in launches:
         seconds[launch.name].append(launch.seconds)
@@ -199,6 +203,8 @@ def _show(launches: Sequence[Span], steps: Sequence[Span]) -> None:
         f"a step: {duration(step)}, {duration(in_kernels)} of it in {len(launches) / count:.4g} kernels of this "
         f"project; the host takes {duration(median(each.host for each in steps))} to launch all"
     )
+    for line, times in Counter(waits).items():
+        print(f"the host waits for the GPU {times / count:.3g} times a step at {line}")
     rows = []
     for name, each in sorted(seconds.items(), key=lambda item: -sum(item[1])):
         a_step = sum(each) / count
