@@ -66,16 +66,17 @@ class FakeLibrary:
         function._obj.value = module.value
 
     def _cuLaunchKernel(self, function: int, *arguments: Any) -> None:
-        blocks, one, another, threads, *_, parameters, _ = arguments
-        assert (one, another, threads) == (1, 1, THREADS)
+        blocks, one, another, threads, *_, separate, extra = arguments
+        assert (one, another, threads, separate) == (1, 1, THREADS, None)
+        pointer, start, of_size, size, end = (ctypes.c_uint64 * 5).from_address(extra)
+        assert (pointer, of_size, end) == (driver_module.BUFFER_POINTER, driver_module.BUFFER_SIZE, 0)
         kernel, kinds = self.kernels[function - 1]
         result = kernel.overloads[(INDEX, INDEX, *kinds)]
         call = kernel.targetctx.call_conv.get_function_type(types.none, (INDEX, INDEX, *kinds))
         plain = [C_TYPES.get(str(kind), ctypes.c_uint64) for kind in call.args[4:]]
-        pointers = (ctypes.c_uint64 * (1 + len(plain))).from_address(parameters)
-        items, *words = (
-            kind.from_address(pointer).value for kind, pointer in zip([ctypes.c_int64, *plain], pointers, strict=True)
-        )
+        sorts = [ctypes.c_int64, *plain]
+        assert ctypes.c_size_t.from_address(size).value == 8 * len(sorts)
+        items, *words = (kind.from_address(start + 8 * place).value for place, kind in enumerate(sorts))
         assert (blocks - 1) * threads < items <= blocks * threads
         address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
         prototype = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 2, *plain)
@@ -97,7 +98,7 @@ def fake_gpu() -> Iterator[FakeLibrary]:
     torch_cuda = {
         "device": lambda device: contextlib.nullcontext(),
         "current_device": lambda: 0,
-        "current_stream": lambda: _Stream,
+        "current_stream": lambda device: _Stream,
         "get_device_capability": lambda device: (9, 0),
     }
     launch._load.cache_clear()

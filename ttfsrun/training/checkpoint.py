@@ -18,11 +18,8 @@ from ttfsrun.training.optimizer import Moments
 from ttfsrun.training.state import TrainingState
 
 
-def save_state(path: Path, state: TrainingState, members: Mapping[str, str]) -> None:
-    """Write everything that a resumed training needs. Raises CannotWrite where that fails.
-
-    members: for each run folder its name, in order, and what identifies its training.
-    """
+def named_tensors(state: TrainingState) -> dict[str, Tensor]:
+    """Return everything that a training leaves and that is needed to resume it, by name."""
     layers = {
         "weight": state.weights,
         "best": state.best_weights,
@@ -30,7 +27,7 @@ def save_state(path: Path, state: TrainingState, members: Mapping[str, str]) -> 
         "second": state.moments.second,
     }
     tensors = {f"{kind}.{layer}": tensor for kind, group in layers.items() for layer, tensor in enumerate(group)}
-    tensors |= {
+    return tensors | {
         "epoch": torch.tensor(state.epoch),
         "steps": state.moments.steps,
         "bumping.layer": state.bumping.layer,
@@ -40,7 +37,14 @@ def save_state(path: Path, state: TrainingState, members: Mapping[str, str]) -> 
         "curves": state.curves,
         "seconds": torch.tensor(state.seconds, dtype=torch.float64),
     }
-    write_atomic(path, save(tensors, metadata={"members": json.dumps(dict(members))}))
+
+
+def save_state(path: Path, state: TrainingState, members: Mapping[str, str]) -> None:
+    """Write everything that a resumed training needs. Raises CannotWrite where that fails.
+
+    members: for each run folder its name, in order, and what identifies its training.
+    """
+    write_atomic(path, save(named_tensors(state), metadata={"members": json.dumps(dict(members))}))
 
 
 def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,13 @@ def count_layers(silent: Sequence[Tensor]) -> Silence:
         blocks = len(layer) * -(-layer.shape[2] // neurons_per_block(device.lanes))
         work = EVENTS_PER_COUNT * layer.numel()
         device.launch(count_silent, blocks, work, device.array(layer.view(torch.uint8)), first, device.array(counts))
-    return Silence(counts, torch.from_numpy(edges).to(counts.device))
+    return Silence(counts, _edges_on(counts.device, tuple(edges.tolist())))
+
+
+@cache
+def _edges_on(device: torch.device, edges: tuple[int, ...]) -> Tensor:
+    """Return the edges on a device. They are copied once: a copy from the host waits until a GPU has done its work."""
+    return torch.tensor(edges, device=device)
 
 
 def silent_masks(spikes: Sequence[Tensor]) -> list[Tensor]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,37 +62,36 @@ class Cuda:
             return
         arguments = Arguments(items)
         key = tuple([arguments.add(each) for each in args])
-        with torch.cuda.device(arguments.device()):
-            context, function = _load(kernel, key, torch.cuda.current_device())
-            stream = torch.cuda.current_stream().cuda_stream
+        device = arguments.device()
+        # torch's own context manager takes several microseconds, and is seldom needed
+        with nullcontext() if device == torch.cuda.current_device() else torch.cuda.device(device):
+            context, function = _load(kernel, key, device)
+            stream = torch.cuda.current_stream(device).cuda_stream
             driver().launch(context, function, items, arguments.words, stream)
 
 
 class Arguments:
-    """The arguments of one launch, in words of 64 bits, in the order in which numba flattens them.
-
-    Of an array: two pointers to its owner, which kernels do not use; number and bytes of its elements; address; shape;
-    strides in bytes.
-    """
+    """The arguments of one launch, in words of 64 bits, in the order in which numba flattens them."""
 
     def __init__(self, items: int) -> None:
-        self.words = [items]
+        self.words = array("Q", (items,))
         self._devices: set[int] = set()
 
     def add(self, value: Any) -> Any:
         """Add an argument; returns its key, from which `kind_of` makes the numba type."""
-        kind = type(value)
-        if issubclass(kind, Tensor):
+        if isinstance(value, Tensor):
+            layout = layout_of(value.dtype, value.shape, value.stride())
             self._devices.add(value.get_device())
-            size = value.element_size()
-            self.words += (0, 0, value.numel(), size, value.data_ptr(), *value.shape)
-            self.words += [size * stride for stride in value.stride()]
-            return value.dtype, value.dim(), value.is_contiguous()
-        if issubclass(kind, tuple):
+            self.words.extend(layout.before)
+            self.words.append(value.data_ptr())
+            self.words.extend(layout.after)
+            return layout.key
+        kind = type(value)
+        if isinstance(value, tuple):
             return kind, tuple([self.add(each) for each in value])
         if kind not in NUMBERS:
             raise TypeError(f"{value!r}: no argument of a kernel")
-        self.words.append(int.from_bytes(struct.pack(NUMBERS[kind][1], value), "little"))
+        self.words.frombytes(struct.pack(NUMBERS[kind][1], value))
         return kind
 
     def device(self) -> int:
@@ -100,14 +101,47 @@ class Arguments:
         return next(iter(self._devices))
 
 
+class ArrayKey:
+    """What the arrays of one numba type have as their key: equal only to itself, and fast to look up."""
+
+    def __init__(self, kind: types.Type) -> None:
+        self.kind = kind
+
+
+class Layout(NamedTuple):
+    """What all tensors of one type, shape and strides have in common.
+
+    before: the words before the address: two pointers to the owner, which kernels do not use; number and bytes of the
+    elements. after: those after it: shape; strides in bytes.
+    """
+
+    key: ArrayKey
+    before: array[int]
+    after: array[int]
+
+
+@cache
+def layout_of(dtype: torch.dtype, shape: tuple[int, ...], strides: tuple[int, ...]) -> Layout:
+    """Return the layout of a tensor. It is computed once: a training step has hundreds of arguments, of few layouts."""
+    tensor = torch.empty_strided(shape, strides, dtype=dtype, device="meta")
+    size = tensor.element_size()
+    key = _array_key(dtype, tensor.dim(), tensor.is_contiguous())
+    before, after = (0, 0, tensor.numel(), size), (*shape, *(size * stride for stride in strides))
+    return Layout(key, array("Q", before), array("Q", after))
+
+
+@cache
+def _array_key(dtype: torch.dtype, dimensions: int, is_contiguous: bool) -> ArrayKey:
+    return ArrayKey(LaneArray(ARRAYS[dtype], dimensions, "C" if is_contiguous else "A"))
+
+
 def kind_of(key: Any) -> types.Type:
     """Return the numba type of a key of `Arguments.add`."""
-    if key in NUMBERS:
-        return NUMBERS[key][0]
-    if len(key) == 2:
+    if isinstance(key, ArrayKey):
+        return key.kind
+    if isinstance(key, tuple):
         return types.BaseTuple.from_types(tuple(map(kind_of, key[1])), key[0])
-    dtype, dimensions, is_contiguous = key
-    return LaneArray(ARRAYS[dtype], dimensions, "C" if is_contiguous else "A")
+    return NUMBERS[key][0]
 
 
 @cache
