@@ -76,7 +76,7 @@ class Part:
     seconds: float
 
 
-PARTS = {"bits": Part(bits, 60), "speed": Part(speed, 110), "kernels": Part(kernels, 30), "start": Part(start, 70)}
+PARTS = {"bits": Part(bits, 90), "speed": Part(speed, 100), "kernels": Part(kernels, 30), "start": Part(start, 70)}
 
 
 def about_gpu() -> dict[str, object]:
