@@ -108,7 +108,7 @@ class ArrayKey:
         self.kind = kind
 
 
-class Layout(NamedTuple):
+class TensorLayout(NamedTuple):
     """What all tensors of one type, shape and strides have in common.
 
     before: the words before the address: two pointers to the owner, which kernels do not use; number and bytes of the
@@ -121,13 +121,13 @@ class Layout(NamedTuple):
 
 
 @cache
-def layout_of(dtype: torch.dtype, shape: tuple[int, ...], strides: tuple[int, ...]) -> Layout:
+def layout_of(dtype: torch.dtype, shape: tuple[int, ...], strides: tuple[int, ...]) -> TensorLayout:
     """Return the layout of a tensor. It is computed once: a training step has hundreds of arguments, of few layouts."""
     tensor = torch.empty_strided(shape, strides, dtype=dtype, device="meta")
     size = tensor.element_size()
     key = _array_key(dtype, tensor.dim(), tensor.is_contiguous())
     before, after = (0, 0, tensor.numel(), size), (*shape, *(size * stride for stride in strides))
-    return Layout(key, array("Q", before), array("Q", after))
+    return TensorLayout(key, array("Q", before), array("Q", after))
 
 
 @cache
