@@ -73,6 +73,18 @@ def test_durations_are_told_in_words(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
+def test_it_names_the_devices_where_a_gpu_computed(tmp_path: Path) -> None:
+    folder, points = made_up.seeds(tmp_path, 4)
+    made_up.write(folder, [made_up.done(points[0])])
+    report = StatusReport(sweep_status(folder, Fake()))
+    assert report.as_json()["devices"] == {"cpu": 1}
+    assert not any(line.startswith("computed on") for line in report.as_lines())
+    made_up.write(folder, [made_up.done(point, device="NVIDIA H100") for point in points[1:]], shard="1")
+    report = StatusReport(sweep_status(folder, Fake()))
+    assert list(report.as_json()["devices"].items()) == [("NVIDIA H100", 3), ("cpu", 1)]
+    assert "computed on: NVIDIA H100 (3 points), cpu (1 point)" in list(report.as_lines())
+
+
 def test_watching_without_a_terminal_is_a_line_per_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, points = made_up.seeds(tmp_path, 2)
     made_up.submit(folder, made_up.gone([points]), made_up.submitted("12"))

@@ -1,0 +1,61 @@
+"""The processors on which a training can run: the cores, and the GPUs that torch sees."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ttfsrun.config.cluster import Processor
+from ttfsrun.errors import UserError
+from ttfsrun.results.record import CPU
+
+if TYPE_CHECKING:
+    import torch
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"  # the variable that limits a process to some GPUs, by number or identifier
+
+
+class Gpu(msgspec.Struct, frozen=True):
+    """A GPU that torch sees."""
+
+    name: str
+    memory: int  # bytes
+    visible_as: str  # value of CUDA_VISIBLE_DEVICES for a process that is to see this GPU alone
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What torch sees. torch: its version, and why it sees no GPU."""
+
+    gpus: list[Gpu]
+    torch: str
+
+    def chosen(self, wanted: Processor) -> list[Gpu]:
+        """Return the GPUs to use; none: compute on the cores. Raises UserError where one is wanted and none is seen."""
+        if wanted == "cuda" and not self.gpus:
+            raise UserError(
+                f"cluster.device=cuda: {self.torch}; nvidia-smi shows the GPUs, pytorch.org the builds of torch for "
+                "them; cluster.device=cpu computes on the cores"
+            )
+        return [] if wanted == "cpu" else self.gpus
+
+
+def ask_torch() -> Seen:
+    """Return the GPUs that torch sees in this process, in its order."""
+    import torch
+
+    why = "sees no GPU" if torch.version.cuda else "is built without CUDA"
+    listed = [name for name in os.environ.get(VISIBLE, "").split(",") if name]
+    found = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    properties = map(torch.cuda.get_device_properties, found)
+    gpus = [Gpu(p.name, p.total_memory, listed[i] if listed else str(i)) for i, p in enumerate(properties)]
+    return Seen(gpus, f"torch {torch.__version__} {why}")
+
+
+def training_device(wanted: Processor) -> tuple[torch.device, str]:
+    """Return the device of torch on which this process trains, and its name. Raises what `Seen.chosen` raises."""
+    import torch
+
+    gpus = [] if wanted == CPU else ask_torch().chosen(wanted)
+    return (torch.device("cuda"), gpus[0].name) if gpus else (torch.device("cpu"), CPU)
