@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ttfsrun.errors import UserError
-from ttfsrun.run.devices import Gpu, Seen, ask_torch, training_device
+from ttfsrun.errors import RunFailed, UserError
+from ttfsrun.run.devices import Gpu, Seen, ask_torch, explained_shortage, training_device
 
 H100 = Gpu("NVIDIA H100", 80 * 2**30, "0")
 
@@ -60,3 +60,12 @@ def test_a_gpu_that_is_missing_is_an_error_that_says_why(gpus, monkeypatch, cuda
 def test_what_torch_sees_is_chosen_from():
     assert Seen([H100], "torch 2").chosen("auto") == [H100]
     assert Seen([H100], "torch 2").chosen("cpu") == []
+
+
+@pytest.mark.parametrize(("networks", "text"), [(3, "3 networks: train fewer at once, or"), (1, "one network:")])
+def test_a_shortage_of_a_gpus_memory_is_one_line_with_the_way_out(networks, text):
+    text = rf"the GPU ran out of memory with {text} set cluster.device=cpu \(CUDA out of memory\)"
+    with pytest.raises(RunFailed, match=text), explained_shortage(networks):
+        raise torch.cuda.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB.\nOf the allocated memory ..."
+        )

@@ -32,9 +32,11 @@ Processor = Annotated[
 
 
 class Local(Settings, tag_field="name", tag="local"):
-    """Processes on this machine, as many as it has cores unless set otherwise."""
+    """Processes on this machine, as many as it has cores, or GPUs to train on, unless set otherwise."""
 
-    processes: Annotated[Count | None, Meta(description="at once, in a sweep; null: one for each core")]
+    processes: Annotated[
+        Count | None, Meta(description="at once, in a sweep; null: one for each core, or for each GPU")
+    ]
     threads: Threads
     memory_gb: Annotated[Positive | None, Meta(description="of all processes of a sweep; null: not limited")]
     device: Processor = "cpu"  # runs of older versions have no such setting

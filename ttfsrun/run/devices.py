@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ttfsrun.config.cluster import Processor
-from ttfsrun.errors import UserError
+from ttfsrun.errors import RunFailed, UserError
 from ttfsrun.results.record import CPU
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def ask_torch() -> Seen:
     import torch
 
     why = "sees no GPU" if torch.version.cuda else "is built without CUDA"
-    listed = [name for name in os.environ.get(VISIBLE, "").split(",") if name]
+    listed = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
     found = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
     properties = map(torch.cuda.get_device_properties, found)
     gpus = [Gpu(p.name, p.total_memory, listed[i] if listed else str(i)) for i, p in enumerate(properties)]
@@ -59,3 +61,27 @@ def training_device(wanted: Processor) -> tuple[torch.device, str]:
 
     gpus = [] if wanted == CPU else ask_torch().chosen(wanted)
     return (torch.device("cuda"), gpus[0].name) if gpus else (torch.device("cpu"), CPU)
+
+
+@contextmanager
+def explained_shortage(networks: int) -> Iterator[None]:
+    """Raise RunFailed, instead of torch's error, where a GPU runs out of memory for so many networks in the block."""
+    import torch
+
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        many = f"{networks} networks: train fewer at once, or" if networks > 1 else "one network:"
+        text = f"the GPU ran out of memory with {many} set cluster.device=cpu ({str(error).partition('. ')[0]})"
+        raise RunFailed(text) from error
+
+
+def gpu_works() -> bool:
+    """Tell whether this process can still use its GPU; after some errors of CUDA, only another process can."""
+    import torch
+
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True

@@ -25,7 +25,7 @@ from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import chip_checksums
 from ttfsrun.results.claim import claimed_folder
 from ttfsrun.results.provenance import provenance
-from ttfsrun.run.devices import training_device
+from ttfsrun.run.devices import explained_shortage, training_device
 from ttfsrun.run.folder import PopulationFolder, RunFolder, claimed_for_runs, folder_names
 from ttfsrun.run.inputs import require_stored_chips, stored_samples, warn_of_other_code, write_inputs
 from ttfsrun.run.progress import training_display
@@ -108,10 +108,11 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
         for run, config in zip(population.runs(), population.configs, strict=True):
             if not run.inputs.exists():
                 write_inputs(run, data, {file: chips[file] for file in chip_files(msgspec.to_builtins(config))})
-    trainer = Trainer(population.configs, samples["train"], samples["valid"], state, device)
+    with explained_shortage(len(configs)):
+        trainer = Trainer(population.configs, samples["train"], samples["valid"], state, device)
     members = {name: point_id(config) for name, config in configs.items()}
     try:
-        with on_signals(raise_terminated, signal.SIGTERM):
+        with on_signals(raise_terminated, signal.SIGTERM), explained_shortage(len(configs)):
             with training_display(trainer) as show:
                 fit(trainer, population.folder.checkpoint, members, show)
             lines = write_results(trainer, population.folder, population.names, conditions, samples, origin)

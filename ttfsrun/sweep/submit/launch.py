@@ -26,7 +26,7 @@ from ttfsrun.results.wording import count
 from ttfsrun.sweep.grid.request import SweepRequest, read_request
 from ttfsrun.sweep.monitor.status import SweepStatus, sweep_status
 from ttfsrun.sweep.submit.costs import default_costs, estimate_costs
-from ttfsrun.sweep.submit.dispatch import Cluster, Dispatcher, Target, available_room
+from ttfsrun.sweep.submit.dispatch import Dispatcher, Target, available_room
 from ttfsrun.sweep.submit.freeze import freeze_points
 from ttfsrun.sweep.submit.memory import MemoryHistory
 from ttfsrun.sweep.submit.plan import Plan, make_plan
@@ -59,8 +59,7 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
     request = read_request(overrides, composer)
     points = freeze_points(zip(request.points, composer.configs(request.points), strict=True), request.keys)
     (first,) = composer.compose_all(request.points[:1])
-    if not isinstance(first.cluster, Slurm) and first.cluster.device != "cpu":
-        raise UserError(f"cluster.device={first.cluster.device}: sweeps compute on cores so far; train uses a GPU")
+    target = Target.here(first.cluster)
     folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
     for path in options.reuse:
         _ = SweepFolder(path).about  # raises before anything is made
@@ -69,7 +68,7 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
         if about is not None and options.reuse and not options.dry_run:
             folder.create(about, points)
             about = None
-        announced = _announce(folder, points, Target.here(first.cluster), options, about)
+        announced = _announce(folder, points, target, options, about)
     return _start(announced)
 
 
@@ -135,7 +134,7 @@ def _announce(
     to_run = on_frozen_data(to_run, read_frozen(about or folder.about))
     if about is None:
         require_frozen_data(to_run, read_frozen(folder.about))
-    plan = _plan(folder, to_run, target.cluster, status, package)
+    plan = _plan(folder, to_run, target, status, package)
     memory = policy.request(to_run, plan.memory, history)
     dispatcher = Dispatcher(folder, target, plan, package, memory)
     for line in [plan_line(plan, dispatcher), *plan_warnings(plan, target.cluster), *memory.lines, *target.lines]:
@@ -166,14 +165,14 @@ def _start(announced: Announced | int) -> int:
 
 
 def _plan(
-    folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster, status: SweepStatus | None, package: str
+    folder: SweepFolder, points: Sequence[SweepPoint], target: Target, status: SweepStatus | None, package: str
 ) -> Plan:
-    if isinstance(cluster, Debug):
+    if isinstance(target.cluster, Debug):
         costs = default_costs(points)
     else:
         costs = estimate_costs(points, status.records.values() if status else (), package)
     members = list(checkpoints.list_checkpoints(folder.checkpoints).values())
-    return make_plan(points, costs, available_room(cluster), members)
+    return make_plan(points, costs, available_room(target), members)
 
 
 def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:

@@ -17,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config
 from ttfsrun.data.augmentation import is_augmented, plain
@@ -24,8 +26,9 @@ from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import CannotSave, Reason, UserError, as_user_error
 from ttfsrun.evaluation.trained_network import Evaluation, TrainedNetwork, evaluate
 from ttfsrun.files import require_unchanged
-from ttfsrun.results.record import Curves
+from ttfsrun.results.record import CPU, Curves
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
+from ttfsrun.run.devices import explained_shortage, gpu_works
 from ttfsrun.sweep.worker import checkpoints
 from ttfsrun.sweep.worker.frozen_data import on_frozen_data, require_frozen
 from ttfsrun.sweep.worker.messages import Observer
@@ -48,18 +51,22 @@ NO_MEMORY_TEXTS = (
 def execute(points: Sequence[SweepPoint], site: Site, observer: Observer) -> None:
     """Train and evaluate points of one shape; failures become their records.
 
-    Raises CannotSave or BrokenPipeError where the observer cannot take a record.
+    Raises CannotSave or BrokenPipeError where the observer cannot take a record, and any error after which this process
+    cannot use its GPU any more.
     """
     groups = _Groups(on_frozen_data(points, site.data), site, observer)
     failure = _attempt(groups)
     if failure is None:
         return
+    if site.device != CPU and not gpu_works():
+        raise failure  # the process ends, and another one continues from the checkpoint
     halves = groups.halves()
     if not all(halves):
         groups.fail_all(failure)
         return
     del failure  # and with it the memory that its frames hold
     gc.collect()
+    torch.cuda.empty_cache()  # does nothing where no GPU is used
     for half in halves:
         execute(half, site, observer)
 
@@ -72,7 +79,8 @@ def _attempt(groups: _Groups) -> Exception | None:
     try:
         groups.drop_changed_chips()
         if groups.points:
-            _train_and_evaluate(groups)
+            with explained_shortage(len(groups.points)):
+                _train_and_evaluate(groups)
     except (BrokenPipeError, CannotSave):
         raise  # records can no longer be written
     except Exception as error:  # noqa: BLE001  # it becomes a record
@@ -90,7 +98,7 @@ def _train_and_evaluate(groups: _Groups) -> None:
     state = None if stored is None else _restore(stored, list(members))
     while groups.points:
         path = checkpoints.checkpoint_path(groups.site.checkpoints, groups.points)
-        trainer = Trainer(groups.configs(), samples["train"], samples["valid"], state)
+        trainer = Trainer(groups.configs(), samples["train"], samples["valid"], state, groups.site.torch_device)
         try:
             fit(trainer, path, groups.members(origin.source), groups.report)
             break
