@@ -6,6 +6,7 @@ import pytest
 
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.run.devices import Gpu, Seen, ask_torch
+from ttfsrun.sweep.submit import launch
 from ttfsrun.sweep.worker import execute, gpus
 
 NONE = Seen([], "torch 2 sees no GPU")
@@ -41,6 +42,18 @@ def test_a_sweep_on_any_device_has_the_same_results_and_names_its_device(sweep, 
     on_cores = devices_and_results(SweepFolder(folder.path.with_name("on_cores")))
     assert devices_and_results(folder) == ({"NVIDIA H100"}, on_cores[1])
     assert on_cores[0] == {"cpu"}
+
+
+def test_a_plan_for_gpus_counts_them_and_fills_them(sweep, monkeypatch):
+    two = [Gpu("NVIDIA H100", 80 * 10**9, number) for number in "01"]
+    monkeypatch.setattr(gpus, "_ask", lambda: Seen(two, ""))
+    monkeypatch.setattr(launch, "estimate_costs", lambda *_: pytest.fail("measured on cores"))
+    words = ("cluster=local", "cluster.threads=null", "cluster.device=cuda", "--dry-run")
+    _, _, messages = sweep("seed.init=range(1500)", *words)
+    assert "1500 trainings in 2 populations on 2 GPUs: about" in messages
+    assert "GPU-hours" in messages
+    _, _, messages = sweep("seed.init=range(1500)", "cluster.processes=1", *words)
+    assert "1500 trainings in 2 populations on 1 GPU: about" in messages
 
 
 def test_torch_is_asked_for_gpus_in_another_process():

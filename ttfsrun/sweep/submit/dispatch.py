@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 Cluster = Local | Debug | Slurm
 PLANNED_MEMORY = 0.9  # share of a task's memory that plans use
+PLANNED_GPU_MEMORY = 0.5  # of a GPU's: there, buffers come on top of what is estimated
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,16 @@ def available_room(target: Target) -> Room:
     resources = local.local_resources(cluster, target.gpus)
     if isinstance(resources, ThisProcess):
         return Room(cores=resources.threads, workers=1, tasks=1, task_seconds=None, memory=None)
-    memory = None if resources.memory is None else PLANNED_MEMORY * resources.memory
-    return Room(cores=resources.cores, workers=resources.most_workers, tasks=1, task_seconds=None, memory=memory)
+    workers, gpus = resources.most_workers, target.gpus
+    return Room(
+        cores=workers if gpus else resources.cores,
+        workers=workers,
+        tasks=1,
+        task_seconds=None,
+        memory=None if resources.memory is None else PLANNED_MEMORY * resources.memory,
+        gpu_memory=PLANNED_GPU_MEMORY * min(gpu.memory for gpu in gpus) if gpus else None,
+        threads=resources.threads_of(workers),
+    )
 
 
 class Dispatcher:

@@ -21,15 +21,18 @@ from ttfsrun.config.schema import Config
 from ttfsrun.errors import COMPLETE, INTERRUPTED, Reason, UserError
 from ttfsrun.results.claim import claimed_folder, is_occupied
 from ttfsrun.results.provenance import package_checksum, provenance
+from ttfsrun.results.record import CPU
 from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint
+from ttfsrun.results.views import RecordSummary
 from ttfsrun.results.wording import count
 from ttfsrun.sweep.grid.request import SweepRequest, read_request
 from ttfsrun.sweep.monitor.status import SweepStatus, sweep_status
 from ttfsrun.sweep.submit.costs import default_costs, estimate_costs
 from ttfsrun.sweep.submit.dispatch import Dispatcher, Target, available_room
 from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.submit.gpu_costs import estimate_gpu_costs
 from ttfsrun.sweep.submit.memory import MemoryHistory
-from ttfsrun.sweep.submit.plan import Plan, make_plan
+from ttfsrun.sweep.submit.plan import Plan, Room, make_plan
 from ttfsrun.sweep.submit.reuse import reuse
 from ttfsrun.sweep.submit.slurm_defaults import without_outdated
 from ttfsrun.sweep.submit.summary import lost_lines, plan_line, plan_warnings, points_line
@@ -167,12 +170,22 @@ def _start(announced: Announced | int) -> int:
 def _plan(
     folder: SweepFolder, points: Sequence[SweepPoint], target: Target, status: SweepStatus | None, package: str
 ) -> Plan:
+    room = available_room(target)
+    records = _on_like_devices(status.records.values() if status else (), target, room)
     if isinstance(target.cluster, Debug):
         costs = default_costs(points)
+    elif room.gpu_memory is not None:
+        costs = estimate_gpu_costs(points, records, room.threads)
     else:
-        costs = estimate_costs(points, status.records.values() if status else (), package)
+        costs = estimate_costs(points, records, package)
     members = list(checkpoints.list_checkpoints(folder.checkpoints).values())
-    return make_plan(points, costs, available_room(target), members)
+    return make_plan(points, costs, room, members)
+
+
+def _on_like_devices(records: Iterable[RecordSummary], target: Target, room: Room) -> list[RecordSummary]:
+    """Return the records whose times tell something about this plan's: of the GPUs here, of any GPU, or of cores."""
+    names, on_gpus = {gpu.name for gpu in target.gpus}, room.gpu_memory is not None
+    return [r for r in records if (r.execution.device in names if names else (r.execution.device != CPU) == on_gpus)]
 
 
 def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:
