@@ -16,6 +16,7 @@ from ttfsrun.results.record import CPU
 if TYPE_CHECKING:
     import torch
 
+GPU_SHORTAGE = "the GPU ran out of memory"  # how the message of such a failure begins
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # the variable that limits a process to some GPUs, by number or identifier
 
 
@@ -72,7 +73,7 @@ def explained_shortage(networks: int) -> Iterator[None]:
         yield
     except torch.cuda.OutOfMemoryError as error:
         many = f"{networks} networks: train fewer at once, or" if networks > 1 else "one network:"
-        text = f"the GPU ran out of memory with {many} set cluster.device=cpu ({str(error).partition('. ')[0]})"
+        text = f"{GPU_SHORTAGE} with {many} set cluster.device=cpu ({str(error).partition('. ')[0]})"
         raise RunFailed(text) from error
 
 

@@ -8,7 +8,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ttfsrun.config.cluster import Slurm
 from ttfsrun.config.compose import revisions
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.ids import point_id
@@ -51,7 +50,7 @@ def _evaluated(revisions: Sequence[Revision]) -> Iterator[dict[str, Any]]:
     use_configured_threads(first.config)
     networks = [_trained_network(revision) for revision in revisions]
     samples, data = stored_samples(first.run, first.config)  # the networks of a population share it
-    device, _ = training_device("cpu" if isinstance(first.config.cluster, Slurm) else first.config.cluster.device)
+    device, _ = training_device(first.config.cluster.device)
     evaluations = evaluate(networks, samples, device)
     for revision, evaluation in zip(revisions, evaluations, strict=True):
         yield _metrics(revision, evaluation) | {"data": data.source}

@@ -89,7 +89,7 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
     """Train in a folder that this process has claimed; see `train_points`."""
     first = population.configs[0]
     use_configured_threads(first)
-    device, device_name = training_device("cpu" if isinstance(first.cluster, Slurm) else first.cluster.device)
+    device, device_name = training_device(first.cluster.device)
     augmented = any(is_augmented(config.data) for config in population.configs)
     samples, data = (
         load_samples(first.data, augmented) if is_new else stored_samples(population.runs()[0], first, augmented)

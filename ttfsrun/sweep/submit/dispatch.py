@@ -20,6 +20,7 @@ from ttfsrun.results.sweep_folder import Intent, Refusal, Submitted, SweepFolder
 from ttfsrun.results.wording import count
 from ttfsrun.run.devices import Gpu
 from ttfsrun.sweep.submit import local
+from ttfsrun.sweep.submit.gpu_costs import GPU_BYTES
 from ttfsrun.sweep.submit.memory import MemoryPolicy, MemoryRequest
 from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, Room
 from ttfsrun.sweep.submit.slurm_defaults import kept_origins, with_defaults
@@ -73,11 +74,13 @@ def available_room(target: Target) -> Room:
 
         limits = [limit for limit in (cluster.max_tasks, slurm.free_tasks(cluster)) if limit is not None]
         return Room(
-            cores=cluster.cores,
-            workers=max(1, cluster.cores // (cluster.threads or 1)),
+            cores=cluster.gpus or cluster.cores,
+            workers=cluster.gpus or max(1, cluster.cores // (cluster.threads or 1)),
             tasks=min(limits, default=None),
             task_seconds=60 * cluster.task_minutes,
             memory=None if cluster.memory_gb is None else PLANNED_MEMORY * GIGABYTE * cluster.memory_gb,
+            gpu_memory=PLANNED_GPU_MEMORY * GPU_BYTES if cluster.gpus else None,
+            threads=cluster.threads or max(1, cluster.cores // (cluster.gpus or 1)),
         )
     resources = local.local_resources(cluster, target.gpus)
     if isinstance(resources, ThisProcess):
@@ -169,6 +172,7 @@ class Dispatcher:
             raised=dict(self.memory.raised),
             origins=self.target.origins,
             environment=self.target.environment,
+            gpus=self.plan.workers if self.target.gpus else 0,
         )
 
     def _rival(self, known_jobs: int) -> str | None:
