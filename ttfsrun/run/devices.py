@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,3 +87,11 @@ def gpu_works() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def free_memory() -> None:
+    """Return memory that nothing refers to any more, also that of a GPU where one is used, to the system."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()

@@ -23,7 +23,7 @@ def an_hour(networks: int, seconds: float) -> float:
 
 
 def test_the_stated_speeds_are_those_that_were_measured():
-    (cost,) = estimate_gpu_costs(points("experiment=yin_yang_paper"), [], threads=16).values()
+    (cost,) = estimate_gpu_costs(points("experiment=yin_yang_paper"), []).values()
     assert an_hour(1, cost.training(1, 300)) == pytest.approx(641, rel=0.1)
     assert an_hour(1024, cost.training(1024, 300)) == pytest.approx(45_478, rel=0.1)
     assert cost.worthwhile == 1024
@@ -31,12 +31,12 @@ def test_the_stated_speeds_are_those_that_were_measured():
 
 def test_records_of_a_gpu_correct_the_stated_speed(tmp_path):
     (point,) = points("experiment=yin_yang_paper")
-    (stated,) = estimate_gpu_costs([point], [], threads=16).values()
+    (stated,) = estimate_gpu_costs([point], []).values()
     seconds = 2 * (stated.training(100, point.config["training"]["epochs"]) / 100 + stated.point)
     folder = SweepFolder(tmp_path)
     record = made_up.done(point.point, seconds=seconds, population=100, threads=16, device="NVIDIA H100")
     made_up.write(folder, [record])
-    (cost,) = estimate_gpu_costs([point], list(folder.records_as(RecordSummary)), threads=16).values()
+    (cost,) = estimate_gpu_costs([point], list(folder.records_as(RecordSummary))).values()
     assert (cost.epoch, cost.network, cost.point) == pytest.approx(
         (2 * stated.epoch, 2 * stated.network, 2 * stated.point)
     )

@@ -221,6 +221,24 @@ def test_a_population_that_does_not_fit_on_a_gpu_is_trained_in_halves(points, si
     assert {record.execution.device for record in records.values()} == {"NVIDIA H100"}
 
 
+def test_an_evaluation_that_does_not_fit_on_a_gpu_is_divided_too(points, site, monkeypatch):
+    evaluate, tried = execute.evaluate, []
+
+    def evaluated(networks, *args):
+        tried.append(len(networks))
+        if len(networks) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has no more")
+        return evaluate(networks, *args)
+
+    grid = points("seed.init=range(3)")
+    expected = computed(grid, site)
+    emptied = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(len(tried)))
+    monkeypatch.setattr(execute, "evaluate", evaluated)
+    assert results(computed(grid, site).records) == results(expected.records)
+    assert (tried, emptied) == ([3, 1, 2, 1, 1], [1, 3])
+
+
 def test_a_network_that_does_not_fit_on_a_gpu_fails_with_one_clear_line(points, site, monkeypatch):
     def trainer(configs, *args):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has no more")

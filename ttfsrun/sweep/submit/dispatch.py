@@ -80,7 +80,6 @@ def available_room(target: Target) -> Room:
             task_seconds=60 * cluster.task_minutes,
             memory=None if cluster.memory_gb is None else PLANNED_MEMORY * GIGABYTE * cluster.memory_gb,
             gpu_memory=PLANNED_GPU_MEMORY * GPU_BYTES if cluster.gpus else None,
-            threads=cluster.threads or max(1, cluster.cores // (cluster.gpus or 1)),
         )
     resources = local.local_resources(cluster, target.gpus)
     if isinstance(resources, ThisProcess):
@@ -93,7 +92,6 @@ def available_room(target: Target) -> Room:
         task_seconds=None,
         memory=None if resources.memory is None else PLANNED_MEMORY * resources.memory,
         gpu_memory=PLANNED_GPU_MEMORY * min(gpu.memory for gpu in gpus) if gpus else None,
-        threads=resources.threads_of(workers),
     )
 
 

@@ -18,23 +18,22 @@ from ttfsrun.sweep.cost import MAX_ON_GPU, Cost, network_memory
 from ttfsrun.sweep.submit.costs import corrected, grouped
 
 BATCH_SECONDS = 6e-4  # of a step, however few networks take it: 641 networks an hour
-SYNAPSE_SECONDS = 5.5e-11  # for each sample, input line and neuron, in training: 45,478 networks an hour
-EVALUATION_SECONDS = 4e-10  # the same in the evaluation, which runs on a core: half of a step on one of that machine
+SYNAPSE_SECONDS = 5.5e-11  # for each sample, input line and neuron: 45,478 networks an hour
 PROCESS_BYTES = 4e9  # of the host's memory: torch and its libraries for CUDA
 GPU_BYTES = 40e9  # of a GPU that is not at hand
 
 
-def estimate_gpu_costs(points: Sequence[SweepPoint], records: Iterable[RecordSummary], threads: int) -> dict[str, Cost]:
+def estimate_gpu_costs(points: Sequence[SweepPoint], records: Iterable[RecordSummary]) -> dict[str, Cost]:
     """Return the cost of each shape among the points on one GPU.
 
-    records: those of this sweep that were computed on such GPUs. threads: of a process, which evaluates.
+    records: those of this sweep that were computed on such GPUs.
     """
     points_by_shape = grouped(points, [point.shape for point in points])
-    costs = {shape: _stated(point_config(group[0]), threads) for shape, group in points_by_shape.items()}
+    costs = {shape: _stated(point_config(group[0])) for shape, group in points_by_shape.items()}
     return costs | corrected(costs, points_by_shape, records)
 
 
-def _stated(config: Config, threads: int) -> Cost:
+def _stated(config: Config) -> Cost:
     data = config.data
     train, *others = (
         (data.samples.train, data.samples.valid, data.samples.test)
@@ -46,7 +45,7 @@ def _stated(config: Config, threads: int) -> Cost:
     return Cost(
         epoch=-(-train // config.training.batch_size) * BATCH_SECONDS,
         network=train * synapses * SYNAPSE_SECONDS,
-        point=evaluated * synapses * EVALUATION_SECONDS / threads,
+        point=evaluated * synapses * SYNAPSE_SECONDS,
         memory=PROCESS_BYTES,
         network_memory=network_memory(config),
         most=MAX_ON_GPU,

@@ -29,7 +29,6 @@ class Room:
     task_seconds: float | None  # target; None: one task for everything
     memory: float | None  # bytes of a task; None: no limit
     gpu_memory: float | None = None  # bytes of each GPU that populations may take; None: cores train
-    threads: int = 1  # of each process that has a GPU
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ population.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import time
@@ -16,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.schema import Config
@@ -28,7 +25,7 @@ from ttfsrun.evaluation.trained_network import Evaluation, TrainedNetwork, evalu
 from ttfsrun.files import require_unchanged
 from ttfsrun.results.record import CPU, Curves
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
-from ttfsrun.run.devices import explained_shortage, gpu_works
+from ttfsrun.run.devices import explained_shortage, free_memory, gpu_works
 from ttfsrun.sweep.worker import checkpoints
 from ttfsrun.sweep.worker.frozen_data import on_frozen_data, require_frozen
 from ttfsrun.sweep.worker.messages import Observer
@@ -65,8 +62,7 @@ def execute(points: Sequence[SweepPoint], site: Site, observer: Observer) -> Non
         groups.fail_all(failure)
         return
     del failure  # and with it the memory that its frames hold
-    gc.collect()
-    torch.cuda.empty_cache()  # does nothing where no GPU is used
+    free_memory()
     for half in halves:
         execute(half, site, observer)
 
@@ -139,14 +135,17 @@ def _evaluations(
     An error may be due to any of the points that are evaluated at once; fewer at once show which.
     """
     try:
-        evaluations = evaluate([_trained_network(trainer, *each) for each in trained], samples, trainer.device)
+        with explained_shortage(len(trained)):
+            evaluations = evaluate([_trained_network(trainer, *each) for each in trained], samples, trainer.device)
         for _, point in trained:
             require_unchanged(point.files, SWEEP_MADE)
         return [*evaluations]
-    except Exception as error:  # noqa: BLE001  # it concerns some points only
+    except Exception as error:  # it concerns some points only
+        if trainer.device.type == "cuda" and not gpu_works():
+            raise
         if len(trained) == 1:
             return [failure_of(error)]
-    gc.collect()
+    free_memory()
     middle = len(trained) // 2
     return [result for half in (trained[:middle], trained[middle:]) for result in _evaluations(half, trainer, samples)]
 
