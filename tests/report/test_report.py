@@ -215,6 +215,15 @@ def test_values_that_are_equal_and_not_the_same_stay_apart(tmp_path: Path) -> No
     assert [(type(value), value) for value in cells] == [(type(value), value) for value in values]
 
 
+def test_provenance_tells_gpu_hours_apart_from_core_hours(tmp_path: Path) -> None:
+    folder, points = made_up.seeds(tmp_path, 2)
+    gpu = made_up.done(points[0], seconds=720.0, threads=8, device="NVIDIA H100")
+    made_up.write(folder, [gpu, made_up.done(points[1], seconds=1800.0, threads=2)])
+    texts = dict(facts(folder, take_snapshot(folder).states))
+    assert texts["computing time"] == "60 min on one core (1 core-hours), 12 min on one GPU (0.2 GPU-hours)"
+    assert texts["devices"] == "NVIDIA H100, cpu"
+
+
 def test_the_commands_are_quoted_for_a_shell_and_name_the_folder(tmp_path: Path) -> None:
     words = ["ttfsrun", "sweep", "sweep=bits", "data.folder=a b'c", "seed.init=range(3)"]
     folder, _ = made_up.sweep(tmp_path / "a sweep", [{}], command=words, made_by={"git_sha": "f" * 40})

@@ -97,6 +97,17 @@ def test_the_same_results_give_the_same_bytes_whoever_computed_them(tmp_path: Pa
     assert tables[0] == tables[1]
 
 
+def test_the_device_is_a_column_where_a_gpu_computed(tmp_path: Path) -> None:
+    folder, points = made_up.seeds(tmp_path, 3)
+    made_up.write(folder, [made_up.done(points[0])])
+    assert "device" not in read_table(folder).columns
+    made_up.write(folder, [made_up.done(points[1], device="NVIDIA H100")], shard="1")
+    table = load(tmp_path)
+    assert table["device"].tolist() == ["cpu", "NVIDIA H100", None]
+    assert list(table.columns)[-6:-3] == ["host", "device", "job"]
+    assert "device" not in read_table(folder, bare=True).columns
+
+
 def test_every_setting_is_told_where_it_is_wanted(tmp_path: Path) -> None:
     folder, _ = made_up.sweep(tmp_path, [{"network.hidden": [5]}, {"network.hidden": [6]}])
     table = read_table(folder, every_setting=True).frame()

@@ -83,6 +83,7 @@ def test_the_metrics_hold_what_a_comparison_needs(trained: Callable[..., Path], 
         assert np.trace(values["confusion"]) == round(values["accuracy"] * samples)
     assert 0 < metrics["seconds"] < 60
     assert metrics["population"] == 1
+    assert metrics["device"] == "cpu"
     assert metrics["data"]["dataset"] == "yin-yang"
     assert {"ttfsrun", "python", "torch", "numba", "numpy", "processor"} <= metrics["made_by"].keys()
     release = metrics["made_by"]["torch"].partition("+")[0]  # what was installed need not name its build

@@ -32,9 +32,11 @@ Processor = Annotated[
 
 
 class Local(Settings, tag_field="name", tag="local"):
-    """Processes on this machine, as many as it has cores unless set otherwise."""
+    """Processes on this machine, as many as it has cores, or GPUs to train on, unless set otherwise."""
 
-    processes: Annotated[Count | None, Meta(description="at once, in a sweep; null: one for each core")]
+    processes: Annotated[
+        Count | None, Meta(description="at once, in a sweep; null: one for each core, or for each GPU")
+    ]
     threads: Threads
     memory_gb: Annotated[Positive | None, Meta(description="of all processes of a sweep; null: not limited")]
     device: Processor = "cpu"  # runs of older versions have no such setting
@@ -55,6 +57,11 @@ class Slurm(Settings, tag_field="name", tag="slurm", kw_only=True):
     qos: str | None
     constraint: str | None
     gres: str | None
+    device: Processor = "cpu"  # sweeps of older versions have no such setting, nor the next one
+    gpus: Annotated[
+        Count | None,
+        Meta(description="of one array task, requested by --gpus-per-task, or by gres where that is set; null: none"),
+    ] = None
     cores: Annotated[Count, Meta(description="of one array task")]
     threads: Threads
     memory_gb: Annotated[Positive | None, Meta(description="of one array task; null: as estimated")]
@@ -72,6 +79,10 @@ class Slurm(Settings, tag_field="name", tag="slurm", kw_only=True):
     sbatch: Annotated[dict[str, str | int | bool], Meta(description="further parameters of sbatch, without the dashes")]
 
     def __post_init__(self) -> None:
+        if self.device == "cuda" and self.gpus is None:
+            raise ValueError("device=cuda: tasks need GPUs; set gpus to the number for each")
+        if self.device == "cpu" and self.gpus is not None:
+            raise ValueError(f"gpus={self.gpus}: tasks that train on cores need none; set device=cuda, or gpus=null")
         reserved = sorted(key for key in self.sbatch if key.replace("_", "-") in RESERVED_OPTIONS)
         if reserved:
             raise ValueError(f"sbatch={{{reserved[0]}: ...}}: is set by ttfsrun; leave it out")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from ttfsrun.results.record import CPU
 from ttfsrun.results.sweep_folder import DEFAULT, SweepFolder
 from ttfsrun.results.wording import duration
 from ttfsrun.sweep.monitor.status import SweepStatus
@@ -54,8 +55,13 @@ def _times_and_cost(states: SweepStatus) -> dict[str, str]:
         texts["results"] = first if first == last else f"{first} to {last}"
     done = [record.execution for record in states.records.values() if record.status == "done"]
     if done:
-        seconds = sum(execution.seconds * execution.threads for execution in done)
-        texts["computing time"] = f"{duration(seconds)} on one core ({seconds / 3600:.2g} core-hours)"
+        cores = sum(execution.seconds * execution.threads for execution in done if execution.device == CPU)
+        gpus = sum(execution.seconds for execution in done if execution.device != CPU)
+        parts = [f"{duration(cores)} on one core ({cores / 3600:.2g} core-hours)"] if cores else []
+        parts += [f"{duration(gpus)} on one GPU ({gpus / 3600:.2g} GPU-hours)"] if gpus else []
+        texts["computing time"] = ", ".join(parts)
+        if gpus:
+            texts["devices"] = ", ".join(sorted({execution.device for execution in done}))
     return texts
 
 

@@ -12,7 +12,8 @@ from ttfsrun.results.views import ConditionView, DecisionTime, ExecutionView, Me
 
 SPLITS = ("test", "valid", "train")  # in the order of the columns; conditions other than a point's own lack `train`
 ENERGY_MODELS = tuple(MODELS)
-EXECUTION = ("seconds", "memory_mb", "population", "threads", "host", "job", "git_sha", "git_dirty", "package")
+DEVICE = "device"  # a column where a GPU computed some points
+EXECUTION = ("seconds", "memory_mb", "population", "threads", "host", DEVICE, "job", "git_sha", "git_dirty", "package")
 Row = list[Any]
 
 
@@ -44,13 +45,21 @@ def condition_metrics(condition: ConditionView, n_layers: int) -> Row:
     return [*rows[0], *rows[1], *train]
 
 
-def execution_row(execution: ExecutionView) -> Row:
-    """Return the values of the columns in `EXECUTION`."""
+def execution_names(gpus: bool) -> Sequence[str]:
+    """Return the columns of the execution. gpus: whether GPUs computed some points."""
+    return [name for name in EXECUTION if gpus or name != DEVICE]
+
+
+def execution_row(execution: ExecutionView, names: Sequence[str]) -> Row:
+    """Return the values of the columns of the execution; none where there are no such columns."""
+    if not names:
+        return []
     made_by = execution.made_by
     values = [execution.seconds, execution.memory_mb, execution.population, execution.threads]
     host, package = intern(execution.host), intern(execution.package)  # one text for all rows
     sha = made_by.git_sha and intern(made_by.git_sha)
-    return [*values, host, execution.job, sha, made_by.git_dirty, package]
+    devices = [intern(execution.device)] if DEVICE in names else []
+    return [*values, host, *devices, execution.job, sha, made_by.git_dirty, package]
 
 
 def _time_row(time: DecisionTime) -> Row:

@@ -8,6 +8,8 @@ import msgspec
 
 from ttfsrun.errors import Reason
 
+CPU = "cpu"  # the device of records that name no GPU
+
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """How a point was computed. Nothing here can change a number, so it is not part of the result."""
@@ -17,6 +19,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     population: int  # networks that were trained with it
     threads: int
     host: str
+    device: str = CPU  # that trained: CPU, or the name of a GPU; older versions had no other
     submission: str  # its token
     job: str | None  # of the scheduler, with the array task: 1234_5
     package: str  # checksum of the package's files

@@ -83,6 +83,7 @@ class Intent(Entry, frozen=True, kw_only=True, tag="intent"):
     raised: dict[str, float] = {}  # requests that shapes need, in bytes, known from tasks that ran out of memory
     origins: dict[str, str] = {}  # environment variable of each setting of the cluster that comes from one
     environment: dict[str, str] = {}  # further variables that sbatch reads
+    gpus: int = 0  # of this machine, each with a process that trains on it; 0: cores train
 
 
 class Submitted(Entry, frozen=True, kw_only=True, tag="submitted"):

@@ -1,7 +1,7 @@
 """The table of a sweep: one row per point and condition, made from the records in its folder.
 
-The columns follow from the frozen points alone, so the table of an unfinished sweep has the same ones. A point that
-failed or has not run yet has a row without numbers.
+The columns follow from the frozen points alone, so the table of an unfinished sweep has the same ones; only `device` is
+one as soon as a GPU has computed a point. A point that failed or has not run yet has a row without numbers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ import msgspec
 
 from ttfsrun.config.dotted_keys import ABSENT, Tree, leaves, lookup
 from ttfsrun.errors import UserError
-from ttfsrun.results.columns import EXECUTION, SPLITS, Row, condition_metrics, execution_row, metric_names
+from ttfsrun.results.columns import (
+    DEVICE,
+    SPLITS,
+    Row,
+    condition_metrics,
+    execution_names,
+    execution_row,
+    metric_names,
+)
 from ttfsrun.results.csv_lines import csv_lines
+from ttfsrun.results.record import CPU
 from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, latest
 from ttfsrun.results.views import ConditionView, DataSource, ResultView, TableRecord
 
@@ -33,7 +42,7 @@ CHUNK = 1000  # rows that become lines at once
 MAX_NAMED = 5  # points that a warning names
 FIRST = ("sweep", "point", "status")
 TYPES: dict[str, Any] = {  # of the columns that are neither settings nor metrics
-    **dict.fromkeys([*FIRST, CONDITION, "reason", "message", "host", "job", "git_sha", "package"], object),
+    **dict.fromkeys([*FIRST, CONDITION, "reason", "message", "host", DEVICE, "job", "git_sha", "package"], object),
     **dict.fromkeys(["epoch", "population", "threads", *(f"{split}_trials" for split in SPLITS)], "Int64"),
     **dict.fromkeys(["perturbed", "git_dirty"], "boolean"),
     **dict.fromkeys(["seconds", "memory_mb"], float),
@@ -128,7 +137,9 @@ def read_table(
     grid = _grid(configs)
     types = {key: column_type([of_point.get(key) for of_point in values]) for key in settings}
     types |= {f"{CONDITION}.{key}": column_type(listed, whole=False) for key, listed in grid.items()}
-    layout = Layout(list(grid), max((len(config["network"]["hidden"]) for config in configs), default=0) + 1, bare)
+    n_layers = max((len(config["network"]["hidden"]) for config in configs), default=0) + 1
+    gpus = any(record.execution.device != CPU for record in records.values())
+    layout = Layout(list(grid), n_layers, () if bare else execution_names(gpus))
     first = FIRST[1:] if bare else FIRST
     columns = layout.columns()
     after = columns.index(layout.metrics()[0])  # what comes before is always kept
@@ -152,14 +163,14 @@ class Layout:
 
     grid: list[str]  # the settings by which conditions of one name differ
     n_layers: int  # of the deepest network
-    bare: bool
+    execution: Sequence[str]  # the columns of the execution
 
     def metrics(self) -> list[str]:
         return [name for split in SPLITS for name in metric_names(split, self.n_layers)]
 
     def columns(self) -> list[str]:
         condition = [CONDITION, *(f"{CONDITION}.{key}" for key in self.grid), "perturbed", "chip", "epoch"]
-        return [*condition, *self.metrics(), "reason", "message", *([] if self.bare else EXECUTION)]
+        return [*condition, *self.metrics(), "reason", "message", *self.execution]
 
     @cached_property
     def _width(self) -> int:
@@ -171,7 +182,7 @@ class Layout:
         if record is None:
             yield [None] * width
             return
-        tail = [record.reason, _one_line(record.message), *([] if self.bare else execution_row(record.execution))]
+        tail = [record.reason, _one_line(record.message), *execution_row(record.execution, self.execution)]
         if record.status == "failed":
             yield [None] * (width - len(tail)) + tail
             return

@@ -17,17 +17,18 @@ import msgspec
 
 from ttfsrun.config.conditions import OWN
 from ttfsrun.errors import Reason
-from ttfsrun.results.record import Attempt
+from ttfsrun.results.record import CPU, Attempt
 
 
 class ExecutionSummary(msgspec.Struct, frozen=True, gc=False):
-    """Which submission computed a point, and the time that it took."""
+    """Which submission computed a point, where, and the time that it took."""
 
     submission: str
     seconds: float
     threads: int
     job: str | None = None
     population: int = 1
+    device: str = CPU
 
 
 class RecordSummary(Attempt, frozen=True, kw_only=True):
@@ -57,6 +58,7 @@ class ExecutionView(msgspec.Struct, frozen=True, gc=False):
     job: str | None
     package: str
     made_by: MadeBy
+    device: str = CPU
 
 
 class TableRecord(Attempt, frozen=True, kw_only=True):

@@ -13,9 +13,10 @@ from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.ids import point_id
 from ttfsrun.config.schema import Config
 from ttfsrun.evaluation.trained_network import Evaluation, TrainedNetwork, chip_checksums, evaluate
+from ttfsrun.run.devices import training_device
 from ttfsrun.run.folder import PopulationFolder, RunFolder
 from ttfsrun.run.inputs import require_stored_chips, stored_samples, stored_settings
-from ttfsrun.run.stored import configured_device, read_weights, use_configured_threads
+from ttfsrun.run.stored import read_weights, use_configured_threads
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def _evaluated(revisions: Sequence[Revision]) -> Iterator[dict[str, Any]]:
     use_configured_threads(first.config)
     networks = [_trained_network(revision) for revision in revisions]
     samples, data = stored_samples(first.run, first.config)  # the networks of a population share it
-    evaluations = evaluate(networks, samples, configured_device(first.config))
+    device, _ = training_device(first.config.cluster.device)
+    evaluations = evaluate(networks, samples, device)
     for revision, evaluation in zip(revisions, evaluations, strict=True):
         yield _metrics(revision, evaluation) | {"data": data.source}
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
-import torch
 from torch import Tensor
 
-from ttfsrun.config.cluster import Slurm
 from ttfsrun.config.compose import revise
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
@@ -34,15 +32,3 @@ def read_weights(run: RunFolder, config: Config) -> list[Tensor]:
 def use_configured_threads(config: Config) -> None:
     """Compute on as many threads as the configuration sets, else on all cores that this process may use."""
     use_threads(config.cluster.threads or len(os.sched_getaffinity(0)))
-
-
-def configured_device(config: Config) -> torch.device:
-    """Return the processor that computes. Raises UserError where it is a GPU and torch sees none."""
-    wanted = "cpu" if isinstance(config.cluster, Slurm) else config.cluster.device
-    if wanted == "cuda" and not torch.cuda.is_available():
-        built = f"torch {torch.__version__} " + ("sees no GPU" if torch.version.cuda else "is built without CUDA")
-        raise UserError(
-            f"cluster.device=cuda: {built}; nvidia-smi shows the GPUs, pytorch.org the builds of torch for them; "
-            "cluster.device=cpu computes on the cores"
-        )
-    return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu")

@@ -25,11 +25,12 @@ from ttfsrun.errors import UserError
 from ttfsrun.evaluation.trained_network import chip_checksums
 from ttfsrun.results.claim import claimed_folder
 from ttfsrun.results.provenance import provenance
+from ttfsrun.run.devices import explained_shortage, training_device
 from ttfsrun.run.folder import PopulationFolder, RunFolder, claimed_for_runs, folder_names
 from ttfsrun.run.inputs import require_stored_chips, stored_samples, warn_of_other_code, write_inputs
 from ttfsrun.run.progress import training_display
 from ttfsrun.run.signals import on_signals, raise_terminated
-from ttfsrun.run.stored import configured_device, read_config, use_configured_threads
+from ttfsrun.run.stored import read_config, use_configured_threads
 from ttfsrun.run.write import write_results
 from ttfsrun.training import checkpoint
 from ttfsrun.training.fit import fit
@@ -88,14 +89,18 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
     """Train in a folder that this process has claimed; see `train_points`."""
     first = population.configs[0]
     use_configured_threads(first)
-    device = configured_device(first)
+    device, device_name = training_device(first.cluster.device)
     augmented = any(is_augmented(config.data) for config in population.configs)
     samples, data = (
         load_samples(first.data, augmented) if is_new else stored_samples(population.runs()[0], first, augmented)
     )
     conditions = [conditions_of(config) for config in population.configs]
     chips = chip_checksums([condition for network in conditions for condition in network])
-    origin = {"data": data.source, "made_by": provenance()}  # before training: the source may change meanwhile
+    origin = {
+        "data": data.source,
+        "made_by": provenance(),
+        "device": device_name,
+    }  # before training: the source may change meanwhile
     if chips:
         origin["chips"] = chips
     configs = dict(zip(population.names, population.configs, strict=True))
@@ -103,10 +108,11 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
         for run, config in zip(population.runs(), population.configs, strict=True):
             if not run.inputs.exists():
                 write_inputs(run, data, {file: chips[file] for file in chip_files(msgspec.to_builtins(config))})
-    trainer = Trainer(population.configs, samples["train"], samples["valid"], state, device)
+    with explained_shortage(len(configs)):
+        trainer = Trainer(population.configs, samples["train"], samples["valid"], state, device)
     members = {name: point_id(config) for name, config in configs.items()}
     try:
-        with on_signals(raise_terminated, signal.SIGTERM):
+        with on_signals(raise_terminated, signal.SIGTERM), explained_shortage(len(configs)):
             with training_display(trainer) as show:
                 fit(trainer, population.folder.checkpoint, members, show)
             lines = write_results(trainer, population.folder, population.names, conditions, samples, origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import made_up
@@ -13,6 +14,7 @@ from ttfsrun.results.wording import duration
 from ttfsrun.sweep.monitor.overview import StatusReport, watch_status
 from ttfsrun.sweep.monitor.scheduler import ScheduledTask
 from ttfsrun.sweep.monitor.status import sweep_status
+from ttfsrun.sweep.monitor.submissions import concurrency
 
 
 @pytest.fixture
@@ -71,6 +73,25 @@ def test_the_next_command_goes_on(n_done: int, verb: str, tmp_path: Path) -> Non
 )
 def test_durations_are_told_in_words(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_local_sweep_on_gpus_runs_a_population_on_each(tmp_path: Path) -> None:
+    cores = len(os.sched_getaffinity(0))
+    local = made_up.LOCAL | {"processes": None, "threads": None}
+    assert concurrency(made_up.intent([["a"]], cluster=local)) == (cores, 1)
+    assert concurrency(made_up.intent([["a"]], cluster=local, gpus=1)) == (1, cores)
+
+
+def test_it_names_the_devices_where_a_gpu_computed(tmp_path: Path) -> None:
+    folder, points = made_up.seeds(tmp_path, 4)
+    made_up.write(folder, [made_up.done(points[0])])
+    report = StatusReport(sweep_status(folder, Fake()))
+    assert report.as_json()["devices"] == {"cpu": 1}
+    assert not any(line.startswith("computed on") for line in report.as_lines())
+    made_up.write(folder, [made_up.done(point, device="NVIDIA H100") for point in points[1:]], shard="1")
+    report = StatusReport(sweep_status(folder, Fake()))
+    assert list(report.as_json()["devices"].items()) == [("NVIDIA H100", 3), ("cpu", 1)]
+    assert "computed on: NVIDIA H100 (3 points), cpu (1 point)" in list(report.as_lines())
 
 
 def test_watching_without_a_terminal_is_a_line_per_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from made_up import EDGE, LATE
 from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.errors import RunFailed
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
-from ttfsrun.sweep.cost import Cost
+from ttfsrun.sweep.cost import DRAWN_BYTES, Cost, network_memory
 from ttfsrun.sweep.submit import costs
 from ttfsrun.sweep.submit.freeze import freeze_points
 from ttfsrun.sweep.worker import calibrate
@@ -54,10 +54,10 @@ def test_costs_are_measured_once(asked, tmp_path, monkeypatch):
 def test_perturbed_weights_need_memory_for_what_is_drawn_whichever_network_comes_first(asked):
     words = ("substrate=ideal", "substrate.weight.read_std=0", "substrate.weight.read_std=0.1")
     ideal, zero, noisy = (point_config(asked(word)[0]) for word in words)
-    memory = {name: calibrate._network_memory(config) for name, config in (("ideal", ideal), ("noisy", noisy))}
+    memory = {name: network_memory(config) for name, config in (("ideal", ideal), ("noisy", noisy))}
     weights = sum(n * m for n, m in zip(noisy.layer_inputs, noisy.layer_sizes[1:], strict=True))
-    assert calibrate._network_memory(zero) == memory["ideal"]
-    assert memory["noisy"] == memory["ideal"] + calibrate.DRAWN_BYTES * weights
+    assert network_memory(zero) == memory["ideal"]
+    assert memory["noisy"] == memory["ideal"] + DRAWN_BYTES * weights
     assert calibrate.measure_cost([ideal, noisy]).network_memory == memory["noisy"]
 
 

@@ -98,6 +98,14 @@ def test_defaults_of_the_environment_are_shown_submitted_and_recorded(sweep, fol
     assert folder.about["cluster"]["account"] is None, "what was asked for"
 
 
+def test_tasks_on_gpus_are_planned_without_a_measurement_on_cores(sweep, monkeypatch):
+    monkeypatch.setattr(launch, "estimate_costs", lambda *_: pytest.fail("measured on cores"))
+    code, script, messages = sweep("cluster.device=cuda", "cluster.gpus=2", "cluster.cores=16", "--dry-run")
+    assert code == 0
+    assert (option(script, "gpus-per-task"), option(script, "cpus-per-task")) == ("2", "16")
+    assert "2 trainings in 2 populations on 2 GPUs in 1 array job: about" in messages
+
+
 def test_the_environment_says_none_as_the_setting_does(sweep, monkeypatch):
     explicit = sweep("cluster.sbatch={export: NONE}", "--dry-run")[1]
     monkeypatch.setenv("SBATCH_EXPORT", "NONE")

@@ -7,11 +7,14 @@ from typing import Any
 
 import made_up
 import pytest
+import torch
 from made_up import Fake
 
 from ttfsrun.config.cluster import Local, Slurm
 from ttfsrun.config.compose import compose
+from ttfsrun.errors import RunFailed
 from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.run.devices import explained_shortage
 from ttfsrun.sweep.monitor.scheduler import ScheduledTask
 from ttfsrun.sweep.monitor.status import sweep_status
 from ttfsrun.sweep.submit.memory import MemoryHistory, MemoryPolicy, MemoryRequest
@@ -45,6 +48,15 @@ def short(tmp_path: Path) -> SweepFolder:
 
 def test_without_a_shortage_the_estimate_is_requested_with_a_margin(tmp_path: Path) -> None:
     folder, _ = made_up.seeds(tmp_path, 2)
+    assert request(folder, policy()) == MemoryRequest(1.5 * GB, {}, [])
+
+
+def test_a_shortage_of_a_gpus_memory_raises_no_request(tmp_path: Path) -> None:
+    folder, points = made_up.seeds(tmp_path, 2)
+    made_up.submit(folder, made_up.gone([points], memory=3 * GB), made_up.submitted("12"))
+    with pytest.raises(RunFailed) as caught, explained_shortage(1):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    made_up.write(folder, [made_up.failed(points[0], "out of memory", str(caught.value)), made_up.done(points[1])])
     assert request(folder, policy()) == MemoryRequest(1.5 * GB, {}, [])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,16 @@ def test_a_population_is_only_as_large_as_the_memory_of_its_worker():
     plan = make_plan(points(50), {"a": COST}, tight)
     assert max(population.networks for task in plan.tasks for population in task) == 5
     assert plan.memory <= tight.memory
+
+
+def test_a_population_on_a_gpu_is_as_large_as_its_memory():
+    on_gpu = Cost(epoch=0.02, network=0.0003, point=0.01, memory=4e9, network_memory=4e6, most=1024)
+    two = Room(cores=2, workers=2, tasks=1, task_seconds=None, memory=None, gpu_memory=2e9)
+    plan = make_plan(points(3000), {"a": on_gpu}, two)
+    assert {population.networks for task in plan.tasks for population in task} == {500}
+    assert plan.on_gpus
+    roomy = make_plan(points(3000), {"a": on_gpu}, replace(two, gpu_memory=80e9))
+    assert max(population.networks for task in roomy.tasks for population in task) == 750
 
 
 def test_few_networks_leave_no_core_idle_in_the_estimate():

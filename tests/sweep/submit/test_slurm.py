@@ -15,8 +15,11 @@ from ttfsrun.config.cluster import Slurm
 from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.errors import ConfigError, SchedulerRefused, UserError
 from ttfsrun.results.sweep_folder import SweepFolder
+from ttfsrun.run.devices import Gpu, Seen
 from ttfsrun.sweep.submit import slurm
 from ttfsrun.sweep.submit.memory import MemoryHistory, MemoryPolicy
+from ttfsrun.sweep.worker import gpus
+from ttfsrun.sweep.worker.array_task import allocated_resources
 
 PROFILES = sorted((Path(__file__).parents[3] / "slurm" / "profiles").glob("*.yaml"))
 
@@ -76,6 +79,33 @@ def test_what_is_set_is_asked_for():
     assert {key: asked[key] for key in expected} == expected
     assert {"exclusive", "hold"} <= asked.keys()
     assert "export" not in asked
+
+
+def test_gpus_are_requested_for_each_task_or_by_gres():
+    assert directives(script("cluster.device=cuda", "cluster.gpus=4"))["gpus-per-task"] == "4"
+    by_gres = directives(script("cluster.device=cuda", "cluster.gpus=4", "cluster.gres='gpu:a100:4'"))
+    assert by_gres["gres"] == "gpu:a100:4"
+    assert "gpus-per-task" not in by_gres
+    assert "gpus-per-task" not in directives(script("cluster.device=auto"))
+
+
+@pytest.mark.parametrize(
+    ("words", "way_out"), [(["cluster.device=cuda"], "set gpus"), (["cluster.gpus=2"], "set device")]
+)
+def test_a_device_and_a_number_of_gpus_that_contradict_each_other_are_refused(words, way_out):
+    with pytest.raises(ConfigError, match=way_out):
+        cluster(*words)
+
+
+def test_a_task_uses_the_gpus_that_torch_sees_in_it(monkeypatch):
+    gpu = Gpu("NVIDIA GH200 120GB", 96 * 2**30, "2")
+    monkeypatch.setattr(gpus, "_ask", lambda: Seen([gpu], ""))
+    assert allocated_resources(cluster("cluster.device=cuda", "cluster.gpus=1")).gpus == [gpu]
+    assert allocated_resources(cluster()).gpus == []
+    monkeypatch.setattr(gpus, "_ask", lambda: Seen([], "torch 2 sees no GPU"))
+    assert allocated_resources(cluster("cluster.device=auto")).gpus == []
+    with pytest.raises(UserError, match="torch 2 sees no GPU"):
+        allocated_resources(cluster("cluster.device=cuda", "cluster.gpus=1"))
 
 
 def test_a_whole_node_has_all_its_memory():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,9 @@ import pytest
 from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.run.devices import Gpu
 from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.worker import crew
 from ttfsrun.sweep.worker.crew import Crew, Resources, _Worker
 from ttfsrun.sweep.worker.messages import Greeting
 from ttfsrun.training.progress import Progress
@@ -148,6 +151,8 @@ def test_a_stopped_crew_saves_its_states_and_another_goes_on(grid, greeting, orp
 
 LEADER = """
 import json, sys, msgspec
+from ttfsrun.run.devices import Gpu
+from ttfsrun.sweep.worker import crew
 from ttfsrun.sweep.worker.crew import Crew, Resources
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.worker.messages import Greeting
@@ -183,3 +188,37 @@ def test_cores_are_shared_out():
     assert (big.workers(100), big.threads_of(4)) == (4, 4)
     few = Resources(cores=16, processes=3, threads=None, memory=None)
     assert (few.workers(100), few.threads_of(3)) == (3, 5)
+
+
+WORKER = """
+import json, os, sys
+def lines():
+    while line := sys.stdin.readline():
+        yield json.loads(line)
+said = lines()
+greeting = next(said)
+for assignment in said:
+    for point in assignment["points"]:
+        values = dict(seconds=1.0, memory_mb=1.0, population=1, threads=assignment["threads"], submission="s1")
+        values |= dict(host=os.environ["CUDA_VISIBLE_DEVICES"], device=greeting["device"], job=None)
+        values |= dict(package="code", made_by={})
+        record = dict(point=point["point"], training="t", status="done", time=0.0, execution=values)
+        print(json.dumps(dict(type="finished", record=record, curves=None)), flush=True)
+    print(json.dumps(dict(type="ready")), flush=True)
+"""
+FOUR_GPUS = [Gpu(name, 2**30, number) for name, number in zip("AABB", "2367", strict=True)]
+
+
+def test_each_worker_has_a_gpu_of_its_own_and_names_it(grid, greeting, orphans, monkeypatch):
+    monkeypatch.setattr(crew, "python_command", lambda module: [sys.executable, "-c", WORKER])
+    recorder = Recorder()
+    Crew(replace(TWO, gpus=FOUR_GPUS), greeting, recorder).run([[point] for point in grid])
+    executions = [record.execution for record in recorder.records.values()]
+    assert {(execution.host, execution.device) for execution in executions} == {*zip("2367", "AABB", strict=True)}
+    assert {execution.threads for execution in executions} == {1}
+
+
+def test_gpus_are_shared_out():
+    assert [replace(TWO, gpus=FOUR_GPUS).workers(n) for n in (1, 3, 9)] == [1, 3, 4]
+    few = Resources(cores=16, processes=2, threads=None, memory=None, gpus=FOUR_GPUS)
+    assert (few.workers(100), few.threads_of(2)) == (2, 8)

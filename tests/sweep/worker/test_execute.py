@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from ttfsrun.config.compose import Composer, compose, conf_dir
 from ttfsrun.data.dataset import DataOrigin
 from ttfsrun.data.samples import load_samples
-from ttfsrun.errors import CannotSave, CannotWrite
+from ttfsrun.errors import CannotSave, CannotWrite, RunFailed
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.submit.freeze import freeze_points
@@ -190,6 +191,72 @@ def test_what_fails_a_whole_population_is_found_out_in_smaller_ones(points, site
     failed = recorder.records[culprit.point]
     assert failed.reason == "out of memory"
     assert "raise MemoryError" in failed.traceback
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """As if there were a GPU with room for two networks; returns the sizes of the populations that were tried."""
+    train, tried = execute.Trainer, []
+
+    def trainer(configs, train_samples, valid, state, device):
+        assert device == "cuda"
+        tried.append(len(configs))
+        if len(configs) > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has no more")
+        return train(configs, train_samples, valid, state)
+
+    monkeypatch.setattr(execute, "Trainer", trainer)
+    monkeypatch.setattr(execute, "gpu_works", lambda: True)
+    return tried
+
+
+def test_a_population_that_does_not_fit_on_a_gpu_is_trained_in_halves(points, site, gpu, monkeypatch):
+    emptied = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(len(gpu)))
+    grid = points("seed.init=range(5)")
+    records = computed(grid, replace(site, device="NVIDIA H100")).records
+    assert gpu == [5, 2, 3, 1, 2]
+    assert emptied == [1, 3], "before smaller populations are tried"
+    assert [records[point.point].status for point in grid] == ["done"] * 5
+    assert {record.execution.device for record in records.values()} == {"NVIDIA H100"}
+
+
+def test_an_evaluation_that_does_not_fit_on_a_gpu_is_divided_too(points, site, monkeypatch):
+    evaluate, tried = execute.evaluate, []
+
+    def evaluated(networks, *args):
+        tried.append(len(networks))
+        if len(networks) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has no more")
+        return evaluate(networks, *args)
+
+    grid = points("seed.init=range(3)")
+    expected = computed(grid, site)
+    emptied = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(len(tried)))
+    monkeypatch.setattr(execute, "evaluate", evaluated)
+    assert results(computed(grid, site).records) == results(expected.records)
+    assert (tried, emptied) == ([3, 1, 2, 1, 1], [1, 3])
+
+
+def test_a_network_that_does_not_fit_on_a_gpu_fails_with_one_clear_line(points, site, monkeypatch):
+    def trainer(configs, *args):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has no more")
+
+    monkeypatch.setattr(execute, "Trainer", trainer)
+    monkeypatch.setattr(execute, "gpu_works", lambda: True)
+    (point,) = points("seed.init=1")
+    failed = computed([point], replace(site, device="NVIDIA H100")).records[point.point]
+    assert (failed.reason, failed.traceback) == ("out of memory", None)
+    assert failed.message == ("the GPU ran out of memory with one network: set cluster.device=cpu (CUDA out of memory)")
+
+
+def test_a_process_whose_gpu_is_lost_ends_and_fails_no_point(points, site, gpu, monkeypatch):
+    monkeypatch.setattr(execute, "gpu_works", lambda: False)
+    recorder = Recorder()
+    with pytest.raises(RunFailed, match="out of memory with 3 networks"):
+        execute.execute(points("seed.init=range(3)"), replace(site, device="NVIDIA H100"), recorder)
+    assert not recorder.records
 
 
 def test_a_stopped_population_goes_on_from_its_checkpoint_in_parts(points, site, monkeypatch):

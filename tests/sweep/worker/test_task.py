@@ -14,6 +14,7 @@ from ttfsrun.results import lines
 from ttfsrun.results.record import Curves, Record
 from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint
 from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.worker.in_process import ThisProcess
 from ttfsrun.sweep.worker.task import Task
 from ttfsrun.training.progress import Progress
 
@@ -44,7 +45,7 @@ def folder(tmp_path: Path, points: list[SweepPoint]) -> SweepFolder:
 
 def started(folder: SweepFolder, points: list[SweepPoint], submission: str) -> Task:
     task = Task(folder, submission, 0, Silent())
-    task.run([points], 1)
+    task.run([points], ThisProcess(1))
     return task
 
 
@@ -66,7 +67,7 @@ def test_another_submission_tries_again_what_failed(folder, points):
 def test_a_task_that_is_told_to_stop_before_it_works_does_not_begin(folder, points):
     task = Task(folder, "one", 0, Silent())
     task.stop()
-    task.run([points], 1)
+    task.run([points], ThisProcess(1))
     assert not list(folder.records())
 
 

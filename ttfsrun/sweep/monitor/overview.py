@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ttfsrun.errors import INCOMPLETE, Reason
+from ttfsrun.results.record import CPU
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.results.wording import count, duration, states
 from ttfsrun.sweep.monitor.logs import log_path
@@ -67,6 +68,13 @@ class StatusReport:
         return None if log is None else str(log)
 
     @property
+    def devices(self) -> Counter[str]:
+        """Number of points that were computed on each device: cores, or a kind of GPU. The largest comes first."""
+        records = self.states.records.values()
+        counts = Counter(record.execution.device for record in records if record.status == "done")
+        return Counter(dict(counts.most_common()))
+
+    @property
     def cores(self) -> int:
         """Number of cores that running tasks use."""
         cores = {submission.token: concurrency(submission.intent)[1] for submission in self.states.live()}
@@ -101,6 +109,7 @@ class StatusReport:
             "failures": msgspec.to_builtins(self.failures),
             "units_running": len(self.states.units("running")),
             "units_queued": len(self.states.units("queued")),
+            "devices": dict(self.devices),
             "cores": self.cores,
             "seconds_left": self.seconds_left,
             "notes": list(self.states.notes),
@@ -117,6 +126,8 @@ class StatusReport:
         width = max(len(str(counts[kind])) for kind in kinds)
         yield from (f"  {kind:<10}  {counts[kind]:>{width}}  {counts[kind] / max(1, total):6.1%}" for kind in kinds)
         yield from self._failure_lines()
+        if self.devices.keys() - {CPU}:
+            yield "computed on: " + ", ".join(f"{name} ({count(n, 'point')})" for name, n in self.devices.items())
         units = {kind: len(self.states.units(kind)) for kind in ("running", "queued")}
         if any(units.values()):
             yield f"{self._unit_names()}: {states(units, units)}; {count(self.cores, 'core')} in use"

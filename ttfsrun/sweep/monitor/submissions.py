@@ -259,7 +259,7 @@ def concurrency(intent: Intent) -> tuple[int, int]:
     cores = _cores(intent)
     if isinstance(settings, Debug):
         return 1, settings.threads or cores
-    processes = settings.processes or max(1, cores // (settings.threads or 1))
+    processes = intent.gpus or settings.processes or max(1, cores // (settings.threads or 1))
     return processes, settings.threads or max(1, cores // processes)
 
 

@@ -9,12 +9,14 @@ import statistics
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from ttfsrun.errors import CannotWrite, RunFailed
 from ttfsrun.files import user_cache, write_atomic
+from ttfsrun.results.record import CPU
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.results.views import RecordSummary
 from ttfsrun.results.wording import count
@@ -31,11 +33,11 @@ MAX_STORED = 500  # costs in the user's cache; the oldest are dropped
 def estimate_costs(points: Sequence[SweepPoint], records: Iterable[RecordSummary], package: str) -> dict[str, Cost]:
     """Return the cost of each shape among the points.
 
-    records: those of this sweep. package: checksum of the code that computes the points.
+    records: those of this sweep that were computed on cores. package: checksum of the code that computes the points.
     Raises RunFailed where no point can be trained.
     """
-    points_by_shape = _grouped(points, [point.shape for point in points])
-    points_by_size = _grouped(points, [_size(point) for point in points])
+    points_by_shape = grouped(points, [point.shape for point in points])
+    points_by_size = grouped(points, [_size(point) for point in points])
     samples = {size: _spread(group) for size, group in points_by_size.items()}
     stored = _load_stored()
     environment = environment_checksum()
@@ -49,7 +51,7 @@ def estimate_costs(points: Sequence[SweepPoint], records: Iterable[RecordSummary
         if not any(key in stored for key in keys.values()):
             raise RunFailed(f"the first batches of a training failed: {answers[unmeasured[0]]}")
     costs = _with_guesses({shape: stored.get(keys[_size(group[0])]) for shape, group in points_by_shape.items()})
-    return costs | _corrected(costs, points_by_shape, records)
+    return costs | corrected(costs, points_by_shape, records)
 
 
 def default_costs(points: Sequence[SweepPoint]) -> dict[str, Cost]:
@@ -57,7 +59,8 @@ def default_costs(points: Sequence[SweepPoint]) -> dict[str, Cost]:
     return dict.fromkeys({point.shape for point in points}, Cost(1.0, OVERHEAD, 0.0, 0.0, 1.0))
 
 
-def _grouped(points: Sequence[SweepPoint], keys: Sequence[str]) -> dict[str, list[SweepPoint]]:
+def grouped(points: Sequence[SweepPoint], keys: Sequence[str]) -> dict[str, list[SweepPoint]]:
+    """Return the points by their keys."""
     groups: dict[str, list[SweepPoint]] = {}
     for point, key in zip(points, keys, strict=True):
         groups.setdefault(key, []).append(point)
@@ -104,10 +107,10 @@ def _calibrated(samples: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
     return msgspec.json.decode(result.stdout, type=list[Cost | str])
 
 
-def _corrected(
+def corrected(
     costs: Mapping[str, Cost], points_by_shape: Mapping[str, Sequence[SweepPoint]], records: Iterable[RecordSummary]
 ) -> dict[str, Cost]:
-    """Return the costs of shapes with finished points, scaled to the core-seconds that these points took."""
+    """Return the costs of shapes with finished points, scaled to the time that these points took on one core or GPU."""
     points = {point.point: point for group in points_by_shape.values() for point in group}
     points_of_training = Counter(point.training for point in points.values())
     ratios: dict[str, list[float]] = {}
@@ -117,13 +120,13 @@ def _corrected(
             cost, execution = costs[point.shape], record.execution
             networks, epochs = execution.population, point.config["training"]["epochs"]
             expected = cost.training(networks, epochs) / networks / points_of_training[point.training] + cost.point
-            ratios.setdefault(point.shape, []).append(execution.seconds * execution.threads / expected)
+            seconds = execution.seconds * (execution.threads if execution.device == CPU else 1)
+            ratios.setdefault(point.shape, []).append(seconds / expected)
     return {shape: _scaled(costs[shape], statistics.median(values)) for shape, values in ratios.items()}
 
 
 def _scaled(cost: Cost, factor: float) -> Cost:
-    seconds = (cost.epoch * factor, cost.network * factor, cost.point * factor)
-    return Cost(*seconds, cost.memory, cost.network_memory)
+    return replace(cost, epoch=cost.epoch * factor, network=cost.network * factor, point=cost.point * factor)
 
 
 def _file() -> Path:

@@ -18,15 +18,20 @@ from ttfsrun.errors import SchedulerRefused, UserError
 from ttfsrun.results.processes import started
 from ttfsrun.results.sweep_folder import Intent, Refusal, Submitted, SweepFolder
 from ttfsrun.results.wording import count
+from ttfsrun.run.devices import Gpu
 from ttfsrun.sweep.submit import local
+from ttfsrun.sweep.submit.gpu_costs import GPU_BYTES
 from ttfsrun.sweep.submit.memory import MemoryPolicy, MemoryRequest
 from ttfsrun.sweep.submit.plan import GIGABYTE, Plan, Room
 from ttfsrun.sweep.submit.slurm_defaults import kept_origins, with_defaults
+from ttfsrun.sweep.worker.gpus import gpus_for
+from ttfsrun.sweep.worker.in_process import ThisProcess
 
 log = logging.getLogger(__name__)
 
 Cluster = Local | Debug | Slurm
 PLANNED_MEMORY = 0.9  # share of a task's memory that plans use
+PLANNED_GPU_MEMORY = 0.5  # of a GPU's: there, buffers come on top of what is estimated
 
 
 @dataclass(frozen=True)
@@ -37,15 +42,17 @@ class Target:
     origins: dict[str, str] = field(default_factory=dict)  # variables that settings come from
     environment: dict[str, str] = field(default_factory=dict)  # variables for sbatch
     lines: Sequence[str] = ()  # what the user must know
+    gpus: Sequence[Gpu] = ()  # of this machine, to train on; none: train on the cores
 
     @classmethod
     def here(cls, cluster: Cluster, earlier: Intent | None = None) -> Target:
         """Return the target for settings of the cluster in the environment of this process.
 
         earlier: a submission with the settings of which the cluster agrees.
+        Raises UserError where the settings want a GPU and torch sees none.
         """
         if not isinstance(cluster, Slurm):
-            return cls(cluster)
+            return cls(cluster, gpus=gpus_for(cluster.device))
         defaults = with_defaults(cluster, os.environ)
         kept = {} if earlier is None else kept_origins(defaults.cluster, earlier, defaults.origins)
         return cls(defaults.cluster, kept | defaults.origins, defaults.passed, list(defaults.lines()))
@@ -59,25 +66,33 @@ class Target:
         return MemoryPolicy(self.cluster, "memory_gb" in self.origins, slurm.largest_node(self.cluster))
 
 
-def available_room(cluster: Cluster) -> Room:
+def available_room(target: Target) -> Room:
     """Return the limits that a plan must respect."""
+    cluster = target.cluster
     if isinstance(cluster, Slurm):
         from ttfsrun.sweep.submit import slurm
 
         limits = [limit for limit in (cluster.max_tasks, slurm.free_tasks(cluster)) if limit is not None]
         return Room(
-            cores=cluster.cores,
-            workers=max(1, cluster.cores // (cluster.threads or 1)),
+            cores=cluster.gpus or cluster.cores,
+            workers=cluster.gpus or max(1, cluster.cores // (cluster.threads or 1)),
             tasks=min(limits, default=None),
             task_seconds=60 * cluster.task_minutes,
             memory=None if cluster.memory_gb is None else PLANNED_MEMORY * GIGABYTE * cluster.memory_gb,
+            gpu_memory=PLANNED_GPU_MEMORY * GPU_BYTES if cluster.gpus else None,
         )
-    resources = local.local_resources(cluster)
-    if isinstance(resources, int):
-        return Room(cores=resources, workers=1, tasks=1, task_seconds=None, memory=None)
-    memory = None if resources.memory is None else PLANNED_MEMORY * resources.memory
-    workers = resources.workers(resources.cores)
-    return Room(cores=resources.cores, workers=workers, tasks=1, task_seconds=None, memory=memory)
+    resources = local.local_resources(cluster, target.gpus)
+    if isinstance(resources, ThisProcess):
+        return Room(cores=resources.threads, workers=1, tasks=1, task_seconds=None, memory=None)
+    workers, gpus = resources.most_workers, target.gpus
+    return Room(
+        cores=workers if gpus else resources.cores,
+        workers=workers,
+        tasks=1,
+        task_seconds=None,
+        memory=None if resources.memory is None else PLANNED_MEMORY * resources.memory,
+        gpu_memory=PLANNED_GPU_MEMORY * min(gpu.memory for gpu in gpus) if gpus else None,
+    )
 
 
 class Dispatcher:
@@ -131,7 +146,8 @@ class Dispatcher:
         if isinstance(self.cluster, Slurm):
             self._submit(running, throttled=self.cluster.parallel_tasks is not None)
             return True
-        return local.run_locally(self.folder, self.token, self._tasks()[0], self.cluster)
+        resources = local.local_resources(self.cluster, self.target.gpus)
+        return local.run_locally(self.folder, self.token, self._tasks()[0], resources)
 
     def _tasks(self) -> list[list[list[str]]]:
         return [[list(population.points) for population in task] for task in self.plan.tasks]
@@ -154,6 +170,7 @@ class Dispatcher:
             raised=dict(self.memory.raised),
             origins=self.target.origins,
             environment=self.target.environment,
+            gpus=self.plan.workers if self.target.gpus else 0,
         )
 
     def _rival(self, known_jobs: int) -> str | None:

@@ -21,15 +21,18 @@ from ttfsrun.config.schema import Config
 from ttfsrun.errors import COMPLETE, INTERRUPTED, Reason, UserError
 from ttfsrun.results.claim import claimed_folder, is_occupied
 from ttfsrun.results.provenance import package_checksum, provenance
+from ttfsrun.results.record import CPU
 from ttfsrun.results.sweep_folder import DEFAULT, Intent, SweepFolder, SweepPoint
+from ttfsrun.results.views import RecordSummary
 from ttfsrun.results.wording import count
 from ttfsrun.sweep.grid.request import SweepRequest, read_request
 from ttfsrun.sweep.monitor.status import SweepStatus, sweep_status
 from ttfsrun.sweep.submit.costs import default_costs, estimate_costs
-from ttfsrun.sweep.submit.dispatch import Cluster, Dispatcher, Target, available_room
+from ttfsrun.sweep.submit.dispatch import Dispatcher, Target, available_room
 from ttfsrun.sweep.submit.freeze import freeze_points
+from ttfsrun.sweep.submit.gpu_costs import estimate_gpu_costs
 from ttfsrun.sweep.submit.memory import MemoryHistory
-from ttfsrun.sweep.submit.plan import Plan, make_plan
+from ttfsrun.sweep.submit.plan import Plan, Room, make_plan
 from ttfsrun.sweep.submit.reuse import reuse
 from ttfsrun.sweep.submit.slurm_defaults import without_outdated
 from ttfsrun.sweep.submit.summary import lost_lines, plan_line, plan_warnings, points_line
@@ -59,8 +62,7 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
     request = read_request(overrides, composer)
     points = freeze_points(zip(request.points, composer.configs(request.points), strict=True), request.keys)
     (first,) = composer.compose_all(request.points[:1])
-    if not isinstance(first.cluster, Slurm) and first.cluster.device != "cpu":
-        raise UserError(f"cluster.device={first.cluster.device}: sweeps compute on cores so far; train uses a GPU")
+    target = Target.here(first.cluster)
     folder = SweepFolder(out or DEFAULT / (name or _default_name(request, points)))
     for path in options.reuse:
         _ = SweepFolder(path).about  # raises before anything is made
@@ -69,7 +71,7 @@ def sweep(overrides: Sequence[str], out: Path | None, name: str | None, options:
         if about is not None and options.reuse and not options.dry_run:
             folder.create(about, points)
             about = None
-        announced = _announce(folder, points, Target.here(first.cluster), options, about)
+        announced = _announce(folder, points, target, options, about)
     return _start(announced)
 
 
@@ -135,7 +137,7 @@ def _announce(
     to_run = on_frozen_data(to_run, read_frozen(about or folder.about))
     if about is None:
         require_frozen_data(to_run, read_frozen(folder.about))
-    plan = _plan(folder, to_run, target.cluster, status, package)
+    plan = _plan(folder, to_run, target, status, package)
     memory = policy.request(to_run, plan.memory, history)
     dispatcher = Dispatcher(folder, target, plan, package, memory)
     for line in [plan_line(plan, dispatcher), *plan_warnings(plan, target.cluster), *memory.lines, *target.lines]:
@@ -166,14 +168,24 @@ def _start(announced: Announced | int) -> int:
 
 
 def _plan(
-    folder: SweepFolder, points: Sequence[SweepPoint], cluster: Cluster, status: SweepStatus | None, package: str
+    folder: SweepFolder, points: Sequence[SweepPoint], target: Target, status: SweepStatus | None, package: str
 ) -> Plan:
-    if isinstance(cluster, Debug):
+    room = available_room(target)
+    records = _on_like_devices(status.records.values() if status else (), target, room)
+    if isinstance(target.cluster, Debug):
         costs = default_costs(points)
+    elif room.gpu_memory is not None:
+        costs = estimate_gpu_costs(points, records)
     else:
-        costs = estimate_costs(points, status.records.values() if status else (), package)
+        costs = estimate_costs(points, records, package)
     members = list(checkpoints.list_checkpoints(folder.checkpoints).values())
-    return make_plan(points, costs, available_room(cluster), members)
+    return make_plan(points, costs, room, members)
+
+
+def _on_like_devices(records: Iterable[RecordSummary], target: Target, room: Room) -> list[RecordSummary]:
+    """Return the records whose times tell something about this plan's: of the GPUs here, of any GPU, or of cores."""
+    names, on_gpus = {gpu.name for gpu in target.gpus}, room.gpu_memory is not None
+    return [r for r in records if (r.execution.device in names if names else (r.execution.device != CPU) == on_gpus)]
 
 
 def _is_sweep_of(folder: SweepFolder, points: Sequence[SweepPoint]) -> bool:

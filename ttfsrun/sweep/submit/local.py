@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -13,11 +14,13 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
 from ttfsrun.config.cluster import Debug, Local
 from ttfsrun.errors import CannotWrite
-from ttfsrun.results.record import Curves, Record
+from ttfsrun.results.record import CPU, Curves, Record
 from ttfsrun.results.sweep_folder import Ended, SweepFolder
+from ttfsrun.run.devices import Gpu
 from ttfsrun.run.progress import terminal_progress
 from ttfsrun.run.signals import on_signals
 from ttfsrun.sweep.worker.crew import Resources
+from ttfsrun.sweep.worker.in_process import ThisProcess
 from ttfsrun.sweep.worker.task import Task, populations_of
 from ttfsrun.training.progress import Progress as TrainingProgress
 
@@ -31,15 +34,22 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def local_resources(cluster: Local | Debug) -> Resources | int:
-    """Return the resources of this machine that a sweep uses; the number of threads where it runs in this process."""
+def local_resources(cluster: Local | Debug, gpus: Sequence[Gpu]) -> Resources | ThisProcess:
+    """Return the resources of this machine that a sweep uses. gpus: those to train on; none: train on the cores."""
     if isinstance(cluster, Debug):
-        return cluster.threads or available_cores()
-    memory = None if cluster.memory_gb is None else round(cluster.memory_gb * 1e9)
-    return Resources(cores=available_cores(), processes=cluster.processes, threads=cluster.threads, memory=memory)
+        return ThisProcess(cluster.threads or available_cores(), gpus[0].name if gpus else CPU)
+    return Resources(
+        cores=available_cores(),
+        processes=cluster.processes,
+        threads=cluster.threads,
+        memory=None if cluster.memory_gb is None else round(cluster.memory_gb * 1e9),
+        gpus=gpus,
+    )
 
 
-def run_locally(folder: SweepFolder, submission: str, populations: list[list[str]], cluster: Local | Debug) -> bool:
+def run_locally(
+    folder: SweepFolder, submission: str, populations: list[list[str]], resources: Resources | ThisProcess
+) -> bool:
     """Compute the populations. Return False where the task was interrupted."""
     received: list[int] = []
     bar = terminal_progress(TextColumn("points"), MofNCompleteColumn())
@@ -52,7 +62,7 @@ def run_locally(folder: SweepFolder, submission: str, populations: list[list[str
 
         try:
             with on_signals(stop, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                task.run(populations_of(folder, populations), local_resources(cluster))
+                task.run(populations_of(folder, populations), resources)
         except KeyboardInterrupt:
             received.append(signal.SIGINT)  # raised by a task in this process that is stopped
         finally:

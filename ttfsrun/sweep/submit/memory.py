@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.results.sweep_folder import Intent, JobEntry, SweepPoint
 from ttfsrun.results.wording import count
+from ttfsrun.run.devices import GPU_SHORTAGE
 from ttfsrun.sweep.monitor.status import SweepStatus
 from ttfsrun.sweep.submit.plan import GIGABYTE
 from ttfsrun.sweep.submit.slurm_defaults import MEMORY_OPTIONS
@@ -150,9 +151,12 @@ class MemoryPolicy:
 
 
 def _shortages(points: Sequence[SweepPoint], intents: Mapping[str, Intent], status: SweepStatus) -> Iterator[Shortage]:
+    """Yield the points that ran out of the memory that tasks request; that of a GPU is none of it."""
     for point in points:
         state = status.points[point.point]
         if state.kind != "failed" or state.reason != "out of memory":
+            continue
+        if (state.message or "").startswith(GPU_SHORTAGE):
             continue
         record = status.records.get(point.point)
         intent = intents.get(state.submission or (record.execution.submission if record else ""))

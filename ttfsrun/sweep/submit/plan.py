@@ -23,11 +23,12 @@ GIGABYTE = 1e9
 class Room:
     """Limits of a plan."""
 
-    cores: int  # of a task
+    cores: int  # of a task; where it trains on GPUs, their number
     workers: int  # processes of a task
     tasks: int | None  # maximum; None: no limit
     task_seconds: float | None  # target; None: one task for everything
     memory: float | None  # bytes of a task; None: no limit
+    gpu_memory: float | None = None  # bytes of each GPU that populations may take; None: cores train
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PlannedPopulation:
 
     points: tuple[str, ...]
     networks: int
-    seconds: float  # estimated, on one core
+    seconds: float  # estimated, on one core or GPU
     bytes: float
 
 
@@ -46,7 +47,8 @@ class Plan:
 
     tasks: list[list[PlannedPopulation]]
     workers: int  # processes of each task
-    cores: int  # of each task
+    cores: int  # of each task; where it trains on GPUs, their number
+    on_gpus: bool = False
 
     @property
     def populations(self) -> int:
@@ -67,8 +69,8 @@ class Plan:
         return max(free_at) + START_SECONDS
 
     @property
-    def core_hours(self) -> float:
-        """Estimated core-hours of all tasks."""
+    def hours(self) -> float:
+        """Estimated core-hours, or GPU-hours, of all tasks."""
         return sum(map(self.seconds, self.tasks)) * self.cores / 3600
 
     @property
@@ -106,7 +108,7 @@ def make_plan(
         for group, size, load in zip(groups, sizes, loads, strict=True)
         for part in _parts(group, size, max(1, round(lanes * load / total)) if total else 1)
     ]
-    return Plan(_packed(populations, n_tasks, room.workers), room.workers, room.cores)
+    return Plan(_packed(populations, n_tasks, room.workers), room.workers, room.cores, room.gpu_memory is not None)
 
 
 def _grouped(points: Sequence[SweepPoint], checkpoints: Sequence[Mapping[str, str]]) -> list[Group]:
@@ -124,6 +126,8 @@ def _grouped(points: Sequence[SweepPoint], checkpoints: Sequence[Mapping[str, st
 def _largest(group: Group, cost: Cost, room: Room) -> int:
     """Return the largest worthwhile population that fits into the memory and the time of a task."""
     sizes = [cost.worthwhile, len(group)]
+    if room.gpu_memory is not None:
+        sizes.append(int(room.gpu_memory / cost.network_memory))
     if room.memory is not None:
         sizes.append(int((room.memory / room.workers - cost.memory) / cost.network_memory))
     if room.task_seconds is not None:
@@ -134,7 +138,7 @@ def _largest(group: Group, cost: Cost, room: Room) -> int:
 
 
 def _load(group: Group, cost: Cost, size: int) -> float:
-    """Return the core-seconds of a group."""
+    """Return the seconds of a group on one core or GPU."""
     return cost.training(size, _epochs(group)) * len(group) / size + cost.point * sum(map(len, group))
 
 

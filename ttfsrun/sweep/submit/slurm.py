@@ -97,6 +97,7 @@ def _parameters(cluster: Slurm, memory: float | None) -> dict[str, Any]:
         "qos": cluster.qos,
         "constraint": cluster.constraint,
         "gres": cluster.gres,
+        "gpus_per_task": cluster.gpus if cluster.gres is None else None,
         "time": cluster.limit_minutes,
         "nodes": 1,
         "ntasks_per_node": 1,

@@ -34,11 +34,12 @@ def plan_line(plan: Plan, dispatcher: Dispatcher) -> str:
     if isinstance(dispatcher.cluster, Debug):
         return f"{work}, in this process"
     several = len(plan.tasks) > 1
-    tasks = f"{len(plan.tasks)} tasks of {count(plan.cores, 'core')}" if several else count(plan.cores, "core")
+    unit = "GPU" if plan.on_gpus else "core"
+    tasks = f"{len(plan.tasks)} tasks of {count(plan.cores, unit)}" if several else count(plan.cores, unit)
     arrays = f" in {count(len(dispatcher.arrays), 'array job')}" if isinstance(dispatcher.cluster, Slurm) else ""
     return (
         f"{work} on {tasks}{arrays}: about {duration(plan.longest)}{' each' if several else ''}, "
-        f"{plan.core_hours:.2g} core-hours, {plan.memory / GIGABYTE:.1f} GB"
+        f"{plan.hours:.2g} {unit}-hours, {plan.memory / GIGABYTE:.1f} GB"
     )
 
 

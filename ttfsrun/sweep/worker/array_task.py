@@ -33,6 +33,7 @@ from ttfsrun.results.sweep_folder import Intent, SweepFolder
 from ttfsrun.run.signals import on_signals
 from ttfsrun.sweep.slurm_environment import command_environment
 from ttfsrun.sweep.worker.crew import Resources
+from ttfsrun.sweep.worker.gpus import gpus_for
 from ttfsrun.sweep.worker.task import Task, populations_of
 from ttfsrun.training.progress import Progress
 
@@ -91,7 +92,10 @@ def _find_intent(folder: SweepFolder, submission: str) -> Intent:
 
 
 def allocated_resources(cluster: Slurm) -> Resources:
-    """Return the part of the node that Slurm allocated to this task."""
+    """Return the part of the node that Slurm allocated to this task, with the GPUs that torch sees there.
+
+    Raises UserError where the task needs a GPU and torch sees none.
+    """
     megabytes = int(os.environ.get("SLURM_MEM_PER_NODE") or 0)
     cores = int(os.environ.get("SLURM_CPUS_ON_NODE") or cluster.cores)  # of a whole node, all of them
     megabytes = megabytes or int(os.environ.get("SLURM_MEM_PER_CPU") or 0) * cores
@@ -101,6 +105,7 @@ def allocated_resources(cluster: Slurm) -> Resources:
         processes=None,
         threads=cluster.threads,
         memory=round(MEMORY_SHARE * allocated) or None,
+        gpus=gpus_for(cluster.device),
     )
 
 

@@ -22,16 +22,12 @@ from ttfsrun.evaluation.trained_network import TrainedNetwork, deploy
 from ttfsrun.network import build
 from ttfsrun.neuron import use_threads
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
-from ttfsrun.substrate.schema import all_perturbations
-from ttfsrun.sweep.cost import Cost
+from ttfsrun.sweep.cost import Cost, network_memory
 from ttfsrun.training.trainer import Trainer
 
 BATCHES = 6
 EVALUATED_SAMPLES = 500
 ROUNDS = 5
-WEIGHT_COPIES = 12  # of a float32 weight: weight, moments, gradient, best, last saved state, state being saved
-DRAWN_BYTES = 20  # of a weight, for each perturbation that draws numbers for it: these, and the weight before and after
-ACTIVATION_BYTES = 100  # for each sample of a batch and each input line or neuron
 
 
 def main() -> None:
@@ -83,7 +79,7 @@ def population_cost(configs: Sequence[Config]) -> Cost:
         network=network / fraction,
         point=_evaluation_seconds(configs, samples),
         memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
-        network_memory=max(map(_network_memory, configs)),
+        network_memory=max(map(network_memory, configs)),
     )
 
 
@@ -107,13 +103,3 @@ def _evaluation_seconds(configs: Sequence[Config], samples: Mapping[str, Samples
         n_samples = sum(len(samples[split].labels) for split in deployment.splits)
         seconds += (time.perf_counter() - start) * n_samples / len(few.labels)
     return seconds / len(configs)
-
-
-def _network_memory(config: Config) -> float:
-    """Return the estimated memory of one network in training, in bytes."""
-    weights = sum(n * m for n, m in zip(config.layer_inputs, config.layer_sizes[1:], strict=True))
-    lines = sum(config.layer_inputs) + sum(config.layer_sizes[1:])
-    acting = [perturbation for perturbation in all_perturbations(config.substrate) if not perturbation.off]
-    drawn = sum(perturbation.where == "weight" and perturbation.draw is not None for perturbation in acting)
-    bytes_per_weight = 4.0 * WEIGHT_COPIES + DRAWN_BYTES * drawn
-    return bytes_per_weight * weights + ACTIVATION_BYTES * config.training.batch_size * lines

@@ -2,7 +2,8 @@
 
 A worker that dies costs only the epochs since its last checkpoint: its population is split in halves, which other
 workers resume from that checkpoint. A training whose worker dies although it is alone in its population is tried once
-more with no other worker running; if that worker also dies, its points fail. The leader never imports torch.
+more with no other worker running; if that worker also dies, its points fail. On GPUs, each worker has one of its own.
+The leader never imports torch.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from ttfsrun.results.sweep_folder import SweepPoint
+from ttfsrun.run.devices import VISIBLE, Gpu
 from ttfsrun.sweep.worker.interpreter import python_command
 from ttfsrun.sweep.worker.messages import Assignment, Finished, Greeting, Message, Observer
 from ttfsrun.sweep.worker.site import Failure, Site
@@ -44,11 +46,18 @@ class Resources:
     processes: int | None  # at once; None: one for each core
     threads: int | None  # of each process; None: the cores are divided among them
     memory: int | None  # bytes, of all processes; None: not watched
+    gpus: Sequence[Gpu] = ()  # one for each process; none: train on the cores
+
+    @property
+    def most_workers(self) -> int:
+        """The number of workers where there are as many populations."""
+        if self.gpus:
+            return min(len(self.gpus), self.processes or len(self.gpus))
+        return self.processes or max(1, self.cores // (self.threads or 1))
 
     def workers(self, populations: int) -> int:
         """Return the number of workers for so many populations."""
-        at_most = self.processes or max(1, self.cores // (self.threads or 1))
-        return max(1, min(at_most, populations))
+        return max(1, min(self.most_workers, populations))
 
     def threads_of(self, workers: int) -> int:
         """Return the number of threads of each of so many workers."""
@@ -58,6 +67,7 @@ class Resources:
 @dataclass
 class _Worker:
     process: subprocess.Popen[bytes]
+    gpu: Gpu | None = None  # that it has for itself; None: it trains on cores
     points: dict[str, SweepPoint] = field(default_factory=dict)  # assigned, without a record yet
     busy: bool = False
     received: bytes = b""
@@ -141,21 +151,26 @@ class Crew:
             self._dismiss([idle.pop()])
 
     def _spawn(self) -> _Worker:
+        gpu = next((gpu for gpu in self._resources.gpus if all(gpu != worker.gpu for worker in self._workers)), None)
         process = subprocess.Popen(
             python_command("ttfsrun.sweep.worker.process"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env=None if gpu is None else os.environ | {VISIBLE: gpu.visible_as},
         )
-        worker = _Worker(process)
-        if self._resources.memory is not None:
+        worker = _Worker(process, gpu)
+        if self._resources.memory is not None and gpu is None:  # CUDA reserves far more than it uses
             memory = self._resources.memory - _resident(os.getpid())
             worker.limit(max(MIN_WORKER_BYTES, memory) + THREAD_BYTES * (self._threads - 1))
         assert process.stdout is not None
         self._selector.register(process.stdout, selectors.EVENT_READ, worker)
         self._workers.append(worker)
-        worker.send(self._greeting)
+        worker.send(self._greeting_of(worker))
         return worker
+
+    def _greeting_of(self, worker: _Worker) -> Greeting:
+        return self._greeting if worker.gpu is None else msgspec.structs.replace(self._greeting, device=worker.gpu.name)
 
     def _receive(self, worker: _Worker, *, last_chance: bool) -> None:
         assert worker.process.stdout is not None
@@ -195,7 +210,7 @@ class Crew:
             memory = near_limit or worker.killed is not None or code == -signal.SIGKILL
             message = worker.killed or f"its process died of {_describe_exit(code)}"
             failure = Failure("out of memory" if memory else "error", message, killed_worker=True)
-            site = Site.of(self._greeting, threads=1)
+            site = Site.of(self._greeting_of(worker), threads=1)
             for point in points:
                 self._observer.finished(site.failed(point, failure), None)
 

@@ -7,7 +7,6 @@ population.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import time
@@ -24,8 +23,9 @@ from ttfsrun.data.samples import Samples, load_samples
 from ttfsrun.errors import CannotSave, Reason, UserError, as_user_error
 from ttfsrun.evaluation.trained_network import Evaluation, TrainedNetwork, evaluate
 from ttfsrun.files import require_unchanged
-from ttfsrun.results.record import Curves
+from ttfsrun.results.record import CPU, Curves
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
+from ttfsrun.run.devices import explained_shortage, free_memory, gpu_works
 from ttfsrun.sweep.worker import checkpoints
 from ttfsrun.sweep.worker.frozen_data import on_frozen_data, require_frozen
 from ttfsrun.sweep.worker.messages import Observer
@@ -48,18 +48,21 @@ NO_MEMORY_TEXTS = (
 def execute(points: Sequence[SweepPoint], site: Site, observer: Observer) -> None:
     """Train and evaluate points of one shape; failures become their records.
 
-    Raises CannotSave or BrokenPipeError where the observer cannot take a record.
+    Raises CannotSave or BrokenPipeError where the observer cannot take a record, and any error after which this process
+    cannot use its GPU any more.
     """
     groups = _Groups(on_frozen_data(points, site.data), site, observer)
     failure = _attempt(groups)
     if failure is None:
         return
+    if site.device != CPU and not gpu_works():
+        raise failure  # the process ends, and another one continues from the checkpoint
     halves = groups.halves()
     if not all(halves):
         groups.fail_all(failure)
         return
     del failure  # and with it the memory that its frames hold
-    gc.collect()
+    free_memory()
     for half in halves:
         execute(half, site, observer)
 
@@ -72,7 +75,8 @@ def _attempt(groups: _Groups) -> Exception | None:
     try:
         groups.drop_changed_chips()
         if groups.points:
-            _train_and_evaluate(groups)
+            with explained_shortage(len(groups.points)):
+                _train_and_evaluate(groups)
     except (BrokenPipeError, CannotSave):
         raise  # records can no longer be written
     except Exception as error:  # noqa: BLE001  # it becomes a record
@@ -90,7 +94,7 @@ def _train_and_evaluate(groups: _Groups) -> None:
     state = None if stored is None else _restore(stored, list(members))
     while groups.points:
         path = checkpoints.checkpoint_path(groups.site.checkpoints, groups.points)
-        trainer = Trainer(groups.configs(), samples["train"], samples["valid"], state)
+        trainer = Trainer(groups.configs(), samples["train"], samples["valid"], state, groups.site.torch_device)
         try:
             fit(trainer, path, groups.members(origin.source), groups.report)
             break
@@ -131,14 +135,17 @@ def _evaluations(
     An error may be due to any of the points that are evaluated at once; fewer at once show which.
     """
     try:
-        evaluations = evaluate([_trained_network(trainer, *each) for each in trained], samples, trainer.device)
+        with explained_shortage(len(trained)):
+            evaluations = evaluate([_trained_network(trainer, *each) for each in trained], samples, trainer.device)
         for _, point in trained:
             require_unchanged(point.files, SWEEP_MADE)
         return [*evaluations]
-    except Exception as error:  # noqa: BLE001  # it concerns some points only
+    except Exception as error:  # it concerns some points only
+        if trainer.device.type == "cuda" and not gpu_works():
+            raise
         if len(trained) == 1:
             return [failure_of(error)]
-    gc.collect()
+    free_memory()
     middle = len(trained) // 2
     return [result for half in (trained[:middle], trained[middle:]) for result in _evaluations(half, trainer, samples)]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ttfsrun.results.record import Curves, Record
+from ttfsrun.results.record import CPU, Curves, Record
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.worker.frozen_data import FrozenData
 from ttfsrun.training.progress import Progress
@@ -23,7 +23,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Greeting(msgspec.Struct, frozen=True, kw_only=True):
-    """First message to a worker: the same for all points of the task."""
+    """First message to a worker: what is the same for all of its points."""
 
     checkpoints: str  # folder
     submission: str
@@ -31,6 +31,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     package: str  # checksum of the package's files
     made_by: dict[str, Any]  # see `results.provenance`
     data: list[FrozenData] = []
+    device: str = CPU  # that trains: CPU, or the name of the GPU that the worker sees
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):

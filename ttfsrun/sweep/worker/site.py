@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ttfsrun.errors import Reason
-from ttfsrun.results.record import Execution, Record
+from ttfsrun.results.record import CPU, Execution, Record
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.sweep.worker.frozen_data import FrozenData
 from ttfsrun.sweep.worker.messages import Greeting
@@ -39,6 +39,12 @@ class Site:
     package: str  # checksum of the package's files
     made_by: Mapping[str, Any]  # see `results.provenance`
     data: Sequence[FrozenData] = ()
+    device: str = CPU  # that trains: CPU, or the name of a GPU
+
+    @property
+    def torch_device(self) -> str:
+        """The device as torch names it; a process sees one GPU at most."""
+        return "cpu" if self.device == CPU else "cuda"
 
     @classmethod
     def of(cls, greeting: Greeting, threads: int) -> Site:
@@ -52,6 +58,7 @@ class Site:
             package=greeting.package,
             made_by=greeting.made_by,
             data=greeting.data,
+            device=greeting.device,
         )
 
     def done(self, point: SweepPoint, result: dict[str, Any], seconds: float, population: int) -> Record:
@@ -81,6 +88,7 @@ class Site:
             population=population,
             threads=self.threads,
             host=self.host,
+            device=self.device,
             submission=self.submission,
             job=self.job,
             package=self.package,

@@ -17,7 +17,7 @@ from ttfsrun.results.sweep_folder import SweepFolder, SweepPoint, latest
 from ttfsrun.sweep.worker import checkpoints
 from ttfsrun.sweep.worker.crew import Crew, Population, Resources
 from ttfsrun.sweep.worker.frozen_data import read_frozen
-from ttfsrun.sweep.worker.in_process import InProcess
+from ttfsrun.sweep.worker.in_process import InProcess, ThisProcess
 from ttfsrun.sweep.worker.messages import Greeting, Observer
 from ttfsrun.training.progress import Progress
 
@@ -89,8 +89,8 @@ class Task:
         self._stopping = False  # may be set before there is a crew
         self._shard: Shard | None = None
 
-    def run(self, populations: Sequence[Population], resources: Resources | int) -> None:
-        """Compute the points that are not finished yet. resources: if it is a number of threads, in this process.
+    def run(self, populations: Sequence[Population], resources: Resources | ThisProcess) -> None:
+        """Compute the points that are not finished yet.
 
         Raises CannotWrite where the sweep's folder cannot be written.
         """
