@@ -52,6 +52,7 @@ def test_a_plan_for_gpus_counts_them_and_fills_them(sweep, monkeypatch):
     _, _, messages = sweep("seed.init=range(1500)", *words)
     assert "1500 trainings in 2 populations on 2 GPUs: about" in messages
     assert "GPU-hours" in messages
+    assert "the plan takes stated speeds" in messages, "torch sees no such GPU here"
     _, _, messages = sweep("seed.init=range(1500)", "cluster.processes=1", *words)
     assert "1500 trainings in 2 populations on 1 GPU: about" in messages
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import statistics
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -20,6 +22,7 @@ from ttfsrun.results.record import CPU
 from ttfsrun.results.sweep_folder import SweepPoint
 from ttfsrun.results.views import RecordSummary
 from ttfsrun.results.wording import count
+from ttfsrun.run.devices import VISIBLE, Gpu
 from ttfsrun.sweep.cost import OVERHEAD, Cost
 from ttfsrun.sweep.submit.environment import environment_checksum
 from ttfsrun.sweep.worker.interpreter import python_command
@@ -30,22 +33,25 @@ CALIBRATION_NETWORKS = 4
 MAX_STORED = 500  # costs in the user's cache; the oldest are dropped
 
 
-def estimate_costs(points: Sequence[SweepPoint], records: Iterable[RecordSummary], package: str) -> dict[str, Cost]:
-    """Return the cost of each shape among the points.
+def estimate_costs(
+    points: Sequence[SweepPoint], records: Iterable[RecordSummary], package: str, gpu: Gpu | None = None
+) -> dict[str, Cost]:
+    """Return the cost of each shape among the points on a core, or on a GPU of this machine.
 
-    records: those of this sweep that were computed on cores. package: checksum of the code that computes the points.
-    Raises RunFailed where no point can be trained.
+    records: those of this sweep that were computed on such devices. package: checksum of the code that computes the
+    points. Raises RunFailed where no point can be trained.
     """
     points_by_shape = grouped(points, [point.shape for point in points])
     points_by_size = grouped(points, [_size(point) for point in points])
-    samples = {size: _spread(group) for size, group in points_by_size.items()}
+    samples = {size: evenly_chosen(group) for size, group in points_by_size.items()}
     stored = _load_stored()
-    environment = environment_checksum()
+    environment = environment_checksum() + (f" {gpu.name}" if gpu else "")
+    measure = partial(_calibrated, gpu=gpu) if gpu else _calibrated
     keys = {size: _cache_key(sample, f"{package} {environment}") for size, sample in samples.items()}
     unmeasured = [size for size in keys if keys[size] not in stored]
     if unmeasured:
         log.info("measuring the cost of %s", count(len(unmeasured), "training"))
-        answers = dict(zip(unmeasured, _calibrated([samples[size] for size in unmeasured]), strict=True))
+        answers = dict(zip(unmeasured, measure([samples[size] for size in unmeasured]), strict=True))
         stored |= {keys[size]: answer for size, answer in answers.items() if isinstance(answer, Cost)}
         _store(stored)
         if not any(key in stored for key in keys.values()):
@@ -76,7 +82,7 @@ def _size(point: SweepPoint) -> str:
     )
 
 
-def _spread(points: Sequence[SweepPoint]) -> list[SweepPoint]:
+def evenly_chosen(points: Sequence[SweepPoint]) -> list[SweepPoint]:
     """Return a few points, from the first to the last."""
     last = len(points) - 1
     return [points[round(last * i / max(1, CALIBRATION_NETWORKS - 1))] for i in range(CALIBRATION_NETWORKS)]
@@ -93,10 +99,11 @@ def _with_guesses(costs: Mapping[str, Cost | None]) -> dict[str, Cost]:
     return {shape: cost or highest for shape, cost in costs.items()}
 
 
-def _calibrated(samples: Sequence[Sequence[SweepPoint]]) -> list[Cost | str]:
+def _calibrated(samples: Sequence[Sequence[SweepPoint]], gpu: Gpu | None = None) -> list[Cost | str]:
     """Return the cost of each sample, or why none of its points can be trained. Raises RunFailed where it crashes."""
     result = subprocess.run(
-        python_command("ttfsrun.sweep.worker.calibrate"),
+        [*python_command("ttfsrun.sweep.worker.calibrate"), *(["cuda"] if gpu else [])],
+        env=os.environ | ({VISIBLE: gpu.visible_as} if gpu else {}),
         input=msgspec.json.encode(samples),
         capture_output=True,
         check=False,

@@ -175,7 +175,7 @@ def _plan(
     if isinstance(target.cluster, Debug):
         costs = default_costs(points)
     elif room.gpu_memory is not None:
-        costs = estimate_gpu_costs(points, records)
+        costs = estimate_gpu_costs(points, records, package, target.gpus[0] if target.gpus else None)
     else:
         costs = estimate_costs(points, records, package)
     members = list(checkpoints.list_checkpoints(folder.checkpoints).values())
