@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from ttfsrun.results.sweep_folder import SweepFolder
 from ttfsrun.run.devices import Gpu, Seen, ask_torch
@@ -55,6 +56,22 @@ def test_a_plan_for_gpus_counts_them_and_fills_them(sweep, monkeypatch):
     assert "the plan takes stated speeds" in messages, "torch sees no such GPU here"
     _, _, messages = sweep("seed.init=range(1500)", "cluster.processes=1", *words)
     assert "1500 trainings in 2 populations on 1 GPU: about" in messages
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_a_sweep_on_cores_and_gpus_gathers_to_the_bare_table_of_one_on_cores(sweep, folder, ttfsrun):
+    words = ("seed.init=range(4)", "substrate=brainscales2", "network.input_repeats=2", "cluster=local", "--yes")
+    cores = folder.path.with_name("on_cores")
+    assert sweep(*words, out=cores.name)[0] == 0
+    assert sweep(*words, "--limit", 2)[0] == 4
+    assert sweep(*words, "cluster.device=cuda")[0] == 0
+    devices, _ = devices_and_results(folder)
+    assert len(devices - {"cpu"}) == 1
+    assert len(devices) == 2
+    for path in (folder.path, cores):
+        assert ttfsrun("gather", path, "--bare")[0] == 0
+    assert folder.table.read_bytes() == SweepFolder(cores).table.read_bytes()
 
 
 def test_torch_is_asked_for_gpus_in_another_process():
