@@ -16,10 +16,11 @@ H100 = Gpu("NVIDIA H100", 80 * 2**30, "0")
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Let torch see GPUs with these names."""
+    """Let torch see GPUs with these names, all of one compute capability."""
 
-    def seen(*names: str) -> None:
-        properties = [SimpleNamespace(name=name, total_memory=2**30) for name in names]
+    def seen(*names: str, capability: tuple[int, int] = (9, 0)) -> None:
+        major, minor = capability
+        properties = [SimpleNamespace(name=name, total_memory=2**30, major=major, minor=minor) for name in names]
         monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(names))
         monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: properties[number])
@@ -55,6 +56,15 @@ def test_a_gpu_that_is_missing_is_an_error_that_says_why(gpus, monkeypatch, cuda
         UserError, match=f"cluster.device=cuda: torch {torch.__version__} {why}; nvidia-smi".replace("+", r"\+")
     ):
         training_device("cuda")
+
+
+def test_a_gpu_that_is_too_old_is_not_taken(gpus):
+    gpus("Tesla P100", capability=(6, 0))
+    assert training_device("auto") == (torch.device("cpu"), "cpu")
+    with pytest.raises(UserError, match=r"sees Tesla P100, of compute capability 6\.0, but 7\.0 is needed"):
+        training_device("cuda")
+    gpus("Tesla V100", capability=(7, 0))
+    assert training_device("auto") == (torch.device("cuda"), "Tesla V100")
 
 
 def test_what_torch_sees_is_chosen_from():

@@ -46,14 +46,20 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 def ask_torch() -> Seen:
-    """Return the GPUs that torch sees in this process, in its order."""
+    """Return the GPUs that torch sees in this process and that the kernels run on, in its order."""
     import torch
+
+    from ttfsrun.neuron.kernels.cuda.ptx import TARGETS
 
     why = "sees no GPU" if torch.version.cuda else "is built without CUDA"
     listed = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
     found = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    properties = map(torch.cuda.get_device_properties, found)
-    gpus = [Gpu(p.name, p.total_memory, listed[i] if listed else str(i)) for i, p in enumerate(properties)]
+    gpus = []
+    for number, seen in enumerate(map(torch.cuda.get_device_properties, found)):
+        if 10 * seen.major + seen.minor >= TARGETS[0]:
+            gpus.append(Gpu(seen.name, seen.total_memory, listed[number] if listed else str(number)))
+        else:
+            why = f"sees {seen.name}, of compute capability {seen.major}.{seen.minor}, but {TARGETS[0] / 10} is needed"
     return Seen(gpus, f"torch {torch.__version__} {why}")
 
 
