@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ttfsrun.training import trainer
+from ttfsrun.training.step import Step
 
 SPLITS = ("train", "valid", "test")
 
@@ -61,12 +61,12 @@ def comparable_metrics(content: bytes) -> Mapping[str, Any]:
 def stop_in_the_second_epoch(patch: pytest.MonkeyPatch, stop: Callable[[], None]) -> None:
     """Call `stop` in the middle of the second epoch of a tiny training, until the patch is undone."""
     batches = []
-    step = trainer.Trainer._step
+    take = Step.take
 
-    def stopped(self: trainer.Trainer, *args: Any) -> Any:
-        batches.append(args[-1])
+    def stopped(self: Step, *args: Any) -> Any:
+        batches.append(args)
         if len(batches) == 8:  # five are an epoch
             stop()
-        return step(self, *args)
+        return take(self, *args)
 
-    patch.setattr(trainer.Trainer, "_step", stopped)
+    patch.setattr(Step, "take", stopped)
