@@ -21,7 +21,8 @@ from sweeps import SHORT, WAIT_SECONDS, Command, Sweep, output
 from ttfsrun.sweep.monitor import submissions
 
 SEEDS = [int(seed) for seed in os.environ.get("TTFSRUN_FAULT_SEEDS", "").split(",") if seed] or list(range(10))
-GRID = ("seed.init=range(2)", "substrate.v_th.chip_std=0.0,0.1", *SHORT)
+#: Some seconds for each sweep: faults must meet tasks that train.
+GRID = ("seed.init=range(2)", "substrate.v_th.chip_std=0.0,0.1", "training.epochs=400", *SHORT[1:])
 CLUSTER = ("cluster=slurm", "cluster.cores=1", "cluster.task_minutes=0.001", "cluster.max_tasks=2")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("three_nodes")]

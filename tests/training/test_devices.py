@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from device_cases import CASES
 from lane_device import one_by_one
 from tiny_networks import REMEDIES, Splits, Tiny, bits, trained
 
@@ -13,21 +14,6 @@ from ttfsrun.config.schema import Config
 from ttfsrun.training.trainer import Trainer
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
-
-CHIP = ("substrate=brainscales2", "network.input_repeats=2")
-CASES = {
-    "ideal": (),
-    "remedies": REMEDIES,
-    "no bias, an end of the observation": ("network.bias_time=null", "network.t_max=2.5"),
-    "two hidden layers": (
-        "network.hidden=[20,9]",
-        "network.init={mean:[1.5,0.5,0.5],std:[0.8,0.8,0.8]}",
-        "training.bumping.silent_fraction=[0.3,0.3,0.1]",
-    ),
-    "squared error": ("training/loss=squared_error",),
-    **{f"on a chip, {rule}": (*CHIP, f"training.backward={rule}") for rule in ("observed", "ideal", "same_draw")},
-    "own time constants": (*CHIP, "substrate.tau_mem.chip_cv=0.2", "substrate.tau_syn.chip_cv=0.1"),
-}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
+from device_cases import CASES
 from fake_driver import fake_gpu
-from test_devices import CASES
 from tiny_networks import Splits, Tiny, bits, trained
 
 from ttfsrun.neuron import device
