@@ -59,7 +59,11 @@ class Recorder:
 @pytest.fixture
 def grid(tiny_overrides: tuple[str, ...]) -> list[SweepPoint]:
     """Four points that train for a moment."""
-    words = [*tiny_overrides, "seed.init=range(4)", "training.epochs=40"]
+    return four(tiny_overrides, epochs=40)
+
+
+def four(tiny_overrides: tuple[str, ...], epochs: int) -> list[SweepPoint]:
+    words = [*tiny_overrides, "seed.init=range(4)", f"training.epochs={epochs}"]
     return freeze_points([(p.overrides, p.config) for p in Composer(conf_dir()).expand(words)], ["seed.init"])
 
 
@@ -122,8 +126,9 @@ def test_a_worker_that_holds_too_much_memory_goes_and_says_how_much(grid, greeti
 
 @pytest.mark.slow
 def test_workers_for_which_there_is_no_room_become_fewer(grid, greeting, orphans, monkeypatch):
-    """As if each held 1 GB, and there were room for two of the four."""
+    """As if each held 1 GB, and there were room for two of the four; what this process holds does not count."""
     started = []
+    monkeypatch.setattr(crew, "_resident", lambda pid: 0)
     monkeypatch.setattr(_Worker, "resident", lambda worker: 10**9)
     monkeypatch.setattr(Crew, "_spawn", lambda crew, spawn=Crew._spawn: started.append(spawn(crew)) or started[-1])
     recorder, four = Recorder(), Resources(cores=4, processes=None, threads=None, memory=2_500_000_000)
@@ -166,7 +171,8 @@ Crew(Resources(cores=1, processes=None, threads=None, memory=None), greeting, Re
 
 
 @pytest.mark.slow
-def test_a_worker_whose_leader_is_killed_saves_its_state_and_leaves(grid, greeting):
+def test_a_worker_whose_leader_is_killed_saves_its_state_and_leaves(tiny_overrides, greeting):
+    grid = four(tiny_overrides, epochs=3000)  # it must not be over when the worker notices
     words = [sys.executable, "-c", LEADER, greeting.checkpoints]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as leader:
         assert leader.stdin is not None
