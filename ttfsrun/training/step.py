@@ -127,6 +127,7 @@ class Step:
             self._constant(np.array(settings.bumping.silent_fraction, np.float64)), float(settings.bumping.value)
         )
         self._powers = self._constant(powers(settings.optimizer, n_steps))
+        self._numbers = Numbers.of(settings.optimizer, np.float32)
         self._counts: dict[int, Tensor] = {}
         self._pace = self._zeros(torch.float32, size, 2)
         self._factors = self._zeros(torch.float64, size)
@@ -194,8 +195,7 @@ class Step:
         silent = (number, self._columns[number], gradient.shape[-1], device.array(silence.counts))
         items = len(gradient) * -(-weight.shape[1] // entries_per_item(device.lanes))
         work = EVENTS_PER_WEIGHT * gradient.numel()
-        numbers = Numbers.of(self.settings.optimizer, np.float32)
-        device.launch(update_weights, items, work, layer, update, silent, numbers)
+        device.launch(update_weights, items, work, layer, update, silent, self._numbers)
 
     def failure(self) -> NotFinite | None:
         """Return the network of which a number was not finite in the earliest batch of this epoch; None: there is none.
