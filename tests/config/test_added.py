@@ -14,7 +14,7 @@ from ttfsrun.config.dotted_keys import ABSENT, assign, lookup
 from ttfsrun.config.ids import identify, point_id, shape_id, training_id
 from ttfsrun.config.schema import config_of
 
-EXPERIMENTS = ("yin_yang", "yin_yang_paper", "mnist_16x16", "mnist_16x16_paper", "mnist_28x28", "mnist_28x28_paper")
+EXPERIMENTS = ("yin_yang_paper", "mnist_16x16_paper", "mnist_28x28", "mnist_28x28_paper")
 OTHER: dict[str, Any] = {
     "data.augmentation": {"rotation": 5.0, "shear": 0.0, "scale": 0.0, "shift": 0.0},
     "training.bumping.scheduled": True,
@@ -43,7 +43,7 @@ def test_the_recipes_from_before_have_the_former_values_and_so_their_ids(experim
     assert identify(before) == identify(composed(experiment))
 
 
-@pytest.mark.parametrize("experiment", ["yin_yang", "mnist_16x16"])
+@pytest.mark.parametrize("experiment", ["yin_yang_paper", "mnist_16x16_paper"])
 def test_what_was_stored_before_is_read_and_can_be_changed(experiment: str) -> None:
     before = as_stored_before(experiment)
     unchanged = copy.deepcopy(before)
@@ -54,7 +54,7 @@ def test_what_was_stored_before_is_read_and_can_be_changed(experiment: str) -> N
 
 @pytest.mark.parametrize("key", ADDED)
 def test_another_value_is_another_point_and_another_training_in_the_same_population(key: str) -> None:
-    settings = composed("mnist_16x16")
+    settings = composed("mnist_16x16_paper")
     assert lookup(settings, key) == ADDED[key].former
     base, changed = config_of(settings), copy.deepcopy(settings)
     assert assign(changed, key, OTHER[key])
