@@ -38,7 +38,8 @@ Lines = Iterator[str]
 
 def accuracy(table: Table) -> Lines:
     yield from head("experiment", "network", "median (quartiles)", "mean ± std", "seeds", "published")
-    for name, rows in table.groupby("experiment", sort=False):
+    for entry, rows in table.groupby("entry", sort=False):
+        name = entry.removeprefix("accuracy_")
         percent = 100 * rows["test_accuracy"]
         mean = f"{percent.mean():.2f} ± {percent.std():.2f}"
         yield row(f"`{name}`", NETWORKS[name], spread(rows), mean, len(rows), PUBLISHED[name])
@@ -92,8 +93,8 @@ def jitter(table: Table) -> Lines:
 
 def on_the_chip(table: Table) -> Lines:
     yield from head("data", "trained", *CONDITIONS.values(), "published")
-    for (experiment, protocol), rows in table.groupby(["experiment", "protocol"], sort=False):
-        data = experiment.removesuffix("_brainscales2")
+    for (entry, protocol), rows in table.groupby(["entry", "protocol"], sort=False):
+        data = entry.removeprefix("on_the_chip_")
         trained, published = ("in the loop", ON_THE_CHIP[data]) if protocol == IN_THE_LOOP else ("in simulation", "")
         yield row(DATA[data], trained, *by_condition(rows), published)
 
@@ -110,7 +111,7 @@ def sensitivity(table: Table) -> Lines:
         yield row(f"{title(name)} (`{name}`)", text(strength), *(f"{points:.2f}" for points in lost))
 
 
-ENTRIES: dict[str, Callable[[Table], Lines]] = {
+CHAPTERS: dict[str, Callable[[Table], Lines]] = {
     "accuracy": accuracy,
     "weight_range": weight_range,
     "imperfections": imperfections,
@@ -120,6 +121,11 @@ ENTRIES: dict[str, Callable[[Table], Lines]] = {
     "on_the_chip": on_the_chip,
     "sensitivity": sensitivity,
 }
+PARTS = {  # chapters of more than one entry, so that each can be computed anew alone
+    "accuracy": ["accuracy_yin_yang", "accuracy_mnist_16x16", "accuracy_mnist_28x28"],
+    "on_the_chip": ["on_the_chip_yin_yang", "on_the_chip_mnist_16x16"],
+}
+ENTRIES = [entry for chapter in CHAPTERS for entry in PARTS.get(chapter, [chapter])]
 CONDITIONS = {"own": "own chip", "own, other chips": "other chips", "simulation": "in simulation"}
 
 
@@ -161,8 +167,11 @@ def published() -> list[str]:
 
 def blocks() -> dict[str, str]:
     """What has to stand between the marks of each name."""
-    tables = {name: find_source(HERE / name).table for name in published()}
-    found = {name: "\n".join(ENTRIES[name](table)) for name, table in tables.items()}
+    tables = {name: find_source(HERE / name).table.assign(entry=name) for name in published()}
+    found = {}
+    for chapter, lines_of in CHAPTERS.items():
+        table = pd.concat(tables[entry] for entry in PARTS.get(chapter, [chapter]))
+        found[chapter] = "\n".join(lines_of(table))
     costs = {name: core_hours(table) for name, table in tables.items()}
     lines = [*head("entry", "points", "core-hours")]
     lines += [row(f"[`{name}`]({name}/)", tables[name]["point"].nunique(), f"{costs[name]:.1f}") for name in tables]
