@@ -27,13 +27,24 @@ def test_every_entry_is_explained_with_the_command_of_its_sweep() -> None:
         assert f"\n<!-- {chapter} -->\n" in PAGE
 
 
+def assert_is_of(table: pd.DataFrame, sweep: str) -> None:
+    composer = Composer(conf_dir())
+    configs = composer.compose_all(read_request([f"sweep={sweep}"], composer).points)
+    assert list(table["point"].unique()) == list(dict.fromkeys(point_id(config) for config in configs))
+    assert set(table["status"]) == {"done"}
+
+
+@pytest.mark.parametrize("request_file", sorted((study.HERE / "recipes").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_search_for_a_recipe_has_the_table_of_its_request(request_file: Path) -> None:
+    table = pd.read_csv(request_file.with_suffix(".csv"), dtype={"point": str})
+    assert_is_of(table, str(request_file))
+    assert table["seed.init"].min() >= 100 if "seed.init" in table else "seed.init=100" in request_file.read_text()
+
+
 @pytest.mark.parametrize("name", study.published())
 def test_every_table_is_of_the_sweep_beside_it(name: str) -> None:
     table = pd.read_csv(study.HERE / name / "table.csv", dtype={"point": str})
-    composer = Composer(conf_dir())
-    configs = composer.compose_all(read_request([f"sweep={name}"], composer).points)
-    assert list(table["point"].unique()) == list(dict.fromkeys(point_id(config) for config in configs))
-    assert set(table["status"]) == {"done"}
+    assert_is_of(table, name)
     assert not table["git_dirty"].any()
     made_by = yaml.safe_load((study.HERE / name / "sweep.yaml").read_text())["made_by"]
     assert set(table["git_sha"]) == {made_by["git_sha"]}
