@@ -225,7 +225,7 @@ def test_a_value_that_follows_another_says_so() -> None:
 def test_groups_and_entries_set_on_the_command_line_are_its_own() -> None:
     origins = sources(["training.loss={xi:1}", "network.hidden.0=60", "~training.keep", "+training.keep=last"])
     assert origins["training.loss.xi"] == origins["network.hidden"] == origins["training.keep"] == "command line"
-    assert origins["training.loss.alpha"] == "conf/training/loss/cross_entropy.yaml"
+    assert origins["training.loss.alpha"] == "conf/training/loss/cross_entropy_sharpest.yaml"
 
 
 def test_points_of_one_composer_have_their_own_sources() -> None:
