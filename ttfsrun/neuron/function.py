@@ -18,6 +18,7 @@ class FirstSpike(torch.autograd.Function):
     fast and their gradients are float64, whatever the type of the others.
     limit: the `gradient_limit` of `first_spike`.
     observed [P, B, M]: spikes to return unchanged, with the derivatives that the neurons have there; or None.
+    delays [P, N, M]: how much later each input reaches each neuron; or None.
     """
 
     @staticmethod
@@ -30,10 +31,11 @@ class FirstSpike(torch.autograd.Function):
         fast: Tensor,
         limit: float,
         observed: Tensor | None,
+        delays: Tensor | None,
     ) -> Tensor:
-        recorded = None if observed is None else observed.detach()
+        recorded, waits = (None if each is None else each.detach() for each in (observed, delays))
         parameters = Parameters(theta.detach(), slow.detach(), fast.detach())
-        layer = solve(times.detach(), weight.detach(), parameters, recorded)
+        layer = solve(times.detach(), weight.detach(), parameters, recorded, waits)
         ctx.save_for_backward(times)  # `layer` may share its memory; so torch detects changes
         ctx.layer, ctx.limit = layer, limit
         ctx.shapes = theta.shape, slow.shape, fast.shape
@@ -45,8 +47,12 @@ class FirstSpike(torch.autograd.Function):
         _ = ctx.saved_tensors  # raises if the times were changed in place
         theta, slow, fast = ctx.shapes
         backward = ctx.layer.backward(gradient)
-        results: list[Any] = [None] * 7
-        if ctx.needs_input_grad[0] and ctx.needs_input_grad[1]:
+        results: list[Any] = [None] * 8
+        if ctx.needs_input_grad[7]:
+            results[1], results[7] = backward.by_weight_and_delays(ctx.limit)
+            if ctx.needs_input_grad[0]:
+                results[0] = backward.by_times()
+        elif ctx.needs_input_grad[0] and ctx.needs_input_grad[1]:
             results[1], results[0] = backward.by_weight_and_times(ctx.limit)
         elif ctx.needs_input_grad[0]:
             results[0] = backward.by_times()

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ttfsrun.neuron.delayed_pass import DelayedPass
 from ttfsrun.neuron.device import device_of
 from ttfsrun.neuron.lane_pass import LanePass
 from ttfsrun.neuron.parameters import Parameters
@@ -30,6 +31,15 @@ class BackwardPass(Protocol):
 
     def by_weight_and_times(self, limit: float = math.inf) -> tuple[Tensor, Tensor]:
         """Return both of the above, in less time."""
+
+    def by_delays(self, limit: float = math.inf) -> Tensor:
+        """Return the gradient by the delays, [P, N, M], of the samples that count in that by the neuron's weights.
+
+        The gradient of a neuron by its delays is large where that by its weights is, as V'(T) divides both.
+        """
+
+    def by_weight_and_delays(self, limit: float = math.inf) -> tuple[Tensor, Tensor]:
+        """Return the gradients by the weights and by the delays, in less time."""
 
     def by_threshold(self, shape: Sequence[int]) -> Tensor:
         """Return the gradient by theta, of this shape, float64."""
@@ -50,14 +60,24 @@ class LayerPass(Protocol):
         """Return the backward pass from a gradient [P, B, M] by the spikes."""
 
 
-def solve(times: Tensor, weight: Tensor, parameters: Parameters, observed: Tensor | None = None) -> LayerPass:
+def solve(
+    times: Tensor,
+    weight: Tensor,
+    parameters: Parameters,
+    observed: Tensor | None = None,
+    delays: Tensor | None = None,
+) -> LayerPass:
     """Return the pass of a layer.
 
     times [P, B, N], weight [P, N, M], both float32 or both float64; observed [P, B, M] of the same type: spikes that
-    are taken as they are, with the derivatives that the neurons have there. All are on one device.
+    are taken as they are, with the derivatives that the neurons have there; delays [P, N, M] of the same type, finite
+    and >= 0: input i reaches neuron j so much later. All are on one device. Only a pass with delays has gradients by
+    them.
 
     Raises ValueError for times that are NaN or -inf, and for weights that are not finite; on a device other than the
     CPU, such a network has no spikes, or spikes at NaN.
     """
     kind = VectorPass if device_of(times).lanes > 1 else LanePass
-    return kind(times, weight, parameters, observed)
+    if delays is None:
+        return kind(times, weight, parameters, observed)
+    return DelayedPass(kind, (times, weight, delays), parameters, observed)

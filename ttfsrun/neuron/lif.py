@@ -72,29 +72,45 @@ class Neuron:
         return Parameters(*(each.expand(n_networks, *each.shape[-2:]) for each in (theta, slow, fast)))
 
 
-def first_spike(times: Tensor, weight: Tensor, neuron: Neuron, *, gradient_limit: float = math.inf) -> Tensor:
+def first_spike(
+    times: Tensor, weight: Tensor, neuron: Neuron, delays: Tensor | None = None, *, gradient_limit: float = math.inf
+) -> Tensor:
     """Return the time of each neuron's first spike, [..., B, M]; inf for no spike.
 
     times: input spike times [..., B, N] in any order, inf for no spike; float32 or float64.
     weight: [..., N, M], finite, of the same type as `times`. A unit weight raises the synaptic current by 1.
     neuron: parameters, which must broadcast as described in `Neuron`.
+    delays: transmission delays, finite and >= 0, of the same type as `times`: input i reaches neuron j at t_i + d_ij.
+        Axonal ones, [..., N, 1], belong to the inputs, dendritic ones, [..., 1, M], to the neurons, synaptic ones,
+        [..., N, M], to pairs. Axonal delays are added to the times, and dendritic ones to the spikes, also to those of
+        neurons that spike without input. Synaptic ones take a few times as long as none: each neuron has its own order
+        of arrival.
     gradient_limit: in the backward pass, the contribution of one sample to the gradient by one neuron's weights is
         dropped if its largest entry exceeds this limit (V'(T) is near 0 where a membrane barely reaches its threshold).
+        With it goes that to the gradient by the neuron's synaptic delays, which V'(T) divides too.
 
     Times and time constants have the same unit (in this package, the nominal tau_syn). The result is differentiable
-    with respect to times, weight and all four parameters. Leading dimensions are networks; neither other networks
-    nor the number of threads (`set_threads`) change a bit of the result. Memory: O(B (N + M) + N M) per network.
+    with respect to times, weight, delays and all four parameters. Leading dimensions are networks; neither other
+    networks nor the number of threads (`set_threads`) change a bit of the result. Memory: O(B (N + M) + N M) per
+    network.
 
     Tensors are on the CPU or on one GPU of NVIDIA, which computes the same bits.
 
-    Raises ValueError for times that are NaN or -inf, weights that are not finite, a negative or NaN gradient_limit,
-    shapes that do not fit, and tensors on several devices; TypeError for other data types.
+    Raises ValueError for times that are NaN or -inf, weights that are not finite, delays that are not or are negative,
+    a negative or NaN gradient_limit, shapes that do not fit, and tensors on several devices; TypeError for other data
+    types.
     """
-    return _spikes(times, weight, neuron, gradient_limit)
+    return _spikes(times, weight, neuron, delays, gradient_limit)
 
 
 def observed_spike(
-    times: Tensor, weight: Tensor, neuron: Neuron, observed: Tensor, *, gradient_limit: float = math.inf
+    times: Tensor,
+    weight: Tensor,
+    neuron: Neuron,
+    observed: Tensor,
+    delays: Tensor | None = None,
+    *,
+    gradient_limit: float = math.inf,
 ) -> Tensor:
     """Return spike times that were observed elsewhere, with the derivatives that the given neuron has at those times.
 
@@ -103,7 +119,7 @@ def observed_spike(
     value of its membrane at the observed time. The value of v_th does not matter, but it has a derivative.
 
     observed: spike times [..., B, M] of the same type as `times`, inf for no spike. The inputs before a spike time are
-        the causal ones.
+        the causal ones. With dendritic delays, these are the spikes as they leave, after the delay.
 
     The other arguments are those of `first_spike`. Returns `observed`, broadcast to the leading dimensions of all
     arguments. All derivatives are 0 where `observed` is inf, where no input comes before it, and where the membrane
@@ -112,11 +128,16 @@ def observed_spike(
 
     Raises what `first_spike` raises, and ValueError if `observed` is NaN or -inf or does not fit.
     """
-    return _spikes(times, weight, neuron, gradient_limit, observed)
+    return _spikes(times, weight, neuron, delays, gradient_limit, observed)
 
 
 def _spikes(
-    times: Tensor, weight: Tensor, neuron: Neuron, gradient_limit: float, observed: Tensor | None = None
+    times: Tensor,
+    weight: Tensor,
+    neuron: Neuron,
+    delays: Tensor | None,
+    gradient_limit: float,
+    observed: Tensor | None = None,
 ) -> Tensor:
     """Return the first spikes, or the observed ones if given."""
     _check(times, weight)
@@ -124,6 +145,31 @@ def _spikes(
         _check_observed(observed, times, weight)
     if not gradient_limit >= 0:
         raise ValueError(f"gradient_limit={gradient_limit}: it must be at least 0")
+    if delays is None:
+        return _solved(times, weight, neuron, None, gradient_limit, observed)
+    delays = delays.reshape((1,) * (2 - delays.ndim) + delays.shape) if delays.ndim < 2 else delays
+    _check_delays(delays, times, weight)
+    if delays.shape[-1] == 1:  # axonal
+        return _solved(times + delays.mT, weight, neuron, None, gradient_limit, observed)
+    if delays.shape[-2] > 1:
+        return _solved(times, weight, neuron, delays, gradient_limit, observed)
+    before = None if observed is None else observed - delays.detach()
+    spikes = _solved(times, weight, neuron, None, gradient_limit, before)
+    shifted = spikes + delays
+    if observed is not None:
+        shifted = shifted + (observed - shifted).detach()  # bit for bit
+    return torch.where(spikes.isfinite(), shifted, math.inf)
+
+
+def _solved(
+    times: Tensor,
+    weight: Tensor,
+    neuron: Neuron,
+    delays: Tensor | None,
+    gradient_limit: float,
+    observed: Tensor | None,
+) -> Tensor:
+    """Return the spikes, with synaptic delays or none."""
     theta, *constants = (
         _at_least_2d(value).to(times.device) for value in (neuron.v_th - neuron.v_leak, neuron.tau_mem, neuron.tau_syn)
     )
@@ -134,9 +180,9 @@ def _spikes(
         if tensor.shape[-2] not in (1, rows) or tensor.shape[-1] not in (1, n_neurons):
             reason = "; a time constant must be the same for all samples" if name.startswith("tau") else ""
             raise ValueError(f"{name} {list(tensor.shape)} does not broadcast to [..., {rows}, {n_neurons}]{reason}")
-    measured = {} if observed is None else {"observed": observed}
+    optional = {name: tensor for name, tensor in (("observed", observed), ("delays", delays)) if tensor is not None}
     lead = _leading(
-        times=times, weight=weight, v_th_and_v_leak=theta, tau_mem=constants[0], tau_syn=constants[1], **measured
+        times=times, weight=weight, v_th_and_v_leak=theta, tau_mem=constants[0], tau_syn=constants[1], **optional
     )
 
     def stacked(tensor: Tensor, *shape: int) -> Tensor:
@@ -150,6 +196,7 @@ def _spikes(
         *_slow_and_fast(*(stacked(tensor, *tensor.shape[-2:]) for tensor in constants)),
         float(gradient_limit),
         None if observed is None else stacked(observed, n_rows, n_neurons),
+        None if delays is None else stacked(delays, n_inputs, n_neurons),
     )
     return spikes.reshape(*lead, n_rows, n_neurons)
 
@@ -183,6 +230,22 @@ def _check_observed(observed: Tensor, times: Tensor, weight: Tensor) -> None:
         raise ValueError(
             f"observed {_first_where(~valid, observed.detach())}: a spike time must be > -inf; inf means no spike"
         )
+
+
+def _check_delays(delays: Tensor, times: Tensor, weight: Tensor) -> None:
+    if delays.dtype != times.dtype:
+        raise TypeError(f"delays {delays.dtype}, times {times.dtype}: both must be float32 or both float64")
+    if delays.device != times.device:
+        raise ValueError(f"delays on {delays.device}, times on {times.device}: both must be on one device")
+    if any(size not in (1, full) for size, full in zip(delays.shape[-2:], weight.shape[-2:], strict=True)):
+        raise ValueError(
+            f"delays {list(delays.shape)}: expected axonal ones [..., {weight.shape[-2]}, 1], dendritic ones "
+            f"[..., 1, {weight.shape[-1]}], or synaptic ones {[..., *weight.shape[-2:]]}".replace("Ellipsis", "...")
+        )
+    valid = (delays.detach() >= 0) & (delays.detach() < math.inf)
+    if not bool(valid.all()):
+        value = _first_where(~valid, delays.detach())
+        raise ValueError(f"delays {value}: a delay must be finite and at least 0; clip it")
 
 
 def _leading(**tensors: Tensor) -> tuple[int, ...]:
