@@ -22,14 +22,14 @@ def decide(current, voltage, delay, decays, fast, decisions):
     n = current.size
     for at in range(0, n, LANES):
         i, u = vload(current, at), vload(voltage, at)
-        zero, one = splat(i, 0.0), splat(i, 1.0)
+        zero, one, length = splat(i, 0.0), splat(i, 1.0), splat(i, delay)
         tau = Constants(one, splat(i, fast), one, splat(i, 1 / fast - 1), 0.0)
         highest = u + i * splat(i, decays[2])
         charged = Charged(i, splat(i, decays[0]), highest, highest * splat(i, decays[1]))
         vstore(decisions, at, select(peaks_between(charged, one, tau), one, zero))
-        vstore(decisions, n + at, select(may_peak_above(one, u, charged, delay, tau), one, zero))
-        vstore(decisions, 2 * n + at, select(peaks_surely_above(one, u, i, delay, tau), one, zero))
-        vstore(decisions, 3 * n + at, select(peaks_above(one, u, charged, delay, tau), one, zero))
+        vstore(decisions, n + at, select(may_peak_above(one, u, charged, length, tau), one, zero))
+        vstore(decisions, 2 * n + at, select(peaks_surely_above(one, u, i, length, tau), one, zero))
+        vstore(decisions, 3 * n + at, select(peaks_above(one, u, charged, length, tau), one, zero))
 
 
 def charge(delay, rate):

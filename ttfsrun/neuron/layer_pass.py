@@ -13,7 +13,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ttfsrun.neuron.delayed_pass import DelayedPass
 from ttfsrun.neuron.device import device_of
 from ttfsrun.neuron.lane_pass import LanePass
 from ttfsrun.neuron.parameters import Parameters
@@ -78,6 +77,4 @@ def solve(
     CPU, such a network has no spikes, or spikes at NaN.
     """
     kind = VectorPass if device_of(times).lanes > 1 else LanePass
-    if delays is None:
-        return kind(times, weight, parameters, observed)
-    return DelayedPass(kind, (times, weight, delays), parameters, observed)
+    return kind(times, weight, parameters, observed, delays)

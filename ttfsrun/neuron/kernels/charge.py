@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.events import step_after, weights_from
 from ttfsrun.neuron.kernels.simd import cast, fma
 
@@ -30,8 +30,15 @@ class Charged(NamedTuple):
 @compiled
 def charge(j, current, decay, voltage, block, batch, steps):
     """Return the block as `Charged` by input j, from the membrane at it and the current just after the one before."""
-    current = fma(current, decay, cast(current, weights_from(batch, block.p, block.k, block.row, j)))
-    fast_decay, slow_decay, rise = step_after(batch.layer, steps, j, block.tau)
+    weight = weights_from(batch, block.p, block.k, block.row, j)
+    return charge_by(weight, step_after(batch.layer, steps, j, block.tau), current, decay, voltage)
+
+
+@inlined
+def charge_by(weight, step, current, decay, voltage):
+    """Return the block as `Charged` by inputs of these weights, given the `step` to the next ones."""
+    current = fma(current, decay, cast(current, weight))
+    fast_decay, slow_decay, rise = step
     return Charged(
         current, fast_decay, fma(current, rise, voltage), fma(voltage, slow_decay, current * (rise * slow_decay))
     )

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.elementary import NEAR, exp, near_decay, near_rise, rise_series, second_rise_series
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import any_lane, cast, item, minimum, select, splat, vload, vstore
@@ -213,6 +213,19 @@ def _step_after(layer, steps, j, tau):
     return shared if is_shared(layer) else own
 
 
+@inlined
+def step_over(storage, delay, tau):
+    """Return `step` for vectors of any delays >= 0, each in the shortest way; `storage` as for `short_step`."""
+    near = splat(delay, tau.near)
+    fast_decay, slow_decay, rise = short_step(storage, minimum(delay, near), tau)
+    far = delay > near
+    if any_lane(far):
+        exact = step(delay, tau)
+        fast_decay, slow_decay = select(far, exact[0], fast_decay), select(far, exact[1], slow_decay)
+        rise = select(far, exact[2], rise)
+    return fast_decay, slow_decay, rise
+
+
 def prepare_shared(layer, p, first, until, steps):
     """Fill in the steps after inputs `first` to `until` if neurons share their time constants; else do nothing."""
 
@@ -221,15 +234,8 @@ def prepare_shared(layer, p, first, until, steps):
 def _prepare_shared(layer, p, first, until, steps):
     def shared(layer, p, first, until, steps):
         tau = constants_of(layer, p, 0, steps)
-        near = splat(steps, tau.near)
         for j in range(first, until, lanes(steps)):
-            delay = vload(steps, j)
-            fast_decay, slow_decay, rise = short_step(steps, minimum(delay, near), tau)
-            far = delay > near
-            if any_lane(far):
-                exact = step(delay, tau)
-                fast_decay, slow_decay = select(far, exact[0], fast_decay), select(far, exact[1], slow_decay)
-                rise = select(far, exact[2], rise)
+            fast_decay, slow_decay, rise = step_over(steps, vload(steps, j), tau)
             vstore(steps, steps.shape[1] + j, fast_decay)
             vstore(steps, 2 * steps.shape[1] + j, slow_decay)
             vstore(steps, 3 * steps.shape[1] + j, rise)
@@ -248,15 +254,22 @@ def delay_between(time, after):
 
 
 @compiled
+def count_finite(row, inputs):
+    """Return the number of finite inputs of a row."""
+    count = inputs.times.shape[1]
+    while count > 0 and time_of(inputs, row, count - 1) == np.inf:
+        count -= 1
+    return count
+
+
+@compiled
 def prepare(row, p, batch, steps):
     """Fill `steps` [4, N]: the delay from each finite input of a row to the next and, where shared, its `step`.
 
     Returns the number of finite inputs.
     """
     inputs = batch.inputs
-    count = inputs.times.shape[1]
-    while count > 0 and time_of(inputs, row, count - 1) == np.inf:
-        count -= 1
+    count = count_finite(row, inputs)
     if count > 0:
         time = time_of(inputs, row, 0)
         for j in range(count - 1):

@@ -26,8 +26,10 @@ from ttfsrun.neuron.kernels.events import (
 )
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import (
+    fabs,
     fma,
     max_lane,
+    maximum,
     select,
     splat,
     vload,
@@ -79,6 +81,22 @@ def backward_start(at, incoming, tau):
     delay = vload(incoming.spikes.delay, at)
     by_voltage = factor * exp(splat(delay, 0.0) - delay * tau.leak)
     return BackwardStart(StateGradient(by_voltage * charge_integral(delay, tau.rate), by_voltage), causal)
+
+
+@compiled
+def largest_possible(start, tau):
+    """Return a bound on the magnitudes in each neuron's gradient by its weights, from the gradient at its start.
+
+    From a delay h on, a response is at most fast exp(-h / slow) before its peak, where both are equal, and k(h) after
+    it. So the exact largest entry is seldom needed.
+    """
+    return maximum(fabs(start.by_current), fabs(start.by_voltage) * tau.fast)
+
+
+@compiled
+def by_delay(state, tau):
+    """Return the gradient by the time of an input of weight 1 from the `StateGradient` just after it."""
+    return state.by_current * (tau.leak + tau.rate) - state.by_voltage
 
 
 @compiled

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from numba.extending import overload
 
+from ttfsrun.neuron.kernels.arrivals import has_delays
+from ttfsrun.neuron.kernels.charge import Block
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.events import blocks_of, constants_of, rows_per_network, weights_from
-from ttfsrun.neuron.kernels.gradient import backward_start, inputs_to_visit, step_back, zero_gradient
+from ttfsrun.neuron.kernels.gradient import backward_start, by_delay, inputs_to_visit, step_back, zero_gradient
+from ttfsrun.neuron.kernels.gradient_delayed import add_delayed_times
 from ttfsrun.neuron.kernels.lanes import LANES, lanes
 from ttfsrun.neuron.kernels.simd import item, splat, sums_of_lanes, vload, vstore
-
-
-@compiled
-def by_delay(state, tau):
-    """Return the gradient by the time of an input of weight 1 from the `StateGradient` just after it."""
-    return state.by_current * (tau.leak + tau.rate) - state.by_voltage
 
 
 @compiled
@@ -71,6 +68,28 @@ def partial_sums(n_neurons: int) -> int:
     return min(LANES, 1 << max(n_neurons - 1, 0).bit_length())
 
 
+def add_block(block, part, batch, incoming, total):
+    """Add the gradients by a row's input times through a block to the sums of a part of total [N, W]."""
+
+
+@overload(add_block, jit_options={"forceinline": True})
+def _add_block(block, part, batch, incoming, total):
+    def plain(block, part, batch, incoming, total):
+        row, p, k, tau = block
+        steps, width, n_inputs = incoming.steps[row], total.shape[1], batch.inputs.times.shape[1]
+        start = backward_start((row * blocks_of(batch.layer) + k) * lanes(total), incoming, tau)
+        state = zero_gradient(total)
+        for j in range(inputs_to_visit(start, batch.inputs.finite[row]) - 1, -1, -1):
+            state = step_back(j, state, start, batch.layer, steps, tau)
+            at = item(batch.inputs.order, row * n_inputs + j) * width + part * lanes(total)
+            vstore(total, at, vload(total, at) + weights_from(batch, p, k, row, j) * by_delay(state, tau))
+
+    def delayed(block, part, batch, incoming, total):
+        add_delayed_times(block, part, batch, incoming, total)
+
+    return delayed if has_delays(batch) else plain
+
+
 @compiled
 def add_by_input(row, part, batch, incoming, total):
     """Fill total [N, W] with sums of the gradients by a row's input times.
@@ -78,18 +97,13 @@ def add_by_input(row, part, batch, incoming, total):
     Neuron n is added to sum n % W, neurons in their order; a part fills the L sums from part L on. W is LANES or
     `partial_sums`.
     """
-    steps, p, width = incoming.steps[row], row // rows_per_network(batch), total.shape[1]
+    p, width = row // rows_per_network(batch), total.shape[1]
     n_inputs, n_blocks = batch.inputs.times.shape[1], blocks_of(batch.layer)
     for i in range(n_inputs):
         vstore(total, i * width + part * lanes(total), splat(total, 0.0))
     for k in range(part, n_blocks, width // lanes(total)):
-        tau = constants_of(batch.layer, p, k, steps)
-        start = backward_start((row * n_blocks + k) * lanes(total), incoming, tau)
-        state = zero_gradient(total)
-        for j in range(inputs_to_visit(start, batch.inputs.finite[row]) - 1, -1, -1):
-            state = step_back(j, state, start, batch.layer, steps, tau)
-            at = item(batch.inputs.order, row * n_inputs + j) * width + part * lanes(total)
-            vstore(total, at, vload(total, at) + weights_from(batch, p, k, row, j) * by_delay(state, tau))
+        tau = constants_of(batch.layer, p, k, incoming.gradient)
+        add_block(Block(row, p, k, tau), part, batch, incoming, total)
 
 
 @compiled

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
+from ttfsrun.neuron.kernels.arrivals import has_delays
 from ttfsrun.neuron.kernels.charge import Block
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.events import Floats, blocks_of, constants_of, rows_per_network
-from ttfsrun.neuron.kernels.gradient import backward_start, inputs_to_visit, step_back, zero_gradient
+from ttfsrun.neuron.kernels.gradient import backward_start, inputs_to_visit, largest_possible, step_back, zero_gradient
 from ttfsrun.neuron.kernels.gradient_by_times import finish_times, keep_entry
+from ttfsrun.neuron.kernels.gradient_delayed import add_delayed_row
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import any_lane, fabs, item, max_lane, maximum, select, splat, vload, vstore
 
@@ -20,8 +23,8 @@ GROUP = 32  # rows whose gradients by the weights are added before they are adde
 class WeightSums(NamedTuple):
     """Sums of gradients by the weights."""
 
-    total: Floats  # [P, K, N, L]: over all rows of a network
-    group: Floats  # [1, 1, N, L]: over the rows of a group, scratch space
+    total: Floats  # [P, K, N, L]: over all rows of a network; with delays [P, K, 2 N, L], those by the delays last
+    group: Floats  # [1, 1, N or 2 N, L]: over the rows of a group, scratch space
 
 
 class AllSums(NamedTuple):
@@ -54,10 +57,8 @@ def largest_entry(start, layer, steps, tau):
 @compiled
 def within_limit(start, limit, layer, steps, tau):
     """Return where no entry of a neuron's gradient by its weights is of a magnitude above the limit."""
-    gradient, largest_allowed = start.gradient, splat(start.causal, limit)
-    # From a delay h on, a response is at most fast exp(-h / slow) before its peak, where both are equal, and k(h)
-    # after it. So the exact largest entry is seldom needed.
-    reach = maximum(fabs(gradient.by_current), fabs(gradient.by_voltage) * tau.fast)
+    largest_allowed = splat(start.causal, limit)
+    reach = largest_possible(start.gradient, tau)
     kept = largest_allowed >= reach
     if any_lane(~kept):
         largest = largest_entry(start, layer, steps, tau)
@@ -90,6 +91,21 @@ def add_row(block, batch, incoming, limit, target, sums):
     finish_times(row, visited, sums, batch)
 
 
+def add_row_of(block, batch, incoming, limit, target, sums):
+    """Add a row by `add_row`; with delays, by `add_delayed_row`, which has twice as many entries."""
+
+
+@overload(add_row_of, jit_options={"forceinline": True})
+def _add_row_of(block, batch, incoming, limit, target, sums):
+    def plain(block, batch, incoming, limit, target, sums):
+        add_row(block, batch, incoming, limit, target, sums)
+
+    def delayed(block, batch, incoming, limit, target, sums):
+        add_delayed_row(block, batch, incoming, limit, target)
+
+    return delayed if has_delays(batch) else plain
+
+
 @compiled
 def backward_weight(low, high, batch, incoming, limit, sums):
     """Write the gradients by the weights to `sums.total`, for the pairs (network, block) low to high.
@@ -98,12 +114,12 @@ def backward_weight(low, high, batch, incoming, limit, sums):
     from 0, and then the sums of the groups, one after the other. With `AllSums`, for layers of one block, the gradients
     by the input times are written too.
     """
-    n_blocks, n_inputs, stride = blocks_of(batch.layer), batch.inputs.times.shape[1], lanes(incoming)
+    n_blocks, n_inputs, stride = blocks_of(batch.layer), sums.total.shape[2], lanes(incoming)
     rows = rows_per_network(batch)
     for pair in range(low, high):
         p, k = pair // n_blocks, pair % n_blocks
         total_at = pair * n_inputs * stride
-        tau = constants_of(batch.layer, p, k, incoming.steps)
+        tau = constants_of(batch.layer, p, k, incoming.gradient)
         clear(sums.total, total_at, n_inputs)
         for first in range(p * rows, (p + 1) * rows, GROUP):
             alone = first == p * rows  # the first group needs no sum of its own
@@ -113,7 +129,7 @@ def backward_weight(low, high, batch, incoming, limit, sums):
                 target = Accumulator(sums.group, 0, stride)
                 clear(sums.group, 0, n_inputs)
             for row in range(first, min(first + GROUP, (p + 1) * rows)):
-                add_row(Block(row, p, k, tau), batch, incoming, limit, target, sums)
+                add_row_of(Block(row, p, k, tau), batch, incoming, limit, target, sums)
             if not alone:
                 for i in range(0, n_inputs * stride, stride):
                     vstore(sums.total, total_at + i, vload(sums.total, total_at + i) + vload(sums.group, i))
@@ -130,12 +146,12 @@ def backward_weight_groups(low, high, batch, incoming, limit, groups):
     for at in range(low, high):
         group, k = at // n_blocks, at % n_blocks
         p, first = group // n_groups, group % n_groups * GROUP
-        tau = constants_of(batch.layer, p, k, incoming.steps)
+        tau = constants_of(batch.layer, p, k, incoming.gradient)
         target = Accumulator(groups, group * n_inputs * n_blocks + k, n_blocks)
         for i in range(n_inputs):
             vstore(groups, target.first + i * n_blocks, splat(groups, 0.0))
         for row in range(p * rows + first, p * rows + min(first + GROUP, rows)):
-            add_row(Block(row, p, k, tau), batch, incoming, limit, target, target)
+            add_row_of(Block(row, p, k, tau), batch, incoming, limit, target, target)
 
 
 @compiled

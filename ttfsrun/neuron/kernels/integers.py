@@ -1,4 +1,4 @@
-"""Vectors of unsigned 32-bit integers for numba, as random number generators need them."""
+"""Vectors of 32-bit integers for numba: unsigned ones for random numbers, and signed ones, which are indices."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ttfsrun.neuron.kernels.simd import Vector, bind, elementwise
 _WORD = ir.IntType(32)
 
 bind(operator.xor, Vector, elementwise(ir.IRBuilder.xor, 2))
+bind(operator.and_, Vector, elementwise(ir.IRBuilder.and_, 2))
 
 
 def _emit_high_product(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
@@ -106,3 +107,55 @@ def lane(typing: Any, vector: Vector, index: types.Integer) -> Any:
         return builder.extract_element(args[0], builder.trunc(args[1], _WORD))
 
     return vector.scalar(vector, types.intp), generate
+
+
+@intrinsic
+def to_int32(typing: Any, numbers: Vector) -> Any:
+    """Return the integral parts of floats between 0 and 2^31."""
+    lanes = numbers.lanes
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return builder.fptosi(args[0], wide(_WORD, lanes))
+
+    return Vector(types.int32, lanes)(numbers), generate
+
+
+def _gathered(context: Any, builder: ir.IRBuilder, kinds: Sequence[Any], args: Sequence[ir.Value]) -> ir.Value:
+    """Emit the vector of array[at + stride index + shift lane], from the arguments array, at, index, stride, shift."""
+    array, at, index, stride, shift = args
+    data = context.make_array(kinds[0])(context, builder, array).data
+    lanes = count_of(index.type)
+
+    def number(lane: int) -> ir.Value:
+        chosen = builder.extract_element(index, _WORD(lane)) if lanes > 1 else index
+        offset = builder.mul(builder.sext(chosen, at.type), stride)
+        offset = builder.add(builder.add(at, offset), builder.mul(shift, at.type(lane)))
+        return builder.load(builder.gep(data, [offset]))
+
+    if lanes == 1:
+        return number(0)
+    result = ir.Constant(wide(context.get_value_type(kinds[0].dtype), lanes), ir.Undefined)
+    for lane in range(lanes):
+        result = builder.insert_element(result, number(lane), _WORD(lane))
+    return result
+
+
+@intrinsic
+def vgather(typing: Any, array: types.Array, at: types.Integer, index: Vector) -> Any:
+    """Return the numbers at `at` + index of a C-contiguous array."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        one, zero = args[1].type(1), args[1].type(0)
+        return _gathered(context, builder, signature.args, [*args, one, zero])
+
+    return Vector(array.dtype, index.lanes)(array, types.intp, index), generate
+
+
+@intrinsic
+def vgather_own(typing: Any, array: types.Array, at: types.Integer, index: Vector, stride: types.Integer) -> Any:
+    """Return, for each lane, its number of the vector that starts at `at` + stride index of a C-contiguous array."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return _gathered(context, builder, signature.args, [*args, args[1].type(1)])
+
+    return Vector(array.dtype, index.lanes)(array, types.intp, index, types.intp), generate

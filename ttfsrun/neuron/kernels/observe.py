@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from ttfsrun.neuron.kernels.charge import Block, charge
-from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.crossing import LastInput
 from ttfsrun.neuron.kernels.elementary import exp
 from ttfsrun.neuron.kernels.events import (
@@ -58,16 +58,10 @@ def slope_after(delay, last, tau):
     return (drive - fall) * exp(splat(delay, 0.0) - delay * tau.leak)
 
 
-@compiled
-def observe(row, p, k, batch, steps, spikes):
-    """Fill in the spikes of block k of network p in one row from their times; `steps` as for `walk`."""
-    tau = constants_of(batch.layer, p, k, steps)
-    at = (row * blocks_of(batch.layer) + k) * lanes(batch)
-    time = vload(spikes.time, at)
-    infinity, zeros = splat(time, np.inf), splat(time, 0.0)
-    last = last_before(select(time == infinity, zeros - infinity, time), Block(row, p, k, tau), batch, steps)
-
-    zero = splat(steps, 0.0)
+@inlined
+def finish_observed(time, last, at, tau, spikes):
+    """Write what follows from the observed times of a block, and its `LastInput` before them, to flat index `at`."""
+    zeros, zero = splat(time, 0.0), splat(last.current, 0.0)
     has_causal = last.causal > zeros
     delay = select(has_causal, cast(zero, time) - cast(zero, last.time), zero)
     slope = slope_after(delay, last, tau)
@@ -77,6 +71,17 @@ def observe(row, p, k, batch, steps, spikes):
     vstore(spikes.delay, at, cast(time, select(rises, delay, zero)))
     vstore(spikes.slope, at, cast(time, select(rises, slope, splat(slope, 1.0))))
     vstore(spikes.causal, at, select(rises, last.causal, zeros))
+
+
+@compiled
+def observe(row, p, k, batch, steps, spikes):
+    """Fill in the spikes of block k of network p in one row from their times; `steps` as for `walk`."""
+    tau = constants_of(batch.layer, p, k, steps)
+    at = (row * blocks_of(batch.layer) + k) * lanes(batch)
+    time = vload(spikes.time, at)
+    infinity, zeros = splat(time, np.inf), splat(time, 0.0)
+    last = last_before(select(time == infinity, zeros - infinity, time), Block(row, p, k, tau), batch, steps)
+    finish_observed(time, last, at, tau, spikes)
 
 
 @compiled

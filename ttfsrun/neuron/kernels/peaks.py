@@ -37,7 +37,7 @@ def may_peak_above(threshold, voltage, charged, delay, tau):
     low = threshold - splat(threshold, GUARD) * (threshold + fabs(voltage) + fabs(charged.highest - voltage))
     fall = low * tau.leak
     end_slope = charged.current * charged.fast_decay - fall
-    at_end = charged.at_end - low - end_slope * splat(threshold, delay)
+    at_end = charged.at_end - low - end_slope * delay
     excluded = (splat(low, 0.0) > end_slope) & ((voltage - low) * end_slope >= (charged.current - fall) * at_end)
     return ~excluded
 
@@ -56,7 +56,7 @@ def peaks_surely_above(threshold, voltage, current, delay, tau):
     return (
         (slope > splat(slope, 4.2) * missing * tau.leak)
         & (slope * slope > curvature * (splat(slope, 3.5) * missing + rounding))
-        & (splat(threshold, 2 * delay) > tau.slow)
+        & (delay + delay > tau.slow)
     )
 
 
@@ -64,8 +64,8 @@ def peaks_surely_above(threshold, voltage, current, delay, tau):
 def peaks_above(threshold, voltage, charged, delay, tau):
     """Return where the membrane exceeds the threshold at a peak before the next input, a `delay` later."""
     peaked = peaks_between(charged, threshold, tau)
-    if delay < FAR:
-        peaked = peaked & may_peak_above(threshold, voltage, charged, delay, tau)
+    no_next = delay >= splat(delay, FAR)
+    peaked = peaked & (no_next | may_peak_above(threshold, voltage, charged, delay, tau))
     above = peaked & peaks_surely_above(threshold, voltage, charged.current, delay, tau)
     peaked = peaked & ~above
     if any_lane(peaked):

@@ -53,6 +53,12 @@ class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, fe_type, wide(ir.IntType(1), fe_type.lanes))
 
 
+def emit_comparison(builder: ir.IRBuilder, symbol: str, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Emit the comparison of two vectors of floats, or of integers with a sign."""
+    is_integer = isinstance(number_of(a.type), ir.IntType)
+    return (builder.icmp_signed if is_integer else builder.fcmp_ordered)(symbol, a, b)
+
+
 def elementwise(emit: Callable[..., ir.Value], arity: int) -> Any:
     """Return an intrinsic whose arguments and result are vectors of one type."""
 
@@ -67,10 +73,10 @@ def elementwise(emit: Callable[..., ir.Value], arity: int) -> Any:
 
 
 def _comparison(symbol: str) -> Any:
-    """Return an intrinsic that maps two vectors to a mask; false where a lane is NaN."""
+    """Return an intrinsic that maps two vectors to a mask; false where a lane is NaN. Integers have signs."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        return builder.fcmp_ordered(symbol, *args)
+        return emit_comparison(builder, symbol, *args)
 
     return intrinsic(lambda typing, a, b: (Mask(a.lanes)(a, b), generate))
 
@@ -123,12 +129,12 @@ fabs = elementwise(lambda builder, a: call(builder, "fabs", a), 1)
 
 def emit_minimum(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     """Emit the minimum of two vectors; b where a is NaN."""
-    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+    return builder.select(emit_comparison(builder, "<", a, b), a, b)
 
 
 def emit_maximum(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     """Emit the maximum of two vectors; b where a is NaN."""
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+    return builder.select(emit_comparison(builder, ">", a, b), a, b)
 
 
 #: minimum(a, b): b where a is NaN.

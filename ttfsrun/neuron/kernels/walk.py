@@ -109,7 +109,8 @@ def advance_past_peak(j, state, block, batch, steps):
     """Return the `State` just before input j + 1 from that before input j, in every case."""
     charged = charge(j, state.current, state.decay, state.voltage, block, batch, steps)
     spiked = charged.at_end > state.threshold
-    spiked = spiked | peaks_above(state.threshold, state.voltage, charged, item(steps, j), block.tau)
+    delay = splat(state.voltage, item(steps, j))
+    spiked = spiked | peaks_above(state.threshold, state.voltage, charged, delay, block.tau)
     return spike_before(j + 1, spiked, charged, state, block, batch)
 
 

@@ -1,0 +1,230 @@
+"""First spikes, and the state at observed ones, of neurons whose synapses have delays, compiled.
+
+As `walk` and `observe`, except that each lane has its own order of arrival (`arrivals`), and hence its own steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.extending import overload
+
+from ttfsrun.neuron.kernels.arrivals import Keys, arrivals_at, gathered, index_bits, indices, sort_arrivals
+from ttfsrun.neuron.kernels.charge import Block, charge_by
+from ttfsrun.neuron.kernels.compiled import compiled, inlined
+from ttfsrun.neuron.kernels.crossing import LastInput
+from ttfsrun.neuron.kernels.events import (
+    FAR,
+    TILE,
+    blocks_of,
+    constants_of,
+    count_finite,
+    is_shared,
+    rows_per_network,
+    step_over,
+)
+from ttfsrun.neuron.kernels.lanes import lanes
+from ttfsrun.neuron.kernels.observe import finish_observed
+from ttfsrun.neuron.kernels.peaks import peaks_above, peaks_between
+from ttfsrun.neuron.kernels.simd import any_lane, cast, minimum, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.walk import thresholds, write_spikes
+
+
+class Front(NamedTuple):
+    """State of a block of neurons at the next arrival of each, as vectors."""
+
+    index: Any  # of the input that arrives
+    time: Any
+    current: Any  # just after the arrival before
+    decay: Any  # of that current since then
+    voltage: Any
+
+
+class Arrived(NamedTuple):
+    """The last causal input of each neuron of a block, as vectors."""
+
+    index: Any
+    state: Any  # `LastInput`, all float64
+
+
+def step_to_next(layer, delay, tau):
+    """Return the step over a delay to the next arrival, with the precision that `step_after` has."""
+
+
+@overload(step_to_next)
+def _step_to_next(layer, delay, tau):
+    if is_shared(layer):
+        return lambda layer, delay, tau: step_over(layer.theta, delay, tau)
+    return lambda layer, delay, tau: step_over(layer.weight, delay, tau)
+
+
+@inlined
+def front_of(block, batch, keys):
+    """Return the `Front` at the first arrivals."""
+    index, time = splat(keys.array, 0), splat(batch.layer.theta, 0.0)
+    zero = time
+    if batch.inputs.finite[block.row] > 0:
+        index = indices(keys, 0)
+        time = arrivals_at(index, block, batch)
+    return Front(index, time, zero, zero, zero)
+
+
+@inlined
+def none_arrived(front):
+    """Return `Arrived` before any input."""
+    zero = splat(front.time, 0.0)
+    return Arrived(front.index, LastInput(zero, zero, zero, zero))
+
+
+@inlined
+def delay_to_next(j, front, block, batch, keys):
+    """Return (index, time, delay) of the arrivals after the j-th ones; the delay is FAR after the last."""
+    far = splat(front.time, FAR)
+    if j + 1 == batch.inputs.finite[block.row]:
+        return front.index, front.time, far
+    index = indices(keys, j + 1)
+    time = arrivals_at(index, block, batch)
+    return index, time, minimum(time - front.time, far)
+
+
+@inlined
+def charge_at(front, delay, block, batch):
+    """Return the block as `Charged` by the inputs of a front until the next arrivals, a `delay` later."""
+    weight = gathered(batch.layer.weight, front.index, block, batch)
+    step = step_to_next(batch.layer, delay, block.tau)
+    return charge_by(weight, step, front.current, front.decay, front.voltage)
+
+
+@inlined
+def arrive(chosen, j, front, charged, before):
+    """Return `Arrived` with the j-th inputs where `chosen`."""
+    current, voltage, time, causal = before.state
+    return Arrived(
+        select(chosen, front.index, before.index),
+        LastInput(
+            select(chosen, charged.current, current),
+            select(chosen, front.voltage, voltage),
+            select(chosen, front.time, time),
+            select(chosen, splat(causal, j + 1), causal),
+        ),
+    )
+
+
+@inlined
+def arrived_at_spikes(theta, block, batch, keys):
+    """Return `Arrived` at the first spikes of a block."""
+    infinity = splat(theta, np.inf)
+    front = front_of(block, batch, keys)
+    arrived = none_arrived(front)
+    # v_leak at or above v_th: spikes at time 0 without input
+    threshold = select(splat(theta, 0.0) >= theta, infinity, theta)
+    count = batch.inputs.finite[block.row] if any_lane(threshold < infinity) else 0
+    for j in range(count):
+        index, time, delay = delay_to_next(j, front, block, batch, keys)
+        charged = charge_at(front, delay, block, batch)
+        if any_lane(charged.highest > threshold):
+            spiked = charged.at_end > threshold
+            if any_lane(peaks_between(charged, threshold, block.tau)):
+                spiked = spiked | peaks_above(threshold, front.voltage, charged, delay, block.tau)
+            arrived = arrive(spiked, j, front, charged, arrived)
+            threshold = select(spiked, infinity, threshold)
+            if not any_lane(threshold < infinity):
+                break
+        front = Front(index, time, charged.current, charged.fast_decay, charged.at_end)
+    return arrived
+
+
+@inlined
+def arrived_before(observed, block, batch, keys):
+    """Return `Arrived` before the observed times of a block, float64; -inf for no spike."""
+    front = front_of(block, batch, keys)
+    arrived = none_arrived(front)
+    for j in range(batch.inputs.finite[block.row]):
+        before = observed > front.time
+        if not any_lane(before):
+            break
+        index, time, delay = delay_to_next(j, front, block, batch, keys)
+        charged = charge_at(front, delay, block, batch)
+        arrived = arrive(before, j, front, charged, arrived)
+        front = Front(index, time, charged.current, charged.fast_decay, charged.at_end)
+    return arrived
+
+
+@compiled
+def walk_block(block, batch, spikes, keys):
+    """Fill in the first spikes and `delays.last` of a block of neurons in a row."""
+    theta, at = thresholds(block.row, block.p, block.k, batch), flat_index(block, batch)
+    sort_arrivals(block, batch, keys)
+    arrived = arrived_at_spikes(theta, block, batch, keys)
+    write_spikes(theta, last_input(arrived.state, spikes.time), at, block.tau, spikes)
+    vstore(batch.delays.last, at, arrived.index)
+
+
+@compiled
+def observe_block(block, batch, spikes, keys):
+    """Fill in the rest of `spikes`, and `delays.last`, of a block of neurons in a row from its observed times."""
+    at = flat_index(block, batch)
+    time = vload(spikes.time, at)
+    sort_arrivals(block, batch, keys)
+    infinity = splat(time, np.inf)
+    observed = cast(batch.layer.theta, select(time == infinity, splat(time, 0.0) - infinity, time))
+    arrived = arrived_before(observed, block, batch, keys)
+    finish_observed(time, last_input(arrived.state, spikes.time), at, block.tau, spikes)
+    vstore(batch.delays.last, at, arrived.index)
+
+
+@compiled
+def flat_index(block, batch):
+    """Return the flat index of a block in arrays of neurons by row."""
+    return (block.row * blocks_of(batch.layer) + block.k) * lanes(batch)
+
+
+@compiled
+def last_input(state, like):
+    """Return a `LastInput` with the number of inputs in the type of an array."""
+    return LastInput(state.current, state.voltage, state.time, cast(like, state.causal))
+
+
+def rows_kernel(solve):
+    """Return the kernel that solves rows low to high by a function of one block; keys [N, L]: scratch space."""
+
+    @compiled
+    def solve_rows(low, high, batch, spikes, keys):
+        rows, n_inputs = rows_per_network(batch), batch.inputs.times.shape[1]
+        while low < high:
+            p = low // rows
+            until = min(low + TILE, high, (p + 1) * rows)
+            for row in range(low, until):
+                batch.inputs.finite[row] = count_finite(row, batch.inputs)
+            for k in range(blocks_of(batch.layer)):
+                tau = constants_of(batch.layer, p, k, batch.layer.theta)
+                for row in range(low, until):
+                    sorted_keys = Keys(keys, 0, lanes(keys), index_bits(n_inputs))
+                    solve(Block(row, p, k, tau), batch, spikes, sorted_keys)
+            low = until
+
+    return solve_rows
+
+
+def blocks_kernel(solve):
+    """Return the kernel that does so for blocks low to high of the rows from row `first` on; one lane.
+
+    keys [T, N, K]: scratch space for T rows. The numbers of finite inputs have been written.
+    """
+
+    @compiled
+    def solve_blocks(low, high, first, batch, spikes, keys):
+        n_blocks, n_inputs = blocks_of(batch.layer), batch.inputs.times.shape[1]
+        for at in range(low, high):
+            row, k = first + at // n_blocks, at % n_blocks
+            p = row // rows_per_network(batch)
+            tau = constants_of(batch.layer, p, k, batch.layer.theta)
+            of_block = Keys(keys, at // n_blocks * n_inputs * n_blocks + k, n_blocks, index_bits(n_inputs))
+            solve(Block(row, p, k, tau), batch, spikes, of_block)
+
+    return solve_blocks
+
+
+walk_arrival_rows, walk_arrival_blocks = rows_kernel(walk_block), blocks_kernel(walk_block)
+observe_arrival_rows, observe_arrival_blocks = rows_kernel(observe_block), blocks_kernel(observe_block)
