@@ -66,7 +66,13 @@ class VectorPass:
             _sort(inputs, low, high)
             if delays is not None:
                 kernel = walk_arrival_rows if observed is None else observe_arrival_rows
-                kernel(low, high, batch, found, _empty((max(1, n_inputs), LANES), np.int32))
+                kernel(
+                    low,
+                    high,
+                    batch,
+                    found,
+                    *(_empty((max(1, n_inputs), LANES), kind) for kind in (np.int32, np.float64, flat.dtype)),
+                )
                 return
             steps = _empty_steps(inputs, np.float64, TILE)
             if observed is None:

@@ -1,9 +1,10 @@
 """The order in which inputs reach neurons whose synapses have delays, compiled: each neuron has its own.
 
 An input reaches a neuron at t_i + d_ij, rounded to float64. The arrivals of a row at a block of neurons are sorted by
-integers: the arrival time in steps of a fine grid, then the index of the input. A sorting network compares and
-exchanges whole vectors, so each lane sorts the arrivals of its neuron. Where two arrivals are in one step of the grid,
-which is rare, they are put in the order of their exact times. Arrivals at one time are in the order of their inputs.
+integers: the arrival time in steps of a fine grid, then the input's place in the order of sending. A sorting network
+compares and exchanges whole vectors, so each lane sorts the arrivals of its neuron. Where two arrivals are in one step
+of the grid, which is rare, they are put in the order of their exact times. Inputs that arrive at one time are in the
+order of sending.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.extending import overload
 
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.events import Floats, Inputs, Layer, time_of, weight_index
-from ttfsrun.neuron.kernels.integers import vgather, vgather_own, to_int32
+from ttfsrun.neuron.kernels.integers import lane_indices, to_int32, vgather, vgather_own
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import any_lane, cast, item, maximum, minimum, splat, vload, vstore
 
@@ -27,7 +29,7 @@ class Delays(NamedTuple):
 
     delay: Floats  # like `Layer.weight`
     longest: Floats  # [P], float64: at least the largest delay of a network
-    last: Any  # [R, K L], int32: index of the last causal input; any number where there is none
+    last: Any  # [R, K L], int32: place of the last causal input in the order of sending; any where there is none
 
 
 class DelayedBatch(NamedTuple):
@@ -39,12 +41,23 @@ class DelayedBatch(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """Keys of a row's inputs to a block of neurons, in an array of int32: the step of the arrival, and the index."""
+    """Keys of a row's inputs to a block of neurons, in an array of int32: the step of the arrival, and the place."""
 
     array: Any
     first: int  # flat index of the first key
     stride: int  # from a key to the next
-    bits: int  # of the index
+    bits: int  # of the place in the order of sending
+
+
+class CopiedKeys(NamedTuple):
+    """Keys of a block of several lanes, with copies of what the walk needs of each input."""
+
+    array: Any  # as above
+    first: int
+    stride: int
+    bits: int
+    times: Floats  # [N, L], float64: times of arrival
+    weight: Floats  # [N, L]
 
 
 def has_delays(batch):
@@ -53,8 +66,8 @@ def has_delays(batch):
 
 
 @compiled
-def index_bits(n_inputs):
-    """Return how many bits an index of so many inputs has."""
+def place_bits(n_inputs):
+    """Return how many bits a place among so many inputs has."""
     bits = 1
     while n_inputs > 1 << bits:
         bits += 1
@@ -71,27 +84,71 @@ def arrivals_of(i, block, batch):
 
 
 @inlined
-def arrivals_at(index, block, batch):
-    """Return the same for a vector of inputs, one for each lane."""
+def of_synapses(values, sent, block, batch):
+    """Return what `values`, like `Layer.weight`, have for a vector of places in the order of sending."""
     n_inputs = batch.inputs.times.shape[1]
-    theta = batch.layer.theta
-    time = vgather(batch.inputs.times, block.row * n_inputs, index)
-    return cast(theta, time) + cast(theta, gathered(batch.delays.delay, index, block, batch))
-
-
-@inlined
-def gathered(values, index, block, batch):
-    """Return what `values`, like `Layer.weight`, have for an input of each lane."""
-    n_inputs = batch.inputs.times.shape[1]
+    index = vgather(batch.inputs.order, block.row * n_inputs, sent)
     first = weight_index(batch.layer, block.p, block.k, 0, n_inputs)
     stride = weight_index(batch.layer, block.p, block.k, 1, n_inputs) - first
-    return vgather_own(values, first, index, stride)
+    return vgather(values, first, index * splat(index, stride) + lane_indices(index))
 
 
 @inlined
-def indices(keys, j):
-    """Return the index of the j-th input in each lane's order."""
+def arrivals_at(sent, block, batch):
+    """Return the times of arrival for a vector of places in the order of sending."""
+    n_inputs, theta = batch.inputs.times.shape[1], batch.layer.theta
+    index = vgather(batch.inputs.order, block.row * n_inputs, sent)
+    time = vgather(batch.inputs.times, block.row * n_inputs, index)
+    return cast(theta, time) + cast(theta, of_synapses(batch.delays.delay, sent, block, batch))
+
+
+def copy_input(j, i, times, keys, block, batch):
+    """Copy the times of arrival, and the weights, of input i, the j-th that was sent, for a block of several lanes."""
+
+
+@overload(copy_input)
+def _copy_input(j, i, times, keys, block, batch):
+    def copy(j, i, times, keys, block, batch):
+        vstore(keys.times, j * lanes(keys), times)
+        weight = vload(batch.layer.weight, weight_index(batch.layer, block.p, block.k, i, batch.inputs.times.shape[1]))
+        vstore(keys.weight, j * lanes(keys), weight)
+
+    return copy if "times" in keys.fields else lambda j, i, times, keys, block, batch: None
+
+
+def ordered(j, keys, block, batch):
+    """Return the time of the j-th arrival of each lane, and the weight of that input."""
+
+
+@overload(ordered, jit_options={"forceinline": True})
+def _ordered(j, keys, block, batch):
+    def copied(j, keys, block, batch):
+        at, mask = keys.first + j * keys.stride, (1 << keys.bits) - 1
+        return (
+            vgather_own(keys.times, 0, lanes(keys), keys.array, at, mask),
+            vgather_own(keys.weight, 0, lanes(keys), keys.array, at, mask),
+        )
+
+    def found(j, keys, block, batch):
+        sent = places(keys, j)
+        return arrivals_at(sent, block, batch), of_synapses(batch.layer.weight, sent, block, batch)
+
+    return copied if "times" in keys.fields else found
+
+
+@inlined
+def places(keys, j):
+    """Return the place of the j-th input of each lane's order in the order of sending."""
     key = vload(keys.array, keys.first + j * keys.stride)
+    return key & splat(key, (1 << keys.bits) - 1)
+
+
+@inlined
+def places_before(counts, keys):
+    """Return `places` of the last of so many inputs in each lane; of the first if there are none."""
+    position = to_int32(maximum(counts - splat(counts, 1.0), splat(counts, 0.0)))
+    at = position * splat(position, keys.stride) + lane_indices(position)
+    key = vgather(keys.array, keys.first, at)
     return key & splat(key, (1 << keys.bits) - 1)
 
 
@@ -111,10 +168,11 @@ def fill_keys(block, batch, keys):
     for j in range(count):
         i = item(batch.inputs.order, block.row * n_inputs + j)
         # Each operation is monotonic, so the steps are in the order of the times.
-        step = cast(batch.delays.delay, (arrivals_of(i, block, batch) - start) * factor)
-        step = to_int32(minimum(step, top))
+        times = arrivals_of(i, block, batch)
+        copy_input(j, i, times, keys, block, batch)
+        step = to_int32(minimum(cast(batch.delays.delay, (times - start) * factor), top))
         at = keys.first + j * keys.stride
-        vstore(keys.array, at, step * splat(step, 1 << keys.bits) + splat(step, i))
+        vstore(keys.array, at, step * splat(step, 1 << keys.bits) + splat(step, j))
 
 
 @inlined
@@ -128,7 +186,7 @@ def exchange(array, low, high):
 @inlined
 def sort_lanes(keys, count):
     """Sort `count` keys of each lane: merge exchange (Batcher 1968; Knuth, vol. 3, 5.2.2, algorithm M)."""
-    array, first, stride, _ = keys
+    array, first, stride = keys.array, keys.first, keys.stride
     top = 1
     while 2 * top < count:
         top *= 2
@@ -149,7 +207,8 @@ def sort_lanes(keys, count):
 def arrival_in_lane(key, lane, block, batch, keys):
     """Return the arrival time that a key of one lane stands for."""
     n_inputs = batch.inputs.times.shape[1]
-    i = key & ((1 << keys.bits) - 1)
+    sent = key & ((1 << keys.bits) - 1)
+    i = item(batch.inputs.order, block.row * n_inputs + sent)
     delay = item(batch.delays.delay, weight_index(batch.layer, block.p, block.k, i, n_inputs) + lane)
     return np.float64(item(batch.inputs.times, block.row * n_inputs + i)) + np.float64(delay)
 
@@ -157,7 +216,7 @@ def arrival_in_lane(key, lane, block, batch, keys):
 @compiled
 def insert(j, lane, block, batch, keys):
     """Move the j-th key of one lane before those of the same step that arrive later."""
-    array, first, stride, bits = keys
+    array, first, stride, bits = keys.array, keys.first, keys.stride, keys.bits
     at = first + j * stride + lane
     key = item(array, at)
     time = arrival_in_lane(key, lane, block, batch, keys)

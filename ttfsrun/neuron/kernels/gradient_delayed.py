@@ -2,7 +2,7 @@
 
 Here each input has a delay T - t_i - d_ij of its own to the spike, from which its entries follow in closed form. So the
 inputs are visited in the order in which they were sent, the same for all neurons, and nothing is sorted. The causal
-inputs are those that arrive before the last causal one, or with it and have no larger index, as in `arrivals`.
+inputs are those that arrive before the last causal one, or with it and are not sent later, as in `arrivals`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class DelayedIncoming(NamedTuple):
 class LastArrival(NamedTuple):
     """The last causal input of each neuron of a block, as vectors."""
 
-    index: Any
+    sent: Any  # its place in the order of sending
     time: Any  # float64; -inf where there is no gradient
     delay: Any  # from there to the spike
     factor: Any  # -g / V'(T)
@@ -66,11 +66,11 @@ def last_arrival(block, batch, incoming):
     """Return the `LastArrival` of a block."""
     at = (block.row * blocks_of(batch.layer) + block.k) * lanes(incoming)
     factor, causal = spike_factor(at, incoming)
-    index, never = vload(batch.delays.last, at), splat(batch.layer.theta, -np.inf)
+    sent, never = vload(batch.delays.last, at), splat(batch.layer.theta, -np.inf)
     time = never
     if batch.inputs.finite[block.row] > 0:
-        time = select(causal > splat(causal, 0.0), arrivals_at(index, block, batch), never)
-    return LastArrival(index, time, vload(incoming.spikes.delay, at), factor)
+        time = select(causal > splat(causal, 0.0), arrivals_at(sent, block, batch), never)
+    return LastArrival(sent, time, vload(incoming.spikes.delay, at), factor)
 
 
 @inlined
@@ -89,17 +89,17 @@ def source(j, block, batch):
 
 
 @inlined
-def since_arrival(i, last, block, batch):
-    """Return (whether input i is causal, the delay from its arrival to the spike)."""
-    time = arrivals_of(i, block, batch)
-    causal = (last.time > time) | ((last.time == time) & (last.index >= splat(last.index, i)))
+def since_arrival(j, last, block, batch):
+    """Return (whether the j-th input that was sent is causal, the delay from its arrival to the spike)."""
+    time = arrivals_of(source(j, block, batch), block, batch)
+    causal = (last.time > time) | ((last.time == time) & (last.sent >= splat(last.sent, j)))
     return causal, last.delay + cast(last.delay, last.time - time)
 
 
 @inlined
-def entry_of(i, last, block, batch):
-    """Return the `StateGradient` just after input i arrives; 0 where it is not causal."""
-    causal, delay = since_arrival(i, last, block, batch)
+def entry_of(j, last, block, batch):
+    """Return the `StateGradient` just after the j-th input that was sent arrives; 0 where it is not causal."""
+    causal, delay = since_arrival(j, last, block, batch)
     zero = splat(delay, 0.0)
     by_voltage = last.factor * exp(zero - delay * block.tau.leak)
     by_current = by_voltage * charge_integral(delay, block.tau.rate)
@@ -116,7 +116,7 @@ def within_limit_delayed(last, limit, block, batch, incoming):
     if any_lane(~kept):
         largest = splat(reach, 0.0)
         for j in range(inputs_to_check(last, block, batch)):
-            largest = maximum(largest, fabs(entry_of(source(j, block, batch), last, block, batch).by_current))
+            largest = maximum(largest, fabs(entry_of(j, last, block, batch).by_current))
         kept = (allowed >= largest) & ~(reach == splat(reach, np.inf))
     return kept
 
@@ -129,12 +129,11 @@ def add_delayed_row(block, batch, incoming, limit, target):
     """
     last = last_arrival(block, batch, incoming)
     kept = within_limit_delayed(last, limit, block, batch, incoming)
-    last = LastArrival(last.index, last.time, last.delay, select(kept, last.factor, splat(last.factor, 0.0)))
+    last = LastArrival(last.sent, last.time, last.delay, select(kept, last.factor, splat(last.factor, 0.0)))
     array, to_delays = target.array, batch.inputs.times.shape[1] * target.stride
     for j in range(inputs_to_check(last, block, batch)):
-        i = source(j, block, batch)
-        entry = entry_of(i, last, block, batch)
-        at = target.first + i * target.stride
+        entry = entry_of(j, last, block, batch)
+        at = target.first + source(j, block, batch) * target.stride
         vstore(array, at, vload(array, at) + entry.by_current)
         by_time = weights_from(batch, block.p, block.k, block.row, j) * by_delay(entry, block.tau)
         vstore(array, at + to_delays, vload(array, at + to_delays) + by_time)
@@ -145,9 +144,8 @@ def add_delayed_times(block, part, batch, incoming, total):
     """Add the gradients by a row's input times through a block to the sums of a part of total [N, W]."""
     last = last_arrival(block, batch, incoming)
     for j in range(inputs_to_check(last, block, batch)):
-        i = source(j, block, batch)
-        at = i * total.shape[1] + part * lanes(total)
-        by_time = by_delay(entry_of(i, last, block, batch), block.tau)
+        at = source(j, block, batch) * total.shape[1] + part * lanes(total)
+        by_time = by_delay(entry_of(j, last, block, batch), block.tau)
         vstore(total, at, vload(total, at) + weights_from(batch, block.p, block.k, block.row, j) * by_time)
 
 
@@ -157,7 +155,7 @@ def delayed_constant_sums(block, batch, incoming):
     last = last_arrival(block, batch, incoming)
     slow_sum = fast_sum = zero = splat(last.delay, 0.0)
     for j in range(inputs_to_check(last, block, batch)):
-        causal, delay = since_arrival(source(j, block, batch), last, block, batch)
+        causal, delay = since_arrival(j, last, block, batch)
         delay = select(causal, delay, zero)
         share = weights_from(batch, block.p, block.k, block.row, j) * exp(zero - delay * block.tau.leak) * delay * delay
         slow_part, fast_part = time_constant_factors(delay * block.tau.rate)

@@ -57,6 +57,17 @@ def lane_numbers(typing: Any, like: types.Type) -> Any:
 
 
 @intrinsic
+def lane_indices(typing: Any, like: types.Type) -> Any:
+    """Return the same as int32."""
+    lanes = lane_count(like)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return ir.Constant(wide(_WORD, lanes), list(range(lanes)) if lanes > 1 else 0)
+
+    return Vector(types.int32, lanes)(like), generate
+
+
+@intrinsic
 def to_float64(typing: Any, words: Vector) -> Any:
     """Return the same numbers as float64, exactly."""
 
@@ -120,23 +131,14 @@ def to_int32(typing: Any, numbers: Vector) -> Any:
     return Vector(types.int32, lanes)(numbers), generate
 
 
-def _gathered(context: Any, builder: ir.IRBuilder, kinds: Sequence[Any], args: Sequence[ir.Value]) -> ir.Value:
-    """Emit the vector of array[at + stride index + shift lane], from the arguments array, at, index, stride, shift."""
-    array, at, index, stride, shift = args
-    data = context.make_array(kinds[0])(context, builder, array).data
-    lanes = count_of(index.type)
-
-    def number(lane: int) -> ir.Value:
-        chosen = builder.extract_element(index, _WORD(lane)) if lanes > 1 else index
-        offset = builder.mul(builder.sext(chosen, at.type), stride)
-        offset = builder.add(builder.add(at, offset), builder.mul(shift, at.type(lane)))
-        return builder.load(builder.gep(data, [offset]))
-
-    if lanes == 1:
-        return number(0)
-    result = ir.Constant(wide(context.get_value_type(kinds[0].dtype), lanes), ir.Undefined)
-    for lane in range(lanes):
-        result = builder.insert_element(result, number(lane), _WORD(lane))
+def _emit_gather(builder: ir.IRBuilder, data: ir.Value, offsets: Sequence[ir.Value]) -> ir.Value:
+    """Emit the vector of the numbers at offsets from an address, one for each lane."""
+    numbers = [builder.load(builder.gep(data, [offset])) for offset in offsets]
+    if len(numbers) == 1:
+        return numbers[0]
+    result = ir.Constant(wide(numbers[0].type, len(numbers)), ir.Undefined)
+    for lane, number in enumerate(numbers):
+        result = builder.insert_element(result, number, _WORD(lane))
     return result
 
 
@@ -145,17 +147,39 @@ def vgather(typing: Any, array: types.Array, at: types.Integer, index: Vector) -
     """Return the numbers at `at` + index of a C-contiguous array."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        one, zero = args[1].type(1), args[1].type(0)
-        return _gathered(context, builder, signature.args, [*args, one, zero])
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        _, at, index = args
+        lanes = count_of(index.type)
+        chosen = [builder.extract_element(index, _WORD(i)) for i in range(lanes)] if lanes > 1 else [index]
+        return _emit_gather(builder, data, [builder.add(at, builder.sext(each, at.type)) for each in chosen])
 
     return Vector(array.dtype, index.lanes)(array, types.intp, index), generate
 
 
 @intrinsic
-def vgather_own(typing: Any, array: types.Array, at: types.Integer, index: Vector, stride: types.Integer) -> Any:
-    """Return, for each lane, its number of the vector that starts at `at` + stride index of a C-contiguous array."""
+def vgather_own(
+    typing: Any,
+    array: types.Array,
+    at: types.Integer,
+    stride: types.Integer,
+    words: types.Array,
+    first: types.Integer,
+    mask: types.Integer,
+) -> Any:
+    """Return, for each lane, its number of the vector that starts at flat index `at` + stride i of an array.
+
+    i is the lane's word at flat index `first` of an array of int32, without the bits that are not in `mask`.
+    """
+    lanes = lane_count(words)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        return _gathered(context, builder, signature.args, [*args, args[1].type(1)])
+        data, keys = (context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 3))
+        _, at, stride, _, first, mask = args
+        offsets = []
+        for i in range(lanes):
+            word = builder.load(builder.gep(keys, [builder.add(first, first.type(i))]))
+            index = builder.and_(builder.sext(word, at.type), mask)
+            offsets.append(builder.add(builder.add(at, at.type(i)), builder.mul(index, stride)))
+        return _emit_gather(builder, data, offsets)
 
-    return Vector(array.dtype, index.lanes)(array, types.intp, index, types.intp), generate
+    return Vector(array.dtype, lanes)(array, types.intp, types.intp, words, types.intp, types.intp), generate

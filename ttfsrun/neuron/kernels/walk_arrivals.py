@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from ttfsrun.neuron.kernels.arrivals import Keys, arrivals_at, gathered, index_bits, indices, sort_arrivals
+from ttfsrun.neuron.kernels.arrivals import (
+    CopiedKeys,
+    Keys,
+    ordered,
+    place_bits,
+    places_before,
+    sort_arrivals,
+)
 from ttfsrun.neuron.kernels.charge import Block, charge_by
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.crossing import LastInput
@@ -34,18 +41,11 @@ from ttfsrun.neuron.kernels.walk import thresholds, write_spikes
 class Front(NamedTuple):
     """State of a block of neurons at the next arrival of each, as vectors."""
 
-    index: Any  # of the input that arrives
     time: Any
+    weight: Any  # of the input
     current: Any  # just after the arrival before
     decay: Any  # of that current since then
     voltage: Any
-
-
-class Arrived(NamedTuple):
-    """The last causal input of each neuron of a block, as vectors."""
-
-    index: Any
-    state: Any  # `LastInput`, all float64
 
 
 def step_to_next(layer, delay, tau):
@@ -62,93 +62,77 @@ def _step_to_next(layer, delay, tau):
 @inlined
 def front_of(block, batch, keys):
     """Return the `Front` at the first arrivals."""
-    index, time = splat(keys.array, 0), splat(batch.layer.theta, 0.0)
-    zero = time
+    time = zero = splat(batch.layer.theta, 0.0)
+    weight = splat(batch.layer.weight, 0.0)
     if batch.inputs.finite[block.row] > 0:
-        index = indices(keys, 0)
-        time = arrivals_at(index, block, batch)
-    return Front(index, time, zero, zero, zero)
+        time, weight = ordered(0, keys, block, batch)
+    return Front(time, weight, zero, zero, zero)
 
 
 @inlined
-def none_arrived(front):
-    """Return `Arrived` before any input."""
-    zero = splat(front.time, 0.0)
-    return Arrived(front.index, LastInput(zero, zero, zero, zero))
+def charge_to_next(j, front, block, batch, keys):
+    """Return (block as `Charged` by the j-th inputs, the delay to the next arrivals, the next `Front`).
 
-
-@inlined
-def delay_to_next(j, front, block, batch, keys):
-    """Return (index, time, delay) of the arrivals after the j-th ones; the delay is FAR after the last."""
-    far = splat(front.time, FAR)
-    if j + 1 == batch.inputs.finite[block.row]:
-        return front.index, front.time, far
-    index = indices(keys, j + 1)
-    time = arrivals_at(index, block, batch)
-    return index, time, minimum(time - front.time, far)
-
-
-@inlined
-def charge_at(front, delay, block, batch):
-    """Return the block as `Charged` by the inputs of a front until the next arrivals, a `delay` later."""
-    weight = gathered(batch.layer.weight, front.index, block, batch)
+    The delay is FAR after the last.
+    """
+    time, weight, delay = front.time, front.weight, splat(front.time, FAR)
+    if j + 1 < batch.inputs.finite[block.row]:
+        time, weight = ordered(j + 1, keys, block, batch)
+        delay = minimum(time - front.time, delay)
     step = step_to_next(batch.layer, delay, block.tau)
-    return charge_by(weight, step, front.current, front.decay, front.voltage)
+    charged = charge_by(front.weight, step, front.current, front.decay, front.voltage)
+    return charged, delay, Front(time, weight, charged.current, charged.fast_decay, charged.at_end)
 
 
 @inlined
 def arrive(chosen, j, front, charged, before):
-    """Return `Arrived` with the j-th inputs where `chosen`."""
-    current, voltage, time, causal = before.state
-    return Arrived(
-        select(chosen, front.index, before.index),
-        LastInput(
-            select(chosen, charged.current, current),
-            select(chosen, front.voltage, voltage),
-            select(chosen, front.time, time),
-            select(chosen, splat(causal, j + 1), causal),
-        ),
+    """Return the `LastInput` with the j-th inputs where `chosen`."""
+    return LastInput(
+        select(chosen, charged.current, before.current),
+        select(chosen, front.voltage, before.voltage),
+        select(chosen, front.time, before.time),
+        select(chosen, splat(before.causal, j + 1), before.causal),
     )
 
 
 @inlined
-def arrived_at_spikes(theta, block, batch, keys):
-    """Return `Arrived` at the first spikes of a block."""
+def last_at_spikes(theta, block, batch, keys):
+    """Return the `LastInput`, float64, at the first spikes of a block."""
     infinity = splat(theta, np.inf)
     front = front_of(block, batch, keys)
-    arrived = none_arrived(front)
+    zero = splat(front.time, 0.0)
+    last = LastInput(zero, zero, zero, zero)
     # v_leak at or above v_th: spikes at time 0 without input
     threshold = select(splat(theta, 0.0) >= theta, infinity, theta)
     count = batch.inputs.finite[block.row] if any_lane(threshold < infinity) else 0
     for j in range(count):
-        index, time, delay = delay_to_next(j, front, block, batch, keys)
-        charged = charge_at(front, delay, block, batch)
+        charged, delay, following = charge_to_next(j, front, block, batch, keys)
         if any_lane(charged.highest > threshold):
             spiked = charged.at_end > threshold
             if any_lane(peaks_between(charged, threshold, block.tau)):
                 spiked = spiked | peaks_above(threshold, front.voltage, charged, delay, block.tau)
-            arrived = arrive(spiked, j, front, charged, arrived)
+            last = arrive(spiked, j, front, charged, last)
             threshold = select(spiked, infinity, threshold)
             if not any_lane(threshold < infinity):
                 break
-        front = Front(index, time, charged.current, charged.fast_decay, charged.at_end)
-    return arrived
+        front = following
+    return last
 
 
 @inlined
-def arrived_before(observed, block, batch, keys):
-    """Return `Arrived` before the observed times of a block, float64; -inf for no spike."""
+def last_arrival_before(observed, block, batch, keys):
+    """Return the `LastInput`, float64, before the observed times of a block, float64; -inf for no spike."""
     front = front_of(block, batch, keys)
-    arrived = none_arrived(front)
+    zero = splat(front.time, 0.0)
+    last = LastInput(zero, zero, zero, zero)
     for j in range(batch.inputs.finite[block.row]):
         before = observed > front.time
         if not any_lane(before):
             break
-        index, time, delay = delay_to_next(j, front, block, batch, keys)
-        charged = charge_at(front, delay, block, batch)
-        arrived = arrive(before, j, front, charged, arrived)
-        front = Front(index, time, charged.current, charged.fast_decay, charged.at_end)
-    return arrived
+        charged, _, following = charge_to_next(j, front, block, batch, keys)
+        last = arrive(before, j, front, charged, last)
+        front = following
+    return last
 
 
 @compiled
@@ -156,9 +140,9 @@ def walk_block(block, batch, spikes, keys):
     """Fill in the first spikes and `delays.last` of a block of neurons in a row."""
     theta, at = thresholds(block.row, block.p, block.k, batch), flat_index(block, batch)
     sort_arrivals(block, batch, keys)
-    arrived = arrived_at_spikes(theta, block, batch, keys)
-    write_spikes(theta, last_input(arrived.state, spikes.time), at, block.tau, spikes)
-    vstore(batch.delays.last, at, arrived.index)
+    last = last_at_spikes(theta, block, batch, keys)
+    write_spikes(theta, last_input(last, spikes.time), at, block.tau, spikes)
+    vstore(batch.delays.last, at, places_before(last.causal, keys))
 
 
 @compiled
@@ -169,9 +153,9 @@ def observe_block(block, batch, spikes, keys):
     sort_arrivals(block, batch, keys)
     infinity = splat(time, np.inf)
     observed = cast(batch.layer.theta, select(time == infinity, splat(time, 0.0) - infinity, time))
-    arrived = arrived_before(observed, block, batch, keys)
-    finish_observed(time, last_input(arrived.state, spikes.time), at, block.tau, spikes)
-    vstore(batch.delays.last, at, arrived.index)
+    last = last_arrival_before(observed, block, batch, keys)
+    finish_observed(time, last_input(last, spikes.time), at, block.tau, spikes)
+    vstore(batch.delays.last, at, places_before(last.causal, keys))
 
 
 @compiled
@@ -187,10 +171,13 @@ def last_input(state, like):
 
 
 def rows_kernel(solve):
-    """Return the kernel that solves rows low to high by a function of one block; keys [N, L]: scratch space."""
+    """Return the kernel that solves rows low to high by a function of one block.
+
+    keys, times, weight [N, L], of int32, float64, and the type of the weights: scratch space.
+    """
 
     @compiled
-    def solve_rows(low, high, batch, spikes, keys):
+    def solve_rows(low, high, batch, spikes, keys, times, weight):
         rows, n_inputs = rows_per_network(batch), batch.inputs.times.shape[1]
         while low < high:
             p = low // rows
@@ -200,8 +187,8 @@ def rows_kernel(solve):
             for k in range(blocks_of(batch.layer)):
                 tau = constants_of(batch.layer, p, k, batch.layer.theta)
                 for row in range(low, until):
-                    sorted_keys = Keys(keys, 0, lanes(keys), index_bits(n_inputs))
-                    solve(Block(row, p, k, tau), batch, spikes, sorted_keys)
+                    of_block = CopiedKeys(keys, 0, lanes(keys), place_bits(n_inputs), times, weight)
+                    solve(Block(row, p, k, tau), batch, spikes, of_block)
             low = until
 
     return solve_rows
@@ -220,7 +207,7 @@ def blocks_kernel(solve):
             row, k = first + at // n_blocks, at % n_blocks
             p = row // rows_per_network(batch)
             tau = constants_of(batch.layer, p, k, batch.layer.theta)
-            of_block = Keys(keys, at // n_blocks * n_inputs * n_blocks + k, n_blocks, index_bits(n_inputs))
+            of_block = Keys(keys, at // n_blocks * n_inputs * n_blocks + k, n_blocks, place_bits(n_inputs))
             solve(Block(row, p, k, tau), batch, spikes, of_block)
 
     return solve_blocks
