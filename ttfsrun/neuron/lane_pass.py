@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ttfsrun.neuron.device import device_of
-from ttfsrun.neuron.kernels.arrivals import DelayedBatch, Delays
+from ttfsrun.neuron.kernels.arrivals import DelayedBatch, Delays, padded_count
 from ttfsrun.neuron.kernels.events import Batch, Inputs, Layer, Spikes, prepare_inputs
 from ttfsrun.neuron.kernels.gradient import Incoming
 from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
@@ -81,8 +81,8 @@ class LanePass:
             self._layer, self._inputs, Delays(array(delays), array(longest), array(last))
         )
         kernel = observe_arrival_blocks if is_observed else walk_arrival_blocks
-        together = max(1, min(n_rows, SCRATCH // max(1, n_inputs * n_neurons)))
-        keys = array(delays.new_empty((together, max(1, n_inputs), n_neurons), dtype=torch.int32))
+        together = max(1, min(n_rows, SCRATCH // max(1, padded_count(n_inputs) * n_neurons)))
+        keys = array(delays.new_empty((together, padded_count(n_inputs), n_neurons), dtype=torch.int32))
         for first in range(0, n_rows, together):
             items = min(together, n_rows - first) * n_neurons
             self._device.launch(kernel, items, self._work * items // n_rows, first, batch, self._found, keys)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ttfsrun.neuron.kernels.arrivals import DelayedBatch, Delays
+from ttfsrun.neuron.kernels.arrivals import DelayedBatch, Delays, padded_count
 from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes
 from ttfsrun.neuron.kernels.gradient import Incoming, prepare_rows
 from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
@@ -71,7 +71,7 @@ class VectorPass:
                     high,
                     batch,
                     found,
-                    *(_empty((max(1, n_inputs), LANES), kind) for kind in (np.int32, np.float64, flat.dtype)),
+                    *(_empty((padded_count(n_inputs), LANES), kind) for kind in (np.int32, np.float64, flat.dtype)),
                 )
                 return
             steps = _empty_steps(inputs, np.float64, TILE)

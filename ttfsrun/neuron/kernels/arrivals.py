@@ -18,9 +18,12 @@ from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.events import Floats, Inputs, Layer, time_of, weight_index
 from ttfsrun.neuron.kernels.integers import lane_indices, to_int32, vgather, vgather_own
 from ttfsrun.neuron.kernels.lanes import lanes
+from ttfsrun.neuron.kernels.networks import merge_sixteen, sort_eight, sort_sixteen
 from ttfsrun.neuron.kernels.simd import any_lane, cast, item, maximum, minimum, splat, vload, vstore
 
 WORD_BITS = 31  # of a key, without the sign
+LARGEST = (1 << WORD_BITS) - 1
+RUN = 16  # keys that are sorted in registers; half as many if there are no more
 MAX_STEP_BITS = 24  # of the number of steps: those of a float32
 
 
@@ -185,22 +188,40 @@ def exchange(array, low, high):
 
 @inlined
 def sort_lanes(keys, count):
-    """Sort `count` keys of each lane: merge exchange (Batcher 1968; Knuth, vol. 3, 5.2.2, algorithm M)."""
+    """Sort `count` keys of each lane; the array has space for a multiple of RUN keys.
+
+    Runs that networks sort in registers are merged, two by two, by bitonic merges. Keys at the end are the largest.
+    """
     array, first, stride = keys.array, keys.first, keys.stride
-    top = 1
-    while 2 * top < count:
-        top *= 2
-    p = top
-    while p > 0:
-        q, r, distance = top, 0, p
-        while True:
-            for base in range(r, count - distance, 2 * p):
-                for i in range(base, min(base + p, count - distance)):
+    padded = padded_count(count)
+    for j in range(count, padded):
+        vstore(array, first + j * stride, splat(array, LARGEST))
+    if padded < RUN:
+        sort_eight(array, first, stride)
+        return
+    for start in range(0, padded, RUN):
+        sort_sixteen(array, first + start * stride, stride)
+    size = RUN
+    while size < padded:
+        for start in range(0, padded - size, 2 * size):
+            last = start + 2 * size - 1
+            for i in range(max(start, last + 1 - padded + start), start + size):
+                exchange(array, first + i * stride, first + (last - (i - start)) * stride)
+        distance = size // 2
+        while distance >= RUN:
+            for start in range(0, padded - distance, 2 * distance):
+                for i in range(start, min(start + distance, padded - distance)):
                     exchange(array, first + i * stride, first + (i + distance) * stride)
-            if q == p:
-                break
-            distance, r, q = q - p, p, q // 2
-        p //= 2
+            distance //= 2
+        for start in range(0, padded, RUN):
+            merge_sixteen(array, first + start * stride, stride)
+        size *= 2
+
+
+@compiled
+def padded_count(count):
+    """Return the number of keys with those that fill up the last run."""
+    return RUN // 2 if count <= RUN // 2 else -(-count // RUN) * RUN
 
 
 @compiled

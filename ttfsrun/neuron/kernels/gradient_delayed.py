@@ -91,9 +91,11 @@ def source(j, block, batch):
 @inlined
 def since_arrival(j, last, block, batch):
     """Return (whether the j-th input that was sent is causal, the delay from its arrival to the spike)."""
-    time = arrivals_of(source(j, block, batch), block, batch)
-    causal = (last.time > time) | ((last.time == time) & (last.sent >= splat(last.sent, j)))
-    return causal, last.delay + cast(last.delay, last.time - time)
+    # The difference of two arrivals is 0 only if they are equal, also in float32: those of its numbers are no smaller.
+    before_last = cast(last.delay, last.time - arrivals_of(source(j, block, batch), block, batch))
+    zero = splat(before_last, 0.0)
+    causal = (before_last > zero) | ((before_last == zero) & (last.sent >= splat(last.sent, j)))
+    return causal, last.delay + before_last
 
 
 @inlined

@@ -148,7 +148,7 @@ def _vector_of(like: types.Type, lanes_of: types.Type) -> Vector:
     return Vector(like.scalar if isinstance(like, Vector) else like.dtype, lane_count(lanes_of))
 
 
-def _pointer(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, index: ir.Value) -> ir.Value:
+def pointer_to(context: Any, builder: ir.IRBuilder, array_type: Any, array: ir.Value, index: ir.Value) -> ir.Value:
     """Return the address of the vector that starts at a flat index into a C-contiguous array."""
     data = context.make_array(array_type)(context, builder, array).data
     vector = context.get_value_type(_vector_of(array_type, array_type))
@@ -172,7 +172,7 @@ def vload(typing: Any, array: types.Array, index: types.Integer) -> Any:
     vector = _vector_of(array, array)
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        pointer = _pointer(context, builder, signature.args[0], *args)
+        pointer = pointer_to(context, builder, signature.args[0], *args)
         return builder.load(pointer, align=signature.args[0].dtype.bitwidth // 8)
 
     return vector(array, types.intp), generate
@@ -183,7 +183,7 @@ def vstore(typing: Any, array: types.Array, index: types.Integer, value: Vector)
     """Write a vector at flat `index` of a C-contiguous array."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        pointer = _pointer(context, builder, signature.args[0], args[0], args[1])
+        pointer = pointer_to(context, builder, signature.args[0], args[0], args[1])
         builder.store(args[2], pointer, align=signature.args[0].dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -271,7 +271,7 @@ def sums_of_lanes(typing: Any, array: types.Array, index: types.Integer) -> Any:
     lanes = vector.lanes
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
-        first = _pointer(context, builder, signature.args[0], *args)
+        first = pointer_to(context, builder, signature.args[0], *args)
         align = signature.args[0].dtype.bitwidth // 8
         vectors = [builder.load(builder.gep(first, [ir.IntType(64)(i)]), align=align) for i in range(lanes)]
         half = lanes // 2

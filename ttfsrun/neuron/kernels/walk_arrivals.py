@@ -173,7 +173,7 @@ def last_input(state, like):
 def rows_kernel(solve):
     """Return the kernel that solves rows low to high by a function of one block.
 
-    keys, times, weight [N, L], of int32, float64, and the type of the weights: scratch space.
+    keys, times, weight [N, L], of int32, float64, and the type of the weights: scratch space, N rounded up.
     """
 
     @compiled
@@ -197,7 +197,8 @@ def rows_kernel(solve):
 def blocks_kernel(solve):
     """Return the kernel that does so for blocks low to high of the rows from row `first` on; one lane.
 
-    keys [T, N, K]: scratch space for T rows. The numbers of finite inputs have been written.
+    keys [T, N, K], with N rounded up as in `sort_lanes`: scratch space for T rows. The numbers of finite inputs have
+    been written.
     """
 
     @compiled
@@ -207,7 +208,7 @@ def blocks_kernel(solve):
             row, k = first + at // n_blocks, at % n_blocks
             p = row // rows_per_network(batch)
             tau = constants_of(batch.layer, p, k, batch.layer.theta)
-            of_block = Keys(keys, at // n_blocks * n_inputs * n_blocks + k, n_blocks, place_bits(n_inputs))
+            of_block = Keys(keys, at // n_blocks * keys.shape[1] * n_blocks + k, n_blocks, place_bits(n_inputs))
             solve(Block(row, p, k, tau), batch, spikes, of_block)
 
     return solve_blocks
