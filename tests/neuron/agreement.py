@@ -58,10 +58,10 @@ class Agreement(NamedTuple):
     outside: int  # of the neighbourhood of grazing contacts
 
 
-def agreement(spikes: Tensor, times: Tensor, weight: Tensor, neuron: Neuron) -> Agreement:
+def agreement(spikes: Tensor, times: Tensor, weight: Tensor, neuron: Neuron, delays: Tensor | None = None) -> Agreement:
     """Assert that all spikes are right, and that those outside the neighbourhood are exact; count these."""
     outside = 0
-    for (row, column), cell in cells(times, weight, neuron):
+    for (row, column), cell in cells(times, weight, neuron, delays):
         computed = number(spikes[row, column].item())
         right = exact(cell)
         where = f"row {row}, column {column}: {float(computed)!r} for {mp.nstr(right.spike, 20)}"

@@ -220,16 +220,23 @@ def number(value: float) -> Number:
     return mp.mpf(value)
 
 
-def cells(times: Tensor, weight: Tensor, neuron: Neuron) -> Iterator[tuple[tuple[int, int], Cell]]:
-    """((row, column), cell) for times [B, N], weight [N, M]; the parameters count as they are given."""
+def cells(
+    times: Tensor, weight: Tensor, neuron: Neuron, delays: Tensor | None = None
+) -> Iterator[tuple[tuple[int, int], Cell]]:
+    """((row, column), cell) for times [B, N], weight and delays [N, M]; the parameters count as they are given.
+
+    The times of a cell are those of arrival.
+    """
     shape = len(times), weight.shape[1]
     theta, tau_mem, tau_syn = (
         torch.as_tensor(value, dtype=torch.float64).detach().expand(shape).tolist()
         for value in (neuron.v_th - neuron.v_leak, neuron.tau_mem, neuron.tau_syn)
     )
     rows = [tuple(map(number, row)) for row in times.detach().tolist()]
-    columns = [tuple(map(number, column)) for column in weight.detach().T.tolist()]
+    delays = torch.zeros_like(weight) if delays is None else delays.detach().expand(weight.shape)
+    columns, waits = ([tuple(map(number, each)) for each in tensor.detach().T.tolist()] for tensor in (weight, delays))
     for row in range(shape[0]):
         for column in range(shape[1]):
             constants = (number(value[row][column]) for value in (tau_mem, tau_syn, theta))
-            yield (row, column), Cell(rows[row], columns[column], *constants)
+            arrivals = tuple(time + wait for time, wait in zip(rows[row], waits[column], strict=True))
+            yield (row, column), Cell(arrivals, columns[column], *constants)

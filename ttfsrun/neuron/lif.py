@@ -151,7 +151,7 @@ def _spikes(
     _check_delays(delays, times, weight)
     if delays.shape[-1] == 1:  # axonal
         return _solved(times + delays.mT, weight, neuron, None, gradient_limit, observed)
-    if delays.shape[-2] > 1:
+    if delays.shape[-2] != 1:
         return _solved(times, weight, neuron, delays, gradient_limit, observed)
     before = None if observed is None else observed - delays.detach()
     spikes = _solved(times, weight, neuron, None, gradient_limit, before)
