@@ -36,7 +36,8 @@ def simulate(inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
     """Spike times of each layer [B, M] in ms, inf for no spike.
 
     inputs [B, N]: spike times in ms, > 0; the last is the bias, which goes into every layer.
-    layers: weight [N, M] in pA, the bias last; tau_mem, tau_syn [M] in ms; v_th, v_leak [M] in mV.
+    layers: weight [N, M] in pA, the bias last; tau_mem, tau_syn [M] in ms; v_th, v_leak [M] in mV; delays [N, M], if
+        there are any, in ms, multiples of STEP.
     """
     nest.ResetKernel()
     nest.verbosity = nest.VerbosityLevel.ERROR
@@ -48,7 +49,7 @@ def simulate(inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
         # What enters a layer is late by one step for every synapse on its way; the bias waits for the others.
         delay = np.full(sources.shape[1], STEP)
         delay[-1] = depth * STEP
-        connect(sources, neurons, layer["weight"], delay)
+        connect(sources, neurons, layer["weight"], delay[:, None] + layer.get("delays", 0.0))
         recorder = nest.Create("spike_recorder")
         nest.Connect(nest.NodeCollection(neurons.ravel()), recorder)
         recorders.append((recorder, neurons))
@@ -88,9 +89,9 @@ def create_neurons(n_samples: int, layer: dict[str, Array]) -> Ids:
 
 
 def connect(sources: Ids, targets: Ids, weight: Array, delay: Array) -> None:
-    """All sources [B, N] of a sample to all its targets [B, M], with weight [N, M] and delay [N]."""
+    """All sources [B, N] of a sample to all its targets [B, M], with weight [N, M] and delay [N, M or 1]."""
     shape = (*sources.shape, targets.shape[1])
-    columns = (sources[:, :, None], targets[:, None, :], weight, delay[:, None])
+    columns = (sources[:, :, None], targets[:, None, :], weight, delay)
     before, after, weights, delays = (np.broadcast_to(column, shape).ravel() for column in columns)
     nest.Connect(before, after, "one_to_one", {"weight": weights, "delay": delays})
 

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from agreement import agreement
+from agreement import agreement, exact
+from fifty_digits import cells, derivatives, mp
 from lane_device import one_by_one
 from torch import Tensor
 
@@ -134,6 +135,29 @@ def test_arrivals_that_are_close_to_each_other_and_far_from_others_are_in_their_
     neuron = Neuron(v_th=0.7)
     seen = agreement(first_spike(times, weight, neuron, delays), times, weight, neuron, delays)
     assert seen.spikes > 0
+
+
+def test_derivatives_are_those_of_fifty_digits(taus):
+    times, weight, delays = draw(torch.float64, 4, 20, 6)
+    random = np.random.default_rng(6)
+    times = times + torch.tensor(random.uniform(0, 0.1, times.shape))  # no two arrivals are at one time
+    tau_mem, tau_syn = (tau * torch.tensor(random.lognormal(0, 0.1, (1, 6))) for tau in taus)
+    neuron = Neuron(tau_mem, tau_syn, 0.4)
+    # Each sample is a network, so that nothing is added up over samples.
+    leaves = [tensor.clone().requires_grad_() for tensor in (weight.expand(4, 20, 6), delays.expand(4, 20, 6))]
+    spikes = first_spike(times[:, None], leaves[0], neuron, leaves[1])
+    by_weight, by_delays = torch.autograd.grad(spikes, leaves, spikes.isfinite().double())
+    count = 0
+    for (row, column), cell in cells(times, weight, neuron, delays):
+        right = exact(cell)
+        if right.outside(torch.float64):
+            count += int(right.spike < mp.inf)
+            expected = derivatives(cell, right.spike)
+            for found, entries in ((by_weight, expected.weights), (by_delays, expected.times)):
+                scale = max(map(abs, entries))
+                for value, entry in zip(found[row, :, column].tolist(), entries, strict=True):
+                    assert abs(value - entry) <= 1e-8 * scale
+    assert count > 10
 
 
 def test_derivatives_are_those_of_differences(taus):
