@@ -41,17 +41,23 @@ WORKLOADS = {
 
 @dataclass(frozen=True)
 class Case:
-    """times [B, N], weight [N, M] in float32; the neurons, in numbers or in tensors [1, M]."""
+    """times [B, N], weight [N, M] in float32; the neurons, in numbers or in tensors [1, M]; delays as `first_spike`."""
 
     name: str
     times: Tensor
     weight: Tensor
     neuron: Neuron
+    delays: Tensor | None = None
+
+    @cached_property
+    def exact_delays(self) -> Tensor | None:
+        """The delays in float64."""
+        return None if self.delays is None else self.delays.double()
 
     @cached_property
     def truth(self) -> Tensor:
         """Spike times [B, M] in float64."""
-        return first_spike(self.times.double(), self.weight.double(), self.neuron)
+        return first_spike(self.times.double(), self.weight.double(), self.neuron, self.exact_delays)
 
     @cached_property
     def fires(self) -> Tensor:
@@ -61,8 +67,10 @@ class Case:
     def grazing(self) -> Tensor:
         """Mask of spikes that a threshold changed by GRAZING makes, unmakes, or moves by more than TOLERANCE."""
         low, high = (
-            first_spike(self.times.double(), self.weight.double(), replace(self.neuron, v_th=self.neuron.v_th * factor))
-            for factor in (1 - GRAZING, 1 + GRAZING)
+            first_spike(self.times.double(), self.weight.double(), neuron, self.exact_delays)
+            for neuron in (
+                replace(self.neuron, v_th=self.neuron.v_th * factor) for factor in (1 - GRAZING, 1 + GRAZING)
+            )
         )
         moved = (high - low > TOLERANCE * low.clamp(min=1)) & high.isfinite()
         return (low.isfinite() != high.isfinite()) | moved
@@ -81,7 +89,7 @@ class Case:
     def weight_gradient(self) -> Tensor:
         """Exact gradient with respect to the weights [N, M], in float64."""
         weight = self.weight.double().requires_grad_()
-        spikes = first_spike(self.times.double(), weight, self.neuron)
+        spikes = first_spike(self.times.double(), weight, self.neuron, self.exact_delays)
         return torch.autograd.grad(spikes, weight, self.gradient.double())[0]
 
 
@@ -105,6 +113,13 @@ def heterogeneous(case: Case) -> Case:
     tau_mem, tau_syn, v_th, v_leak = torch.randn(4, 1, case.weight.shape[1], generator=random)
     tau_mem, tau_syn = (torch.exp(sigma * tau - sigma**2 / 2) for tau in (tau_mem, tau_syn))
     return replace(case, neuron=Neuron(tau_mem, tau_syn, 1 + 0.05 * v_th, 0.05 * v_leak))
+
+
+def delayed(case: Case) -> dict[str, Case]:
+    """Return the case with axonal and with synaptic delays, uniform in [0, 1]."""
+    random = torch.Generator().manual_seed(0)
+    synaptic = torch.rand(case.weight.shape, generator=random)
+    return {"axonal": replace(case, delays=synaptic[:, :1]), "synaptic": replace(case, delays=synaptic)}
 
 
 def _peak(tau_syn: float) -> float:

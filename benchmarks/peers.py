@@ -88,8 +88,11 @@ def leaves_of(case: Case, gradient: bool) -> tuple[Tensor, Tensor]:
 
 def ttfsrun(case: Case, gradient: bool) -> Prepared:
     weight, times = leaves_of(case, gradient)
-    neuron = case.neuron
-    return Prepared(lambda: first_spike(times, weight, neuron), (weight, times))
+    neuron, delays = case.neuron, case.delays
+    if delays is None:
+        return Prepared(lambda: first_spike(times, weight, neuron), (weight, times))
+    delays = delays.clone().requires_grad_(gradient)
+    return Prepared(lambda: first_spike(times, weight, neuron, delays), (weight, times, delays))
 
 
 def dense(branch: Branch) -> Callable[[Case, bool], Prepared]:

@@ -11,6 +11,7 @@ jit             the first calls of a process, with an empty and with a filled ca
 memory          how far the resident memory rises during one forward and backward pass, each in a fresh process
 threads         one against two threads on (c) and (d)
 heterogeneous   every neuron with its own tau_mem, tau_syn, v_th and v_leak against all alike
+delays          axonal and synaptic delays, uniform in [0, 1], with their gradients, against none
 images          10,000 images through a 256-246-10 network, decisions out
 
 float32, tau_mem = tau_syn = v_th = 1, inputs at times uniform in [0.15, 2]. The peers are described in peers.py.
@@ -38,7 +39,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from cases import WORKLOADS, build, heterogeneous
+from cases import WORKLOADS, build, delayed, heterogeneous
 from child import measure
 from comparison import Options, Outcome, about, compare
 from peers import METHODS, OURS
@@ -103,6 +104,25 @@ def heterogeneous_part(options: Options) -> Outcome:
     return Outcome(numbers, goals)
 
 
+def delays_part(options: Options) -> Outcome:
+    numbers, rows, goals = {}, [], []
+    for name in WORKLOADS:
+        plain = build(name)
+        cases = {"none": plain, **delayed(plain)}
+        runners = {kind: Runner(METHODS[OURS], case) for kind, case in cases.items()}
+        times = race(runners, 3 * options.repeats, threads=(1,))
+        numbers[name] = {kind: asdict(times[kind, 1]) | {"verdict": asdict(runners[kind].verdict)} for kind in cases}
+        for direction, label in (("forward", "fwd"), ("both", "fwd+bwd")):
+            none, axonal, synaptic = (middle(getattr(times[kind, 1], direction)) for kind in cases)
+            ratios = ratio(axonal / none), ratio(synaptic / none)
+            rows.append([f"({name}) {label}", duration(none), duration(axonal), duration(synaptic), *ratios])
+            if direction == "both":
+                goals.append(Goal(f"({name}) {label}, axonal delays / none", axonal / none, 1.1))
+                goals.append(Goal(f"({name}) {label}, synaptic delays / none", synaptic / none, 4))
+    table(["ttfsrun, 1 thread", "no delays", "axonal", "synaptic", "axonal, x slower", "synaptic, x slower"], rows)
+    return Outcome(numbers, goals)
+
+
 def images(options: Options) -> Outcome:
     """Time random images, 35 % of whose inputs spike, with random weights."""
     random = torch.Generator().manual_seed(0)
@@ -144,6 +164,7 @@ PARTS: dict[str, Callable[[Options], Outcome]] = {
     "memory": memory_part,
     "threads": threads,
     "heterogeneous": heterogeneous_part,
+    "delays": delays_part,
     "images": images,
 }
 

@@ -33,7 +33,8 @@ BOUND = 1e-9
 def spikes_in_nest(folder: Path, inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
     """Spike times of each layer [B, M]; inputs [B, N + 1], the bias last.
 
-    layers: weight [N + 1, M], the bias last, PARAMETERS [M], and delays [N + 1, M] if there are any. folder: for the files between the processes.
+    layers: weight [N + 1, M], the bias last, PARAMETERS [M], and delays [N + 1, M] if there are any. folder: for the
+        files between the processes.
     """
     arrays = {f"{number}.{name}": array for number, layer in enumerate(layers) for name, array in layer.items()}
     np.savez(folder / "network.npz", inputs=inputs, **arrays)

@@ -242,9 +242,11 @@ def _check_delays(delays: Tensor, times: Tensor, weight: Tensor) -> None:
             f"delays {list(delays.shape)}: expected axonal ones [..., {weight.shape[-2]}, 1], dendritic ones "
             f"[..., 1, {weight.shape[-1]}], or synaptic ones {[..., *weight.shape[-2:]]}".replace("Ellipsis", "...")
         )
-    valid = (delays.detach() >= 0) & (delays.detach() < math.inf)
-    if not bool(valid.all()):
-        value = _first_where(~valid, delays.detach())
+    if delays.numel() == 0:
+        return
+    smallest, largest = map(float, delays.detach().aminmax())
+    if not 0 <= smallest <= largest < math.inf:  # of a NaN, both are
+        value = largest if smallest >= 0 else smallest
         raise ValueError(f"delays {value}: a delay must be finite and at least 0; clip it")
 
 
