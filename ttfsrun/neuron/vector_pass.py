@@ -25,7 +25,7 @@ from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.observe import observe_rows
 from ttfsrun.neuron.kernels.packing import pack, sort_keys, unpack
 from ttfsrun.neuron.kernels.walk import Scratch, walk_rows
-from ttfsrun.neuron.kernels.walk_arrivals import observe_arrival_rows, walk_arrival_rows
+from ttfsrun.neuron.kernels.walk_arrivals import ArrivalScratch, observe_arrival_rows, walk_arrival_rows
 from ttfsrun.neuron.mixed_backward import MixedBackward, has_delay
 from ttfsrun.neuron.parallel import for_ranges
 from ttfsrun.neuron.parameters import EVENTS_PER_SPIKE, INVALID_TIME, Parameters, sum_to_shape
@@ -66,13 +66,8 @@ class VectorPass:
             _sort(inputs, low, high)
             if delays is not None:
                 kernel = walk_arrival_rows if observed is None else observe_arrival_rows
-                kernel(
-                    low,
-                    high,
-                    batch,
-                    found,
-                    *(_empty((padded_count(n_inputs), LANES), kind) for kind in (np.int32, np.float64, flat.dtype)),
-                )
+                copies = (_empty((padded_count(n_inputs), LANES), kind) for kind in (np.int32, np.float64, flat.dtype))
+                kernel(low, high, batch, found, ArrivalScratch(*copies, _empty((TILE, 4, LANES), np.float64)))
                 return
             steps = _empty_steps(inputs, np.float64, TILE)
             if observed is None:

@@ -96,14 +96,15 @@ def arrive(chosen, j, front, charged, before):
 
 
 @inlined
-def last_at_spikes(theta, block, batch, keys):
-    """Return the `LastInput`, float64, at the first spikes of a block."""
+def last_at_spikes(at, block, batch, spikes, keys):
+    """Return the `LastInput`, float64, at the first spikes of a block; at: its flat index."""
+    theta = thresholds(block.row, block.p, block.k, batch)
     infinity = splat(theta, np.inf)
     front = front_of(block, batch, keys)
     zero = splat(front.time, 0.0)
     last = LastInput(zero, zero, zero, zero)
     # v_leak at or above v_th: spikes at time 0 without input
-    threshold = select(splat(theta, 0.0) >= theta, infinity, theta)
+    threshold = select(zero >= theta, infinity, theta)
     count = batch.inputs.finite[block.row] if any_lane(threshold < infinity) else 0
     for j in range(count):
         charged, delay, following = charge_to_next(j, front, block, batch, keys)
@@ -120,8 +121,11 @@ def last_at_spikes(theta, block, batch, keys):
 
 
 @inlined
-def last_arrival_before(observed, block, batch, keys):
-    """Return the `LastInput`, float64, before the observed times of a block, float64; -inf for no spike."""
+def last_before_observed(at, block, batch, spikes, keys):
+    """Return the `LastInput`, float64, before the observed times of a block; at: its flat index."""
+    time = vload(spikes.time, at)
+    infinity = splat(time, np.inf)
+    observed = cast(batch.layer.theta, select(time == infinity, splat(time, 0.0) - infinity, time))
     front = front_of(block, batch, keys)
     zero = splat(front.time, 0.0)
     last = LastInput(zero, zero, zero, zero)
@@ -135,50 +139,46 @@ def last_arrival_before(observed, block, batch, keys):
     return last
 
 
-@compiled
-def walk_block(block, batch, spikes, keys):
-    """Fill in the first spikes and `delays.last` of a block of neurons in a row."""
-    theta, at = thresholds(block.row, block.p, block.k, batch), flat_index(block, batch)
-    sort_arrivals(block, batch, keys)
-    last = last_at_spikes(theta, block, batch, keys)
-    write_spikes(theta, last_input(last, spikes.time), at, block.tau, spikes)
-    vstore(batch.delays.last, at, places_before(last.causal, keys))
+@inlined
+def complete_spikes(at, last, block, batch, spikes):
+    """Write the first spikes of a block after the `LastInput` to flat index `at`."""
+    write_spikes(thresholds(block.row, block.p, block.k, batch), last, at, block.tau, spikes)
 
 
-@compiled
-def observe_block(block, batch, spikes, keys):
-    """Fill in the rest of `spikes`, and `delays.last`, of a block of neurons in a row from its observed times."""
-    at = flat_index(block, batch)
-    time = vload(spikes.time, at)
-    sort_arrivals(block, batch, keys)
-    infinity = splat(time, np.inf)
-    observed = cast(batch.layer.theta, select(time == infinity, splat(time, 0.0) - infinity, time))
-    last = last_arrival_before(observed, block, batch, keys)
-    finish_observed(time, last_input(last, spikes.time), at, block.tau, spikes)
-    vstore(batch.delays.last, at, places_before(last.causal, keys))
+@inlined
+def complete_observed(at, last, block, batch, spikes):
+    """Write what follows from the observed spikes of a block to flat index `at`."""
+    finish_observed(vload(spikes.time, at), last, at, block.tau, spikes)
 
 
-@compiled
+@inlined
 def flat_index(block, batch):
     """Return the flat index of a block in arrays of neurons by row."""
     return (block.row * blocks_of(batch.layer) + block.k) * lanes(batch)
 
 
-@compiled
-def last_input(state, like):
+@inlined
+def with_count_like(last, like):
     """Return a `LastInput` with the number of inputs in the type of an array."""
-    return LastInput(state.current, state.voltage, state.time, cast(like, state.causal))
+    return LastInput(last.current, last.voltage, last.time, cast(like, last.causal))
 
 
-def rows_kernel(solve):
-    """Return the kernel that solves rows low to high by a function of one block.
+class ArrivalScratch(NamedTuple):
+    """Scratch space for vectors; N is rounded up as in `sort_lanes`."""
 
-    keys, times, weight [N, L], of int32, float64, and the type of the weights: scratch space, N rounded up.
-    """
+    keys: Any  # [N, L], int32
+    times: Any  # [N, L], float64
+    weight: Any  # [N, L], of the type of the weights
+    states: Any  # [TILE, 4, L], float64
+
+
+def rows_kernel(find_last, complete):
+    """Return the kernel that solves rows low to high by two functions of a block."""
 
     @compiled
-    def solve_rows(low, high, batch, spikes, keys, times, weight):
-        rows, n_inputs = rows_per_network(batch), batch.inputs.times.shape[1]
+    def solve_rows(low, high, batch, spikes, scratch):
+        rows, bits, width = rows_per_network(batch), place_bits(batch.inputs.times.shape[1]), lanes(batch)
+        keys = CopiedKeys(scratch.keys, 0, width, bits, scratch.times, scratch.weight)
         while low < high:
             p = low // rows
             until = min(low + TILE, high, (p + 1) * rows)
@@ -186,15 +186,32 @@ def rows_kernel(solve):
                 batch.inputs.finite[row] = count_finite(row, batch.inputs)
             for k in range(blocks_of(batch.layer)):
                 tau = constants_of(batch.layer, p, k, batch.layer.theta)
+                # Two loops, so that each keeps what it needs in registers.
                 for row in range(low, until):
-                    of_block = CopiedKeys(keys, 0, lanes(keys), place_bits(n_inputs), times, weight)
-                    solve(Block(row, p, k, tau), batch, spikes, of_block)
+                    block = Block(row, p, k, tau)
+                    at, state = flat_index(block, batch), (row - low) * 4 * width
+                    sort_arrivals(block, batch, keys)
+                    last = find_last(at, block, batch, spikes, keys)
+                    vstore(batch.delays.last, at, places_before(last.causal, keys))
+                    vstore(scratch.states, state, last.current)
+                    vstore(scratch.states, state + width, last.voltage)
+                    vstore(scratch.states, state + 2 * width, last.time)
+                    vstore(scratch.states, state + 3 * width, last.causal)
+                for row in range(low, until):
+                    block, state = Block(row, p, k, tau), (row - low) * 4 * width
+                    last = LastInput(
+                        vload(scratch.states, state),
+                        vload(scratch.states, state + width),
+                        vload(scratch.states, state + 2 * width),
+                        vload(scratch.states, state + 3 * width),
+                    )
+                    complete(flat_index(block, batch), with_count_like(last, spikes.time), block, batch, spikes)
             low = until
 
     return solve_rows
 
 
-def blocks_kernel(solve):
+def blocks_kernel(find_last, complete):
     """Return the kernel that does so for blocks low to high of the rows from row `first` on; one lane.
 
     keys [T, N, K], with N rounded up as in `sort_lanes`: scratch space for T rows. The numbers of finite inputs have
@@ -203,16 +220,22 @@ def blocks_kernel(solve):
 
     @compiled
     def solve_blocks(low, high, first, batch, spikes, keys):
-        n_blocks, n_inputs = blocks_of(batch.layer), batch.inputs.times.shape[1]
-        for at in range(low, high):
-            row, k = first + at // n_blocks, at % n_blocks
+        n_blocks, bits = blocks_of(batch.layer), place_bits(batch.inputs.times.shape[1])
+        for item in range(low, high):
+            row, k = first + item // n_blocks, item % n_blocks
             p = row // rows_per_network(batch)
-            tau = constants_of(batch.layer, p, k, batch.layer.theta)
-            of_block = Keys(keys, at // n_blocks * keys.shape[1] * n_blocks + k, n_blocks, place_bits(n_inputs))
-            solve(Block(row, p, k, tau), batch, spikes, of_block)
+            block = Block(row, p, k, constants_of(batch.layer, p, k, batch.layer.theta))
+            at = flat_index(block, batch)
+            of_block = Keys(keys, item // n_blocks * keys.shape[1] * n_blocks + k, n_blocks, bits)
+            sort_arrivals(block, batch, of_block)
+            last = find_last(at, block, batch, spikes, of_block)
+            vstore(batch.delays.last, at, places_before(last.causal, of_block))
+            complete(at, with_count_like(last, spikes.time), block, batch, spikes)
 
     return solve_blocks
 
 
-walk_arrival_rows, walk_arrival_blocks = rows_kernel(walk_block), blocks_kernel(walk_block)
-observe_arrival_rows, observe_arrival_blocks = rows_kernel(observe_block), blocks_kernel(observe_block)
+walk_arrival_rows = rows_kernel(last_at_spikes, complete_spikes)
+walk_arrival_blocks = blocks_kernel(last_at_spikes, complete_spikes)
+observe_arrival_rows = rows_kernel(last_before_observed, complete_observed)
+observe_arrival_blocks = blocks_kernel(last_before_observed, complete_observed)
