@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from agreement import agreement, exact
+from fake_driver import fake_gpu
 from fifty_digits import cells, derivatives, mp
 from lane_device import one_by_one
 from torch import Tensor
 
-from ttfsrun.neuron import Neuron, first_spike, observed_spike, set_threads
+from ttfsrun.neuron import Neuron, device, first_spike, observed_spike, set_threads
+from ttfsrun.neuron.kernels.cuda.launch import Cuda
+from ttfsrun.neuron.kernels.cuda.ptx import TARGETS, ptx
+
+#: Operations of PTX that round.
+OPERATION = re.compile(r"^\s*(?:@\S+\s+)?((?:add|sub|mul|mad|fma|div|rcp|sqrt)\.[a-z.]*f(?:32|64))", re.M)
 
 P, B, N, M = 3, 37, 30, 21
 
@@ -88,6 +96,22 @@ def test_one_neuron_at_a_time_has_the_same_bits(are_alike, are_observed, dtype):
     assert expected["spikes"].isfinite().double().mean() > 0.3
     for name, tensor in expected.items():
         assert torch.equal(found[name], tensor), name
+
+
+@pytest.mark.parametrize("are_observed", [False, True])
+def test_their_kernels_are_valid_code_for_gpus(are_observed, dtype):
+    layer, parameters = draw(dtype, P, 5, 9, M), neurons(dtype, False)
+    observed = times_to_observe(dtype)[:, :5] if are_observed else None
+    expected = results(layer, parameters, 0.2, observed)
+    with fake_gpu() as library, mock.patch.dict(device.DEVICES, cpu=Cuda()):
+        found = results(layer, parameters, 0.2, observed)
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+    assert "solve_blocks" in {kernel.py_func.__name__ for kernel, _ in library.kernels}
+    for kernel, kinds in library.kernels:
+        text = ptx(kernel, kinds, TARGETS[0])
+        assert all(".rn" in operation for operation in OPERATION.findall(text)), kernel
+        assert not re.search(r"\.ftz|\.local|\bcall", text), kernel
 
 
 @pytest.mark.usefixtures("threads_for_anything")

@@ -66,8 +66,7 @@ class VectorPass:
             _sort(inputs, low, high)
             if delays is not None:
                 kernel = walk_arrival_rows if observed is None else observe_arrival_rows
-                copies = (_empty((padded_count(n_inputs), LANES), kind) for kind in (np.int32, np.float64, flat.dtype))
-                kernel(low, high, batch, found, ArrivalScratch(*copies, _empty((TILE, 4, LANES), np.float64)))
+                kernel(low, high, batch, found, _arrival_scratch(inputs))
                 return
             steps = _empty_steps(inputs, np.float64, TILE)
             if observed is None:
@@ -224,6 +223,17 @@ def _empty(shape: Sequence[int], dtype: Any) -> Floats:
 def _empty_steps(inputs: Inputs, dtype: Any, rows: int) -> Floats:
     """Return an empty array for the steps of so many rows, padded so that whole vectors can be written."""
     return _empty((rows, 4, max(1, -(-inputs.times.shape[1] // LANES)) * LANES), dtype)
+
+
+def _arrival_scratch(inputs: Inputs) -> ArrivalScratch:
+    """Return the scratch space of one thread for the arrivals of a row at a block of neurons."""
+    shape = padded_count(inputs.times.shape[1]), LANES
+    return ArrivalScratch(
+        _empty(shape, np.int32),
+        _empty(shape, np.float64),
+        _empty(shape, inputs.times.dtype),
+        _empty((TILE, 4, LANES), np.float64),
+    )
 
 
 def _sort(inputs: Inputs, low: int, high: int) -> None:

@@ -6,6 +6,8 @@ events.py                the arrays that kernels work on, and the step of a memb
 charge.py                a block of neurons from one input to the next
 walk.py                  first spikes, with peaks.py and crossing.py
 observe.py               the state at observed spikes
+arrivals.py, networks.py  each neuron's order of arrival, where synapses have delays
+walk_arrivals.py         first spikes and the state at observed ones in that order
 gradient*.py             derivatives of spikes by times, weights and time constants
 integers.py, philox.py   random numbers by counter, which need vectors of integers
 quantile.py              normal numbers from uniform ones

@@ -16,7 +16,7 @@ from numba.extending import overload
 
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.events import Floats, Inputs, Layer, time_of, weight_index
-from ttfsrun.neuron.kernels.integers import lane_indices, to_int32, vgather, vgather_own
+from ttfsrun.neuron.kernels.integers import lane_indices, set_item, to_int32, vgather, vgather_own
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.networks import merge_sixteen, sort_eight, sort_sixteen
 from ttfsrun.neuron.kernels.simd import any_lane, cast, item, maximum, minimum, splat, vload, vstore
@@ -241,14 +241,13 @@ def insert(j, lane, block, batch, keys):
     at = first + j * stride + lane
     key = item(array, at)
     time = arrival_in_lane(key, lane, block, batch, keys)
-    flat = array.reshape(array.size)
     while j > 0:
         before = item(array, at - stride)
         if before >> bits != key >> bits or arrival_in_lane(before, lane, block, batch, keys) <= time:
             break
-        flat[at] = before
+        set_item(array, at, before)
         at, j = at - stride, j - 1
-    flat[at] = key
+    set_item(array, at, key)
 
 
 @inlined

@@ -143,6 +143,19 @@ def _emit_gather(builder: ir.IRBuilder, data: ir.Value, offsets: Sequence[ir.Val
 
 
 @intrinsic
+def set_item(typing: Any, array: types.Array, index: types.Integer, value: types.Integer) -> Any:
+    """Write an integer to flat `index` of a C-contiguous array."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        kind = signature.args[0]
+        data = context.make_array(kind)(context, builder, args[0]).data
+        builder.store(context.cast(builder, args[2], value, kind.dtype), builder.gep(data, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, value), generate
+
+
+@intrinsic
 def vgather(typing: Any, array: types.Array, at: types.Integer, index: Vector) -> Any:
     """Return the numbers at `at` + index of a C-contiguous array."""
 
