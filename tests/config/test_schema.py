@@ -76,6 +76,13 @@ def test_the_id_does_not_depend_on_how_a_value_was_written() -> None:
         ("network.init.mean=[1]", "has 1 values for 2 layers with weights"),
         ("network.init.std=[1,1,1]", "has 3 values for 2 layers with weights"),
         ("training.bumping.silent_fraction=[]", "has 0 values for 2 layers with weights"),
+        ("network.delays=[axonal]", "has 1 values for 2 layers with weights"),
+        ("network.delays=axon", "must be one of none, axonal, dendritic, synaptic or a list"),
+        ("network.delays=[none,axon]", "network.delays[1]=axon: must be one of none, axonal, dendritic, synaptic"),
+        ("network.delay_function.scale=-1", "must be a finite number >= 0"),
+        ("network.delay_function.largest=1", "belongs to clipped"),
+        ("network.init.delay.std=-1", "must be a finite number >= 0"),
+        ("training.optimizer.delay_learning_rate=0", "must be a finite number > 0 or null"),
         ("network.hidden=[20,10]", "has 2 values for 3 layers with weights"),
         ("network.hidden=[]", "has 2 values for 1 layers with weights"),
         ("data.encoding.t_early=2.0", "must be below"),
@@ -87,6 +94,13 @@ def test_settings_that_do_not_go_together_are_one_line(override: str, line: str)
         compose([override])
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_longest_delay_is_not_below_the_shortest() -> None:
+    clipped = "network/delay_function=clipped"
+    with pytest.raises(ConfigError, match=r"largest=1\.0 must not be below smallest=2\.0"):
+        compose([clipped, "network.delay_function={smallest:2,largest:1}"])
+    assert compose([clipped, "network.delay_function={smallest:2,largest:2}"]).network.delay_function.largest == 2
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def samples() -> dict[str, Samples]:
 
 
 def trained(configs: Sequence[Config]) -> list[TrainedNetwork]:
-    return [TrainedNetwork(build([config]).weights, conditions_of(config)) for config in configs]
+    return [TrainedNetwork(build([config]).learned, conditions_of(config)) for config in configs]
 
 
 def records(networks: Sequence[TrainedNetwork], samples: dict[str, Samples], device: str = "cpu") -> list[str]:
@@ -60,7 +60,7 @@ def alone(network: TrainedNetwork, samples: dict[str, Samples]) -> str:
     """Return the records of a network that is evaluated under one condition after the other."""
 
     def record(condition: Condition, splits: Sequence[str]) -> dict[str, Any]:
-        deployed = DeployedNetworks([condition.config], network.weights)
+        deployed = DeployedNetworks([condition.config], network.learned)
         found = {split: trial_metrics(*deployed.run_trials(split, samples[split])) for split in splits}
         return found | condition.as_record() if condition is own else condition.as_record() | found
 

@@ -50,6 +50,25 @@ def test_evaluating_a_run_gives_its_metrics_bit_for_bit(ttfsrun: Command, run: P
     assert f"accuracy {stored['test']['accuracy']:.2%}  loss {stored['test']['loss']:.4f}" in text
 
 
+@pytest.mark.parametrize("kind", ["axonal", "synaptic"])
+def test_a_network_with_delays_is_evaluated_and_plotted_as_it_was_trained(
+    kind: str, ttfsrun: Command, trained: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained(tmp_path / "run", f"network.delays={kind}", "network.input_repeats=2", "substrate=brainscales2")
+    (again,) = evaluated(ttfsrun, run)
+    stored = read_metrics(run)
+    assert [without_speed(again[split]) for split in SPLITS] == [stored[split] for split in SPLITS]
+    (instant,) = evaluated(ttfsrun, run, "network.delay_function.scale=0")
+    assert instant["test"]["decision_time"]["mean"] < again["test"]["decision_time"]["mean"]
+    for other in ("none", "dendritic"):
+        told = refused(ttfsrun("evaluate", run, f"network.delays={other}"))
+        assert "network.safetensors: the stored delays do not fit the network of" in told
+    plotted: list[object] = []
+    monkeypatch.setattr("ttfsrun.run.redraw.plot_runs", lambda plots, *args, **kwargs: plotted.extend(plots) or [])
+    code, _, messages = ttfsrun("plot", run)
+    assert (code, messages, len(plotted)) == (0, "", 1)
+
+
 def test_a_run_from_before_a_setting_existed_is_evaluated_resumed_and_plotted(
     ttfsrun: Command, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

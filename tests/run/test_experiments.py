@@ -46,7 +46,7 @@ def test_every_experiment_trains(
     assert (code, messages) == (0, "")
     metrics = read_metrics(run)
     trained = checkpoint.load_network(run / "network.safetensors", "last")
-    for stored, initial in zip(trained, build([config]).weights, strict=True):
-        assert not torch.equal(stored, initial[0])
+    for stored, initial in zip(trained.tensors, build([config]).learned.tensors, strict=True):
+        assert not torch.equal(stored, initial)
     assert metrics["test"]["decision_time"]["mean"] > 0
     assert all(math.isfinite(metrics[split]["loss"]) for split in SPLITS)

@@ -36,30 +36,42 @@ CHIP = (
 
 def traced(config: Config, test: Samples, dtype: torch.dtype = torch.float32) -> tuple[list[Trace], list[Tensor]]:
     """The traces of an untrained network at three samples, and its spikes."""
-    network = DeployedNetworks([config], [weight.to(dtype) for weight in build([config]).weights])
+    network = DeployedNetworks([config], build([config]).learned.map(lambda tensor: tensor.to(dtype)))
     times, operation = torch.from_numpy(test.times[:3]).to(dtype), network.during("figures")
     with torch.no_grad():
         layers = network.network(times[None], operation=operation)
         return choose_traces(network.network, times, test.labels[:3], layers, operation), layers
 
 
-@pytest.mark.parametrize("chip", [(), CHIP], ids=["ideal", "chip"])
+@pytest.mark.parametrize(
+    "settings",
+    [(), CHIP, ("network.delays=axonal",), ("network.delays=synaptic",)],
+    ids=["ideal", "chip", "axonal", "synaptic"],
+)
 def test_every_crossing_lies_on_its_membrane_at_the_threshold_and_nothing_before_it_does(
-    chip: tuple[str, ...], tiny: Tiny, samples: dict[str, Samples]
+    settings: tuple[str, ...], tiny: Tiny, samples: dict[str, Samples]
 ) -> None:
-    traces, _ = traced(tiny(*chip), samples["test"], torch.float64)
+    traces, _ = traced(tiny(*settings), samples["test"], torch.float64)
     for trace in traces:
         assert (trace.voltage[trace.time < trace.crossing] < trace.v_th).all()
         if trace.crossing < math.inf:
             assert trace.at_crossing == pytest.approx(trace.v_th, abs=1e-13)
     crossed = [trace for trace in traces if trace.crossing < math.inf]
     assert {trace.role for trace in crossed} >= set(ROLES[:3])
-    if chip:
+    if settings == CHIP:
         assert len({trace.v_th for trace in traces}) == len(traces)  # drawn for each sample
         assert len({trace.v_leak for trace in traces}) > 3
         assert all(trace.recorded != trace.crossing for trace in crossed)
     else:
         assert all(trace.recorded == trace.crossing for trace in traces)
+
+
+def test_a_spike_is_recorded_its_neurons_delay_after_the_crossing(tiny: Tiny, samples: dict[str, Samples]) -> None:
+    constant = "network.delay_function={name:sigmoid,shift:0.5,scale:0}"
+    traces, _ = traced(tiny("network.delays=dendritic", constant), samples["test"], torch.float64)
+    crossed = [trace for trace in traces if trace.crossing < math.inf]
+    assert len(crossed) > 6
+    assert [trace.recorded for trace in crossed] == pytest.approx([trace.crossing + 0.5 for trace in crossed])
 
 
 def test_in_single_precision_the_crossing_is_as_near_as_that_allows(tiny: Tiny, samples: dict[str, Samples]) -> None:

@@ -101,7 +101,7 @@ def test_the_weights_and_the_chip_are_those_of_the_run(redrawn: Path) -> None:
     nominal = checkpoint.load_network(redrawn / "network.safetensors", "best")
     shown = pd.read_csv(redrawn / "figures" / "weights.csv")
     assert set(shown["weights"]) == {"nominal", "on the chip"}
-    for number, weight in enumerate(nominal, 1):
+    for number, weight in enumerate(nominal.weights, 1):
         bars = shown[(shown["layer"] == number) & (shown["weights"] == "nominal")]
         edges = [*bars["left"], bars["right"].iloc[-1]]
         assert bars["count"].sum() == weight.numel()

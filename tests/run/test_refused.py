@@ -90,5 +90,5 @@ def test_a_loss_that_overflows_fails_and_keeps_the_last_whole_epoch(
     assert "ttfsrun: the loss is not finite in epoch 1, batch 1 (network with seed.init=0)" in messages
     state, members = checkpoint.load_state(run / "checkpoint.safetensors")
     assert (state.epoch, list(members)) == (0, [""])
-    assert all(bool(weight.isfinite().all()) for weight in state.weights)
+    assert all(bool(weight.isfinite().all()) for weight in state.learned.weights)
     assert not (run / "metrics.json").exists()

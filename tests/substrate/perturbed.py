@@ -84,7 +84,7 @@ def operating(*configs: Config, step: int = 0, writing: int = 0, age: int = 0, p
 
 def doubled(network: Network) -> Network:
     """Return the network in float64."""
-    return network.with_weights([weight.double() for weight in network.weights])
+    return network.with_learned(network.learned.map(Tensor.double))
 
 
 def some_times(n_samples: int = 20, n_inputs: int = 4, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -96,4 +96,4 @@ def some_times(n_samples: int = 20, n_inputs: int = 4, seed: int = 0, dtype: tor
 def outcome(configs: list[Config], times: Tensor, operation: Operation) -> tuple[list[Tensor], list[Tensor]]:
     """Return the spikes of each layer, and the derivatives of sum_n t_n + t_n^2 / 2 over all layers by the weights."""
     done = build(configs).run(times, operation)
-    return done.spikes, done.gradients([1 + layer for layer in done.spikes])
+    return done.spikes, list(done.gradients([1 + layer for layer in done.spikes]).weights)

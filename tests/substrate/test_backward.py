@@ -11,7 +11,7 @@ from perturbed import STRONG, configured, doubled, operating, outcome, some_time
 from torch import Tensor
 
 from ttfsrun.config.schema import Config
-from ttfsrun.network import build
+from ttfsrun.network import Learned, build
 from ttfsrun.neuron import Neuron, first_spike, observed_spike
 from ttfsrun.substrate.backward import RULES
 from ttfsrun.substrate.emulation import IDEAL, Operation
@@ -36,7 +36,7 @@ class TwoLayers:
     def run(self, operation: Operation, upstream: list[Tensor] | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """Return the spikes of each layer, and the derivatives, of the network in an operation."""
         done = self.network.run(self.times, operation)
-        return done.spikes, done.gradients(upstream or self.upstream)
+        return done.spikes, list(done.gradients(upstream or self.upstream).weights)
 
     def gradients(self, layers: list[Tensor], upstream: list[Tensor] | None = None) -> list[Tensor]:
         """Return the derivatives of layers made by hand, by torch's autograd."""
@@ -152,7 +152,7 @@ def differences(two: TwoLayers, operation: Operation) -> list[Tensor]:
     """Return the derivatives by the weights as central differences."""
 
     def weighted(weights: list[Tensor]) -> float:
-        layers = two.network.with_weights(weights)(two.times, operation)
+        layers = two.network.with_learned(Learned(tuple(weights)))(two.times, operation)
         pairs = zip(layers, two.upstream, strict=True)
         return sum(float((layer.where(layer.isfinite(), layer.new_zeros(())) * up).sum()) for layer, up in pairs)
 
@@ -198,9 +198,9 @@ def test_quantised_weights_have_the_gradient_of_the_network_that_has_those_weigh
     layers, found = two.run(operation)
     levels = [operation.weight(number, weight).value for number, weight in enumerate(two.network.weights)]
     assert differing(levels, list(two.network.weights))
-    ideal = two.network.with_weights(levels).run(two.times)
+    ideal = two.network.with_learned(Learned(tuple(levels))).run(two.times)
     assert all(map(torch.equal, layers, ideal.spikes))
-    assert all(map(torch.equal, found, ideal.gradients(two.upstream)))
+    assert all(map(torch.equal, found, ideal.gradients(two.upstream).weights))
     assert all(bool(gradient.any()) for gradient in found)
 
 

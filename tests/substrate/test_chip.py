@@ -103,7 +103,8 @@ def test_another_layer_does_not_change_the_first_ones_chip() -> None:
     deep = configured(
         PATTERN,
         network__hidden=[7, 4],
-        network__init={"mean": [1, 1, 1], "std": [1, 1, 1]},
+        network__init__mean=[1, 1, 1],
+        network__init__std=[1, 1, 1],
         training__bumping__silent_fraction=[0, 0, 0],
     )
     chip, shallow = Chip.of(deep.chip_spec), Chip.of(configured(PATTERN).chip_spec)

@@ -49,7 +49,13 @@ def trained(configs: Sequence[Config], splits: dict[str, Samples]) -> list[list[
     for _ in range(configs[0].training.epochs):
         trainer.run_epoch()
     state = trainer.state
-    groups = [*state.weights, *state.best_weights, *state.moments.first, *state.moments.second, state.moments.steps]
+    groups = [
+        *state.learned.tensors,
+        *state.best.tensors,
+        *state.moments.first,
+        *state.moments.second,
+        state.moments.steps,
+    ]
     groups += [
         state.bumping.layer,
         state.bumping.value,
@@ -127,7 +133,7 @@ def test_the_noise_of_a_sample_does_not_depend_on_how_many_come_after_it(splits:
 def test_each_trial_has_its_own_noise_and_more_trials_leave_the_first_as_they_are(splits: dict[str, Samples]) -> None:
     def trials(number: int) -> list[bytes]:
         config = configured({"v_th.sample_std": 0.1, "spike_time.jitter": 0.1}, evaluation__trials=number)
-        (results,) = DeployedNetworks([config], build([config]).weights).run_trials("test", splits["test"])
+        (results,) = DeployedNetworks([config], build([config]).learned).run_trials("test", splits["test"])
         return [result.decision_time.tobytes() for result in results]
 
     three = trials(3)
@@ -137,5 +143,5 @@ def test_each_trial_has_its_own_noise_and_more_trials_leave_the_first_as_they_ar
 
 def test_without_noise_there_is_one_trial(splits: dict[str, Samples]) -> None:
     config = configured({"v_th.chip_std": 0.1, "drift.std": 0.1, "weight.bits": 3}, evaluation__trials=3)
-    (results,) = DeployedNetworks([config], build([config]).weights).run_trials("test", splits["test"])
+    (results,) = DeployedNetworks([config], build([config]).learned).run_trials("test", splits["test"])
     assert len(results) == 1

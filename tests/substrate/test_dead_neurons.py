@@ -68,16 +68,16 @@ def test_dead_neurons_are_not_bumped_and_do_not_count_as_silent(on_chip: OnChip,
     # 2 of 7 are dead: more than is allowed, if they counted.
     config = on_chip(DEAD_HIDDEN, [False] * 3, **with_bumps([0.2, 1.0]))
     trainer = Trainer([config], splits["train"], splits["valid"])
-    trainer.state.weights[0][:] = 3.0
-    before = trainer.state.weights[0].clone()
+    trainer.state.learned.weights[0][:] = 3.0
+    before = trainer.state.learned.weights[0].clone()
     trainer.run_epoch()
-    assert torch.equal(trainer.state.weights[0], before)
+    assert torch.equal(trainer.state.learned.weights[0], before)
     assert trainer.state.moments.steps.tolist() == [1]
     # Two more are silent: those are bumped, the dead ones not.
-    trainer.state.weights[0][0, :, 1:3] = 0.0
-    before = trainer.state.weights[0].clone()
+    trainer.state.learned.weights[0][0, :, 1:3] = 0.0
+    before = trainer.state.learned.weights[0].clone()
     trainer.run_epoch()
-    change = (trainer.state.weights[0] - before)[0]
+    change = (trainer.state.learned.weights[0] - before)[0]
     assert torch.equal(change, 0.125 * torch.tensor([0.0, 1, 1, 0, 0, 0, 0]).expand(5, 7))
 
 
@@ -86,9 +86,9 @@ def test_neurons_that_stay_below_threshold_are_bumped_but_not_those_whose_spikes
     strengths: dict[str, float], bumps: float, splits: dict[str, Samples]
 ) -> None:
     trainer = Trainer([configured(strengths, **with_bumps([0.2, 1.0]))], splits["train"], splits["valid"])
-    before = trainer.state.weights[0].clone()
+    before = trainer.state.learned.weights[0].clone()
     trainer.run_epoch()
-    torch.testing.assert_close(trainer.state.weights[0] - before, torch.full((1, 5, 7), bumps))
+    torch.testing.assert_close(trainer.state.learned.weights[0] - before, torch.full((1, 5, 7), bumps))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -23,7 +23,7 @@ from ttfsrun.substrate.chip import Chip
 Array = NDArray[Any]
 N = 100_000
 ERRORS = 5  # standard errors
-WIDE = {"network__hidden": [N], "network__init": {"mean": [1, 1], "std": [1, 1]}}
+WIDE = {"network__hidden": [N], "network__init__mean": [1, 1], "network__init__std": [1, 1]}
 NOMINAL = Neuron(v_th=1.3, v_leak=0.1)  # a unit of 1.2
 
 

@@ -15,7 +15,7 @@ from perturbed import configured, doubled, operating
 
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import load_samples
-from ttfsrun.network import Network
+from ttfsrun.network import Learned, Network
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.training.trainer import Trainer
 
@@ -71,7 +71,8 @@ def on_chip() -> OnChip:
         MISMATCH,
         data__samples={"train": 600, "valid": 60, "test": 250},
         network__hidden=[80],
-        network__init={"mean": [1.2, 0.2], "std": [0.8, 0.8]},
+        network__init__mean=[1.2, 0.2],
+        network__init__std=[0.8, 0.8],
         network__neuron__v_th=V_TH,
         network__neuron__v_leak=V_LEAK,
         training__epochs=6,
@@ -84,7 +85,7 @@ def on_chip() -> OnChip:
         trainer.run_epoch()
     assert float(trainer.state.curves[-1, 0, 1, 1]) > 0.6  # by chance: 0.33
     network = doubled(trainer.last())
-    weakened = network.with_weights([network.weights[0], WEAK * network.weights[1]])
+    weakened = network.with_learned(Learned((network.weights[0], WEAK * network.weights[1])))
     return OnChip(config, weakened, samples["test"].times.astype(np.float64))
 
 

@@ -221,7 +221,7 @@ def test_in_training_no_weight_ever_leaves_what_the_chip_can_hold(rule: str, spl
     trainer, seen = Trainer([config], splits["train"], splits["valid"]), []
 
     def look(batch: int = 0) -> None:
-        seen.append(max(float(weight.abs().max()) for weight in trainer.state.weights))
+        seen.append(max(float(weight.abs().max()) for weight in trainer.state.learned.weights))
 
     look()
     trainer.run_epoch(look)
@@ -241,7 +241,7 @@ def test_a_training_that_is_not_perturbed_does_not_clip_but_the_chip_does(splits
     config = configured({"weight.clip": 0.5}, training__perturbed=False)
     trainer = Trainer([config], splits["train"], splits["valid"])
     trainer.run_epoch()
-    weight = trainer.state.weights[0]
+    weight = trainer.state.learned.weights[0]
     assert float(weight.abs().max()) > 1
     assert torch.equal(operating(config).weight(0, weight).value, weight.clamp(-0.5, 0.5))
 

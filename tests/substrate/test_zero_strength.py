@@ -74,7 +74,13 @@ def trained(config: Config, splits: dict[str, Samples]) -> list[bytes]:
     for _ in range(config.training.epochs):
         trainer.run_epoch()
     state = trainer.state
-    groups = [*state.weights, *state.best_weights, *state.moments.first, *state.moments.second, state.moments.steps]
+    groups = [
+        *state.learned.tensors,
+        *state.best.tensors,
+        *state.moments.first,
+        *state.moments.second,
+        state.moments.steps,
+    ]
     return [tensor.numpy().tobytes() for tensor in (*groups, state.best_score, state.best_epoch, state.curves)]
 
 

@@ -16,5 +16,8 @@ CASES = {
     ),
     "squared error": ("training/loss=squared_error",),
     **{f"on a chip, {rule}": (*CHIP, f"training.backward={rule}") for rule in ("observed", "ideal", "same_draw")},
+    "delays": ("network.delays=[axonal,dendritic]", "training.optimizer.delay_learning_rate=0.02"),
+    "synaptic delays": ("network.delays=synaptic", "network/delay_function=clipped", "training.gradient_limit=0.005"),
+    "delays on a chip": (*CHIP, "network.delays=[axonal,dendritic]"),
     "own time constants": (*CHIP, "substrate.tau_mem.chip_cv=0.2", "substrate.tau_syn.chip_cv=0.1"),
 }

@@ -25,14 +25,14 @@ def bumped(silent_fraction: str, *overrides: str) -> tuple[str, ...]:
 
 
 def with_silent(trainer: Trainer, layer: int, neurons: slice, network: int = 0, weight: float = 0.0) -> None:
-    trainer.state.weights[layer][network][:, neurons] = weight
+    trainer.state.learned.weights[layer][network][:, neurons] = weight
 
 
 def changes(trainer: Trainer, network: int = 0) -> list[np.ndarray]:
     """What one epoch (one batch) does to the weights."""
-    before = [weight.clone() for weight in trainer.state.weights]
+    before = [weight.clone() for weight in trainer.state.learned.weights]
     trainer.run_epoch()
-    return [(now - old)[network].numpy() for now, old in zip(trainer.state.weights, before, strict=True)]
+    return [(now - old)[network].numpy() for now, old in zip(trainer.state.learned.weights, before, strict=True)]
 
 
 def test_a_layer_with_too_many_silent_neurons_is_bumped_instead_of_trained(tiny: Tiny, samples: Splits) -> None:
@@ -85,7 +85,8 @@ def test_a_neuron_that_is_silent_for_a_single_sample_is_bumped_with_the_others(t
     times[:7, 1] = 0.2
     part = Samples(times, np.zeros(8, np.int64))
     trainer = Trainer([config], part, part)
-    trainer.state.weights[0][0] = torch.tensor([[0.0, 0.0, 5.0], [0.0, 5.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    weights = torch.tensor([[0.0, 0.0, 5.0], [0.0, 5.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    trainer.state.learned.weights[0][0] = weights
     hidden, _ = changes(trainer)
     np.testing.assert_array_equal(hidden, np.tile([BUMP, BUMP, 0], (4, 1)))
 
@@ -161,9 +162,9 @@ def test_scheduled_bumps_follow_the_schedule_of_the_learning_rate(tiny: Tiny, sa
     for network in (0, 1):
         with_silent(trainer, 0, slice(20), network)
     for doubled in (1, 2, 4):
-        before = trainer.state.weights[0].clone()
+        before = trainer.state.learned.weights[0].clone()
         trainer.run_epoch()
-        scheduled, constant = (trainer.state.weights[0] - before).numpy()
+        scheduled, constant = (trainer.state.learned.weights[0] - before).numpy()
         np.testing.assert_array_equal(constant, doubled * BUMP)
         np.testing.assert_array_equal(scheduled, BUMP)  # doubled and halved
         assert trainer.state.bumping.value.tolist() == [doubled * BUMP] * 2

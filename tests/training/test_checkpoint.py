@@ -16,6 +16,7 @@ import ttfsrun
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
 from ttfsrun.errors import UserError
+from ttfsrun.network import Learned
 from ttfsrun.training import checkpoint
 from ttfsrun.training.state import TrainingState
 from ttfsrun.training.trainer import Trainer
@@ -30,8 +31,10 @@ def contents(state: object, prefix: str = "") -> Iterator[tuple[str, object]]:
         value = getattr(state, field.name)
         if dataclasses.is_dataclass(value):
             yield from contents(value, f"{prefix}{field.name}.")
-        elif isinstance(value, list):
+        elif isinstance(value, list | tuple):
             yield from ((f"{prefix}{field.name}.{i}", entry) for i, entry in enumerate(value))
+        elif isinstance(value, dict):
+            yield from ((f"{prefix}{field.name}.{key}", entry) for key, entry in value.items())
         else:
             yield prefix + field.name, value
 
@@ -70,7 +73,9 @@ def test_a_state_comes_back_bit_for_bit(trainer: Trainer, tmp_path: Path) -> Non
     state, read = checkpoint.load_state(tmp_path / "c.safetensors")
     assert as_bits(state) == as_bits(trainer.state)
     assert list(read.items()) == list(members.items())
-    assert {"epoch", "weights.0", "moments.steps", "bumping.value", "curves", "seconds"} <= as_bits(state).keys()
+    assert {"epoch", "learned.weights.0", "moments.steps", "bumping.value", "curves", "seconds"} <= as_bits(
+        state
+    ).keys()
 
 
 def test_a_state_before_the_first_epoch_comes_back_with_its_infinite_scores(trainer: Trainer, tmp_path: Path) -> None:
@@ -142,12 +147,18 @@ def test_a_network_that_is_not_there_is_that_of_an_unfinished_run(tmp_path: Path
 
 
 def test_layers_keep_their_order_however_many_there_are(tmp_path: Path) -> None:
-    layers = {
-        name: [torch.full((2, 3), float(sign * i)) for i in range(12)] for name, sign in (("best", 1), ("last", -1))
+    networks = {
+        name: Learned(
+            tuple(torch.full((1, 2, 3), float(sign * i)) for i in range(12)),
+            {i: torch.full((1, 2, 1), float(sign * i)) for i in (0, 9, 10)},
+        )
+        for name, sign in (("best", 1), ("last", -1))
     }
-    checkpoint.save_network(tmp_path / "n", layers)
-    for name, weights in layers.items():
-        assert all(map(torch.equal, checkpoint.load_network(tmp_path / "n", name), weights))
+    checkpoint.save_network(tmp_path / "n", networks)
+    for name, expected in networks.items():
+        found = checkpoint.load_network(tmp_path / "n", name)
+        assert list(found.thetas) == [0, 9, 10]
+        assert all(map(torch.equal, found.tensors, expected.tensors))
     assert load_file(tmp_path / "n")["last.layer_12"][0, 0] == -11
 
 

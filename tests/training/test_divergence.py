@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny_networks import Splits, Tiny, trained
 
-from ttfsrun.training.step import CODES, LAYERS, LOSS
+from ttfsrun.training.step import CODES, LEARNED, LOSS
 from ttfsrun.training.trainer import Diverged, Trainer
 
 
@@ -51,6 +51,6 @@ def test_the_network_that_diverged_is_named(tiny: Tiny, samples: Splits) -> None
 def test_the_earliest_batch_counts_where_a_device_is_asked_only_after_an_epoch(tiny: Tiny, samples: Splits) -> None:
     step = trained([tiny(f"seed.init={seed}") for seed in range(4)], samples, epochs=1)._step
     assert step.failure() is None
-    failed = [CODES * 4 + LOSS, 0, CODES * 2 + LAYERS + 3, CODES * 2 + LOSS]
+    failed = [CODES * 4 + LOSS, 0, CODES * 2 + LEARNED + 3, CODES * 2 + LOSS]
     step.sums.failed.copy_(torch.tensor(failed))
     assert step.failure() == (2, 2, "weight of layer 2")

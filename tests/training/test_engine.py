@@ -115,7 +115,7 @@ def test_a_training_is_that_of_autograd_and_plain_torch(
     if overrides[: len(REMEDIES)] == REMEDIES:
         assert reference.bumps > 0
     for found, expected in (
-        (trainer.state.weights, reference.weights),
+        (trainer.state.learned.weights, reference.weights),
         (trainer.state.moments.first, reference.first),
         (trainer.state.moments.second, reference.second),
     ):

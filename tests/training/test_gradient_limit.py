@@ -16,12 +16,12 @@ def test_gradients_above_the_limit_teach_nothing(tiny: Tiny, samples: Splits) ->
     settings = ("training.batch_size=110", "training.bumping.silent_fraction=[1,1]")
     start = build([tiny(*settings)]).weights
     dropped = trained([tiny(*settings, "training.gradient_limit=1e-30")], samples, 1)
-    assert all(map(torch.equal, dropped.state.weights, start))
+    assert all(map(torch.equal, dropped.state.learned.weights, start))
     limited, unlimited = (
         trained([tiny(*settings, f"training.gradient_limit={limit}")], samples, 1) for limit in (1e30, "null")
     )
     assert bits(limited, 0) == bits(unlimited, 0)
-    assert not any(map(torch.equal, limited.state.weights, start))
+    assert not any(map(torch.equal, limited.state.learned.weights, start))
 
 
 def test_the_limit_is_on_gradients_of_the_mean_over_the_batch(tiny: Tiny, samples: Splits) -> None:

@@ -24,7 +24,7 @@ from ttfsrun.training.optimizer import (
     update_weights,
 )
 
-SETTINGS = Adam(learning_rate=0.005, beta1=0.9, beta2=0.999, epsilon=1e-8)
+SETTINGS = Adam(learning_rate=0.005, beta1=0.9, beta2=0.999, epsilon=1e-8, delay_learning_rate=None)
 SHAPES = ((5, 7), (8, 3))
 STEPS = 40
 
@@ -47,10 +47,11 @@ def adam_step(
 ) -> np.ndarray:
     """Take a step of all networks; return whether a gradient and whether a weight is not finite, [P, layers, 2]."""
     size = len(rates)
-    update = Update(np.empty((size, 2), np.float32), np.full(size, -1), np.zeros(size), np.ones(size))
+    paces = [np.empty((size, 2), np.float32) for _ in range(2)]
+    update = Update(*paces, np.full(size, -1), np.zeros(size), np.ones(size))
     invalid = np.zeros((size, len(weights), 2), np.uint8)
     for p, rate in enumerate(rates):
-        set_pace(p, rate, moments.steps.numpy(), powers(settings, STEPS), update.pace)
+        set_pace(p, (rate, rate), moments.steps.numpy(), powers(settings, STEPS), update)
     layers = zip(weights, gradients, moments.first, moments.second, strict=True)
     for number, tensors in enumerate(layers):
         weight, *others = (tensor.numpy().reshape(size, -1) for tensor in tensors)
@@ -76,7 +77,9 @@ def by_torch(start: list[Tensor], gradients: list[list[Tensor]], rates: list[flo
 
 
 @pytest.mark.parametrize(
-    "settings", [SETTINGS, Adam(learning_rate=1.0, beta1=0.5, beta2=0.9, epsilon=1e-3)], ids=["usual", "unusual"]
+    "settings",
+    [SETTINGS, Adam(learning_rate=1.0, beta1=0.5, beta2=0.9, epsilon=1e-3, delay_learning_rate=None)],
+    ids=["usual", "unusual"],
 )
 def test_each_network_takes_the_steps_of_torchs_adam_at_its_own_rate(settings: Adam) -> None:
     size = 4

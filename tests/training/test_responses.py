@@ -76,6 +76,23 @@ def test_repeated_inputs_and_biases_have_events_of_their_own() -> None:
     assert result.events.tolist() == [(2 + 1) * 2 * 4 + 1 * 3] * 2
 
 
+@pytest.mark.parametrize("kind", ["axonal", "synaptic"])
+def test_a_synaptic_event_before_the_decision_has_arrived_by_then(
+    kind: str, tiny: Tiny, samples: dict[str, Samples]
+) -> None:
+    network = build([tiny(f"network.delays={kind}", "network.init.delay.std=3", "network.hidden=[6]")])
+    part = samples["test"]
+    (result,) = collect_responses(network, part, LOSS)
+    times, decision = torch.from_numpy(part.times)[None], torch.from_numpy(result.decision_time)[:, None, None]
+    before = 0
+    for number, arriving in enumerate(network.arrivals(times, network(times))):
+        delays = network.delays_of(number).in_solver()
+        own = torch.zeros_like(network.weights[number]) if delays is None else delays
+        before += int((arriving[0, :, :, None] + own < decision).sum())
+    assert result.events[1] == before
+    assert 0 < before < result.events[0]
+
+
 @pytest.mark.parametrize("loss", [LOSS, SquaredError(delta=0.5, silent=100.0)], ids=lambda loss: type(loss).__name__)
 def test_the_loss_is_the_mean_over_the_samples(loss: TimeCrossEntropy | SquaredError) -> None:
     network = by_hand([[4.0, 5.0, 0.0]])

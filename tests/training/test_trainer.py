@@ -97,12 +97,12 @@ def test_the_best_network_is_that_of_the_best_validation(tiny: Tiny, samples: Sp
     history = []
     for _ in range(12):
         trainer.run_epoch()
-        history.append([weight.clone() for weight in trainer.state.weights])
+        history.append([weight.clone() for weight in trainer.state.learned.weights])
     loss, accuracy = (trainer.state.curves[:, 0, 1, i].tolist() for i in (0, 1))
     epoch = max(range(12), key=lambda e: (accuracy[e], -loss[e]))
     assert epoch < 11  # so that the last one is not the best by chance
     assert trainer.state.best_epoch.tolist() == [epoch + 1]
-    assert all(map(torch.equal, trainer.state.best_weights, history[epoch]))
+    assert all(map(torch.equal, trainer.state.best.weights, history[epoch]))
     (result,) = collect_responses(trainer.best(), samples["valid"], config.training.loss)
     assert (result.accuracy, result.loss) == (accuracy[epoch], loss[epoch])
 
@@ -136,7 +136,7 @@ def test_a_step_is_that_of_autograd_and_torchs_adam(tiny: Tiny, samples: Splits)
     (cross_entropy + settings.alpha * torch.exp(labelled / settings.beta)).mean().backward()
     adam = torch.optim.Adam(weights, lr=config.training.optimizer.learning_rate)
     adam.step()
-    for ours, reference in zip(trainer.state.weights, weights, strict=True):
+    for ours, reference in zip(trainer.state.learned.weights, weights, strict=True):
         # The first step is 0.005 times the sign of the gradient, unless that is as small as float32's rounding.
         difference = (ours[0] - reference.detach()).abs()
         assert float(difference.max()) < 2e-5
@@ -145,7 +145,7 @@ def test_a_step_is_that_of_autograd_and_torchs_adam(tiny: Tiny, samples: Splits)
 def test_the_initial_state_is_the_network_before_training(tiny: Tiny) -> None:
     network = build([tiny("seed.init=1"), tiny("seed.init=2")])
     state = TrainingState.initial(network, 3)
-    assert all(map(torch.equal, state.weights, network.weights))
-    assert all(a.data_ptr() != b.data_ptr() for a, b in zip(state.weights, network.weights, strict=True))
+    assert all(map(torch.equal, state.learned.weights, network.weights))
+    assert all(a.data_ptr() != b.data_ptr() for a, b in zip(state.learned.weights, network.weights, strict=True))
     assert state.best_epoch.tolist() == [0, 0]
     assert state.curves.shape == (3, 2, 2, 4)

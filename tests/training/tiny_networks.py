@@ -42,8 +42,8 @@ def bits(trainer: Trainer, p: int) -> list[bytes]:
     """Everything that training made of one network."""
     state = trainer.state
     per_network = [
-        *state.weights,
-        *state.best_weights,
+        *state.learned.tensors,
+        *state.best.tensors,
         *state.moments.first,
         *state.moments.second,
         state.moments.steps,

@@ -22,7 +22,11 @@ class Added(NamedTuple):
 #: By dotted key. Entries are permanent: ids depend on them.
 ADDED: Mapping[str, Added] = {
     "data.augmentation": Added({"rotation": 0.0, "shear": 0.0, "scale": 0.0, "shift": 0.0}, of="mnist"),
+    "network.delays": Added("none"),
+    "network.delay_function": Added({"name": "sigmoid", "shift": 0.0, "scale": 1.0}),
+    "network.init.delay": Added({"mean": 0.0, "std": 0.5}),
     "training.bumping.scheduled": Added(False),
+    "training.optimizer.delay_learning_rate": Added(None),
 }
 
 

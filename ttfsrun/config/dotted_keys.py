@@ -87,3 +87,12 @@ def ancestors(key: str) -> list[str]:
 
 def _is_interpolation(value: Any) -> bool:
     return isinstance(value, str) and "${" in value
+
+
+def without_negative_zeros(value: Any) -> Any:
+    """Return plain values with 0.0 for each -0.0."""
+    if isinstance(value, dict):
+        return {key: without_negative_zeros(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [without_negative_zeros(part) for part in value]
+    return abs(value) if isinstance(value, float) and value == 0 else value

@@ -8,12 +8,15 @@ relative to the nominal leak potential, both as in `network.neuron`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from ttfsrun.config.cluster import Debug, Local, Slurm
+from ttfsrun.config.delays import ClippedDelay, DelayInit, DelayKind, SigmoidDelay, delay_shape
+from ttfsrun.config.dotted_keys import without_negative_zeros
 from ttfsrun.substrate.schema import ChipSpec, NetworkSize, Substrate
 from ttfsrun.types import Count, DecayRate, Finite, Fraction, NonNegative, Positive, SeedNumber, Settings, TimeConstant
 
@@ -100,10 +103,11 @@ class NeuronSettings(Settings):
 
 
 class WeightInit(Settings):
-    """Normal distribution of the initial weights, a mean and a standard deviation per layer."""
+    """Normal distribution of the initial weights, a mean and a standard deviation per layer; and of the delays."""
 
     mean: list[Finite]
     std: list[NonNegative]
+    delay: DelayInit
 
 
 class NetworkSettings(Settings):
@@ -115,15 +119,23 @@ class NetworkSettings(Settings):
     input_repeats: Annotated[Count, Meta(description="lines that carry each input and the bias into the first layer")]
     neuron: NeuronSettings
     init: WeightInit
+    delays: Annotated[DelayKind | list[DelayKind], Meta(description="kind of the learned delays, or one per layer")]
+    delay_function: SigmoidDelay | ClippedDelay
 
     @property
     def n_layers(self) -> int:
         """Number of layers with weights."""
         return len(self.hidden) + 1
 
+    @property
+    def delay_kinds(self) -> list[DelayKind]:
+        """Kind of the delays of each layer."""
+        return self.delays if isinstance(self.delays, list) else [self.delays] * self.n_layers
+
     def __post_init__(self) -> None:
         for key in ("mean", "std"):
             _one_per_layer(f"init.{key}", getattr(self.init, key), self.n_layers)
+        _one_per_layer("delays", self.delay_kinds, self.n_layers)
 
 
 class TimeCrossEntropy(Settings, tag_field="name", tag="cross_entropy"):
@@ -149,6 +161,7 @@ class Adam(Settings):
     beta1: DecayRate
     beta2: DecayRate
     epsilon: Positive
+    delay_learning_rate: Annotated[Positive | None, Meta(description="of the delays; null: that of the weights")]
 
 
 class StepDecay(Settings, tag_field="name", tag="step"):
@@ -242,11 +255,20 @@ class Config(Settings):
         return [self.data.n_inputs, *self.network.hidden, self.data.n_classes]
 
     @property
+    def layer_sources(self) -> list[int]:
+        """Sources of input to each layer of neurons, the bias included."""
+        return [size + (self.network.bias_time is not None) for size in self.layer_sizes[:-1]]
+
+    @property
     def layer_inputs(self) -> list[int]:
         """Input lines into each layer of neurons, bias included."""
-        bias = self.network.bias_time is not None
-        first, *others = (size + bias for size in self.layer_sizes[:-1])
+        first, *others = self.layer_sources
         return [first * self.network.input_repeats, *others]
+
+    @property
+    def delay_shapes(self) -> list[tuple[int, int]]:
+        """Shape of the delays of each layer, which the lines of one source share."""
+        return [*map(delay_shape, self.network.delay_kinds, self.layer_sources, self.layer_sizes[1:])]
 
     @property
     def size(self) -> NetworkSize:
@@ -259,7 +281,7 @@ class Config(Settings):
         return ChipSpec(self.substrate, self.seed.chip, self.size)
 
 
-def _one_per_layer(key: str, values: list[float], n_layers: int) -> None:
+def _one_per_layer(key: str, values: Sequence[Any], n_layers: int) -> None:
     """Raise ValueError where there is not one value for each layer."""
     if len(values) != n_layers:
         raise ValueError(f"{key}={values} has {len(values)} values for {n_layers} layers with weights")
@@ -273,12 +295,4 @@ def config_of(settings: Any) -> Config:
     config = msgspec.convert(settings, Config)
     if not NEGATIVE_ZERO.search(msgspec.json.encode(config)):  # most have none
         return config
-    return msgspec.convert(_without_negative_zeros(msgspec.to_builtins(config)), Config)
-
-
-def _without_negative_zeros(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_negative_zeros(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_without_negative_zeros(part) for part in value]
-    return abs(value) if isinstance(value, float) and value == 0 else value
+    return msgspec.convert(without_negative_zeros(msgspec.to_builtins(config)), Config)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
-from ttfsrun.network import emulate, placement, with_configured_neurons
+from ttfsrun.network import Learned, emulate, placement, with_configured_neurons
 from ttfsrun.substrate.emulation import Operation
 from ttfsrun.training.responses import Responses, collect_responses
 
@@ -21,12 +20,10 @@ class DeployedNetworks:
     They have in common what all networks of a training have, and `shared_by_trials`.
     """
 
-    def __init__(
-        self, configs: Sequence[Config], weights: Sequence[Tensor], device: torch.device | str = "cpu"
-    ) -> None:
-        """weights: [P, N, M] per layer; device: that computes. Raises UserError where a chip file does not fit."""
+    def __init__(self, configs: Sequence[Config], learned: Learned, device: torch.device | str = "cpu") -> None:
+        """device: that computes. Raises UserError where a chip file does not fit."""
         self.configs = list(configs)
-        self.network = with_configured_neurons(configs, weights).to(device)
+        self.network = with_configured_neurons(configs, learned).to(device)
         self.substrates = emulate(configs, [config.evaluation.perturbed for config in configs], device)
 
     def during(self, phase: str, step: int = 0) -> Operation:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from ttfsrun.config.conditions import Condition
 from ttfsrun.config.ids import shared_settings
@@ -18,6 +17,7 @@ from ttfsrun.data.samples import Samples
 from ttfsrun.evaluation.deployed import DeployedNetworks, shared_by_trials
 from ttfsrun.evaluation.metrics import trial_metrics
 from ttfsrun.files import sha256
+from ttfsrun.network import Learned
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.training.responses import rows_at_once
 
@@ -27,9 +27,9 @@ DECISIONS = 1 << 22  # of all networks and trials together that are kept at once
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """The weights [1, N, M] of each layer of one network, and the conditions of its evaluation, its own first."""
+    """What one network learned, as a population of one, and the conditions of its evaluation, its own first."""
 
-    weights: Sequence[Tensor]
+    learned: Learned
     conditions: Sequence[Condition]
 
 
@@ -115,9 +115,8 @@ def deploy(
         most = min(rows_at_once(torch.device(device)) // config.training.batch_size, DECISIONS // n_decisions)
         for part in _equal_parts(pairs, max(1, most)):
             configs = [networks[n].conditions[c].config for n, c in part]
-            layers = zip(*(networks[n].weights for n, _ in part), strict=True)
-            weights = [torch.cat(layer) for layer in layers]
-            yield Deployment(part, DeployedNetworks(configs, weights, device), splits)
+            learned = Learned.joined([networks[n].learned for n, _ in part])
+            yield Deployment(part, DeployedNetworks(configs, learned, device), splits)
 
 
 def _alike(networks: Sequence[TrainedNetwork], splits: tuple[str, ...]) -> list[tuple[tuple[str, ...], list[Pair]]]:

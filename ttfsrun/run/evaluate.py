@@ -16,7 +16,7 @@ from ttfsrun.evaluation.trained_network import Evaluation, TrainedNetwork, chip_
 from ttfsrun.run.devices import training_device
 from ttfsrun.run.folder import PopulationFolder, RunFolder
 from ttfsrun.run.inputs import require_stored_chips, stored_samples, stored_settings
-from ttfsrun.run.stored import read_weights, use_configured_threads
+from ttfsrun.run.stored import read_learned, use_configured_threads
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _trained_network(revision: Revision) -> TrainedNetwork:
     conditions = conditions_of(revision.config)
     require_stored_chips(revision.run, revision.config)
     chip_checksums(conditions)
-    return TrainedNetwork(read_weights(revision.run, revision.config), conditions)
+    return TrainedNetwork(read_learned(revision.run, revision.config), conditions)
 
 
 def _metrics(revision: Revision, evaluation: Evaluation) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class LayerActivity:
     """A layer of one network (P = 1) at S samples as it is on the substrate; N inputs, M neurons.
 
     arriving [S, N], weight [N, M]; spikes [S, M]: as recorded; neuron: with parameters [1, S or 1, M or 1].
+    delays: what a synapse adds to the arriving times, [N, M]; None: nothing.
     t_max: the end of the observation, in tau_syn.
     """
 
@@ -39,6 +40,7 @@ class LayerActivity:
     neuron: Neuron
     spikes: Tensor
     t_max: float
+    delays: Tensor | None = None
 
     @classmethod
     def all(
@@ -53,7 +55,9 @@ class LayerActivity:
             weight = operation.weight(number, network.weights[number]).value[0]
             neuron = operation.neuron(number, network.neuron, (len(times), weight.shape[-1]))
             t_max = math.inf if network.t_max is None else network.t_max
-            activities.append(cls(arriving[0], weight, neuron, layers[number][0], t_max))
+            delays = network.delays_of(number).in_solver()
+            own = None if delays is None else delays[0]
+            activities.append(cls(arriving[0], weight, neuron, layers[number][0], t_max, own))
         return activities
 
     @cached_property
@@ -82,7 +86,9 @@ class LayerActivity:
         """Return what the figure shows of one neuron in one sample; time [G]: at which its voltage is plotted."""
         crossing = float(self.crossing[sample, neuron])
         time = np.union1d(time, crossing) if math.isfinite(crossing) else time
-        arrivals, weight = self.arriving[sample].double().numpy(), self.weight[:, neuron].double().numpy()
+        arriving = self.arriving[sample].double()
+        arrivals = (arriving if self.delays is None else arriving + self.delays[:, neuron]).numpy()
+        weight = self.weight[:, neuron].double().numpy()
         v_leak = self._parameter("v_leak", sample, neuron)
         tau = self._parameter("tau_mem", sample, neuron), self._parameter("tau_syn", sample, neuron)
         return {
@@ -102,7 +108,7 @@ class LayerActivity:
 
     def _crossings(self, neuron: Neuron) -> Tensor:
         """Return the first spikes [S, M] of such neurons; inf for none, or one after the end of the observation."""
-        times = first_spike(self.arriving[None], self.weight[None], neuron)[0]
+        times = first_spike(self.arriving[None], self.weight[None], neuron, self.delays)[0]
         return times.masked_fill(times > self.t_max, math.inf)
 
 

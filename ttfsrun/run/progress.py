@@ -60,7 +60,7 @@ def _numbers(state: TrainingState) -> str:
     from ttfsrun.training.state import curve_metrics
 
     train, valid = state.curves[state.epoch - 1].mean(dim=0)
-    names = curve_metrics(len(state.weights))
+    names = curve_metrics(len(state.learned.weights))
     silent = " ".join(f"{100 * value:.0f}" for name, value in zip(names, valid, strict=True) if "silent" in name)
     accuracy = names.index("accuracy")
     return f"loss {train[names.index('loss')]:.3f}  valid {100 * valid[accuracy]:.2f} %  silent {silent} %"

@@ -18,7 +18,7 @@ from ttfsrun.results.claim import claimed_folder
 from ttfsrun.run.figures import figure_data, plot_runs
 from ttfsrun.run.folder import PopulationFolder, RunFolder
 from ttfsrun.run.inputs import require_stored_chips, stored_samples
-from ttfsrun.run.stored import read_config, read_weights, use_configured_threads
+from ttfsrun.run.stored import read_config, read_learned, use_configured_threads
 
 
 def redraw(run: Path, out: Path | None = None) -> list[Path]:
@@ -53,10 +53,10 @@ def _redraw(folder: PopulationFolder, names: Sequence[str], out: Path | None) ->
 
 
 def _deployed(run: RunFolder, config: Config) -> DeployedNetworks:
-    weights = read_weights(run, config)
+    learned = read_learned(run, config)
     require_stored_chips(run, config)
     chip_checksums(conditions_of(config))
-    return DeployedNetworks([config], weights)
+    return DeployedNetworks([config], learned)
 
 
 def _records(run: RunFolder, config: Config) -> list[dict[str, Any]]:

@@ -1,15 +1,13 @@
-"""The checked configuration and the weights that are stored in the folder of a run."""
+"""The checked configuration, the weights and the delays that are stored in the folder of a run."""
 
 from __future__ import annotations
 
 import os
 
-from torch import Tensor
-
 from ttfsrun.config.compose import revise
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
-from ttfsrun.network import build
+from ttfsrun.network import Learned, build
 from ttfsrun.neuron import use_threads
 from ttfsrun.run.folder import RunFolder
 from ttfsrun.run.inputs import stored_settings
@@ -21,12 +19,16 @@ def read_config(run: RunFolder) -> Config:
     return revise(stored_settings(run), [])
 
 
-def read_weights(run: RunFolder, config: Config) -> list[Tensor]:
-    """Return the stored weights [1, N, M] of each layer. Raises UserError where they do not fit the network."""
-    weights = [weight[None] for weight in checkpoint.load_network(run.network, config.training.keep)]
-    if [weight.shape for weight in weights] != [weight.shape for weight in build([config]).weights]:
-        raise UserError(f"{run.network}: the stored weights do not fit the network of {run.config}")
-    return weights
+def read_learned(run: RunFolder, config: Config) -> Learned:
+    """Return the stored weights and delays, as a population of one. Raises UserError where they do not fit."""
+    stored, expected = checkpoint.load_network(run.network, config.training.keep), build([config]).learned
+    for what, found, needed in (
+        ("weights", stored.weights, expected.weights),
+        ("delays", stored.thetas.values(), expected.thetas.values()),
+    ):
+        if [tensor.shape for tensor in found] != [tensor.shape for tensor in needed]:
+            raise UserError(f"{run.network}: the stored {what} do not fit the network of {run.config}")
+    return stored
 
 
 def use_configured_threads(config: Config) -> None:

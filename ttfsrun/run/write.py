@@ -39,9 +39,7 @@ def write_results(
     """
     keep, state = trainer.settings.keep, trainer.state
     chosen = trainer.best() if keep == "best" else trainer.last()
-    trained = [
-        TrainedNetwork([weight[p : p + 1] for weight in chosen.weights], conditions[p]) for p in range(len(names))
-    ]
+    trained = [TrainedNetwork(chosen.learned.of_network(p), conditions[p]) for p in range(len(names))]
     evaluations = evaluate(trained, samples, trainer.device)
     require_unchanged(origin.get("chips", {}), "the training started")
     networks, tables, evaluated = [], [], []
@@ -57,14 +55,14 @@ def write_results(
             "population": len(names),
             **origin,
         }
-        versions = {"best": state.best_weights, "last": state.weights}
-        checkpoint.save_network(run.network, {name: [w[p] for w in layers] for name, layers in versions.items()})
+        versions = {"best": state.best.of_network(p), "last": state.learned.of_network(p)}
+        checkpoint.save_network(run.network, versions)
         curves = curve_table(state, p)
         run.write_curves(curves)
         table = condition_table(evaluation.records)
         if evaluation.others:
             run.write_conditions(table)
-        deployed = DeployedNetworks([config], trained[p].weights)
+        deployed = DeployedNetworks([config], trained[p].learned)
         evaluated.append((run, deployed, evaluation.records, curves))
         run.write_metrics(metrics)
         networks.append(_row(name, metrics))
@@ -86,7 +84,8 @@ def write_results(
 def curve_table(state: TrainingState, p: int) -> pd.DataFrame:
     """Return the learning curves of one network as a tidy table: epoch, split, metric, value."""
     index = pd.MultiIndex.from_product(
-        [range(1, len(state.curves) + 1), SPLITS, curve_metrics(len(state.weights))], names=["epoch", "split", "metric"]
+        [range(1, len(state.curves) + 1), SPLITS, curve_metrics(len(state.learned.weights))],
+        names=["epoch", "split", "metric"],
     )
     return pd.DataFrame({"value": state.curves[:, p].reshape(-1).numpy()}, index=index).reset_index()
 

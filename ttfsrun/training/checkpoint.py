@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,20 +13,25 @@ from torch import Tensor
 
 from ttfsrun.errors import UserError
 from ttfsrun.files import write_atomic
+from ttfsrun.network import Learned
 from ttfsrun.training.bumping import Bumping
 from ttfsrun.training.optimizer import Moments
 from ttfsrun.training.state import TrainingState
 
+WEIGHTS, THETAS = "layer_", "theta_"  # followed by the number of a layer, from 1: names in the file of a network
+
 
 def named_tensors(state: TrainingState) -> dict[str, Tensor]:
     """Return everything that a training leaves and that is needed to resume it, by name."""
-    layers = {
-        "weight": state.weights,
-        "best": state.best_weights,
-        "first": state.moments.first,
-        "second": state.moments.second,
+    parts = {
+        "weight": dict(enumerate(state.learned.weights)),
+        "best": dict(enumerate(state.best.weights)),
+        "theta": state.learned.thetas,
+        "best_theta": state.best.thetas,
+        "first": dict(enumerate(state.moments.first)),
+        "second": dict(enumerate(state.moments.second)),
     }
-    tensors = {f"{kind}.{layer}": tensor for kind, group in layers.items() for layer, tensor in enumerate(group)}
+    tensors = {f"{kind}.{number}": tensor for kind, group in parts.items() for number, tensor in group.items()}
     return tensors | {
         "epoch": torch.tensor(state.epoch),
         "steps": state.moments.steps,
@@ -54,16 +59,24 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
     """
     tensors, metadata = _read(path)
 
-    def layers(kind: str) -> list[Tensor]:
-        return [tensors[f"{kind}.{layer}"] for layer in range(sum(key.startswith("weight.") for key in tensors))]
+    n_layers = sum(key.startswith("weight.") for key in tensors)
+
+    def parts(kind: str, count: int) -> list[Tensor]:
+        return [tensors[f"{kind}.{number}"] for number in range(count)]
+
+    def thetas(kind: str) -> dict[int, Tensor]:
+        names = {layer: f"{kind}.{layer}" for layer in range(n_layers)}
+        return {layer: tensors[name] for layer, name in names.items() if name in tensors}
 
     try:
+        learned = Learned(tuple(parts("weight", n_layers)), thetas("theta"))
+        n_learned = len(learned.tensors)
         state = TrainingState(
             epoch=int(tensors["epoch"]),
-            weights=layers("weight"),
-            moments=Moments(layers("first"), layers("second"), tensors["steps"]),
+            learned=learned,
+            moments=Moments(parts("first", n_learned), parts("second", n_learned), tensors["steps"]),
             bumping=Bumping(tensors["bumping.layer"], tensors["bumping.value"]),
-            best_weights=layers("best"),
+            best=Learned(tuple(parts("best", n_layers)), thetas("best_theta")),
             best_score=tensors["best_score"],
             best_epoch=tensors["best_epoch"],
             curves=tensors["curves"],
@@ -74,33 +87,43 @@ def load_state(path: Path) -> tuple[TrainingState, dict[str, str]]:
         raise UserError(f"{path} lacks {error}: it is not a checkpoint of this version; train again") from None
 
 
-def save_network(path: Path, networks: dict[str, Sequence[Tensor]]) -> None:
-    """Write one network's weights [N, M] per layer, in several versions (best, last).
+def save_network(path: Path, networks: Mapping[str, Learned]) -> None:
+    """Write one network's weights [N, M] of each layer, and theta of its delays, in several versions (best, last).
 
-    Raises CannotWrite where that fails.
+    networks: as populations of one. Raises CannotWrite where that fails.
     """
     tensors = {
-        f"{version}.layer_{layer}": weight.contiguous()
-        for version, weights in networks.items()
-        for layer, weight in enumerate(weights, 1)
+        f"{version}.{name}": tensor[0].contiguous()
+        for version, learned in networks.items()
+        for name, tensor in _by_name(learned).items()
     }
     write_atomic(path, save(tensors))
 
 
-def load_network(path: Path, version: str) -> list[Tensor]:
-    """Return the weights [N, M] per layer of one version.
+def load_network(path: Path, version: str) -> Learned:
+    """Return the weights and theta of one version of a network, as a population of one.
 
     Raises UserError where the file is missing or damaged, or does not hold that version.
     """
     tensors, _ = _read(path)
-    n_layers = sum(key.startswith(f"{version}.layer_") for key in tensors)
-    keys = [f"{version}.layer_{layer}" for layer in range(1, n_layers + 1)]
-    if not keys or not tensors.keys() >= set(keys):
+    found = {key.removeprefix(f"{version}."): value for key, value in tensors.items() if key.startswith(f"{version}.")}
+    for name, tensor in found.items():
+        if tensor.dtype != torch.float32 or not bool(tensor.isfinite().all()):
+            raise UserError(
+                f"{path}: {version}.{name} is not made of finite float32 numbers: it is not a trained network"
+            )
+    layers = range(1, sum(name.startswith(WEIGHTS) for name in found) + 1)
+    if not layers or not all(f"{WEIGHTS}{layer}" in found for layer in layers):
         raise UserError(f"{path} holds no network called {version!r}; it has {sorted(tensors)}")
-    for key in keys:
-        if tensors[key].dtype != torch.float32 or not bool(tensors[key].isfinite().all()):
-            raise UserError(f"{path}: {key} is not made of finite float32 numbers: it is not a trained network")
-    return [tensors[key] for key in keys]
+    weights = tuple(found[f"{WEIGHTS}{layer}"][None] for layer in layers)
+    delayed = [layer for layer in layers if f"{THETAS}{layer}" in found]
+    return Learned(weights, {layer - 1: found[f"{THETAS}{layer}"][None] for layer in delayed})
+
+
+def _by_name(learned: Learned) -> dict[str, Tensor]:
+    """Return tensors by their names in the file of a network, with the layers from 1."""
+    weights = {f"{WEIGHTS}{layer}": weight for layer, weight in enumerate(learned.weights, 1)}
+    return weights | {f"{THETAS}{layer + 1}": theta for layer, theta in learned.thetas.items()}
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

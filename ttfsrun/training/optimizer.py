@@ -22,18 +22,22 @@ EVENTS_PER_WEIGHT = 2  # cost of a weight's step, in synaptic events
 
 @dataclass
 class Moments:
-    """Adam's running means of the gradient and of its square, shaped like the weights, and the steps taken [P]."""
+    """Adam's running means of the gradient and of its square, for each learned tensor, and the steps taken [P]."""
 
     first: list[Tensor]
     second: list[Tensor]
     steps: Tensor
 
     @classmethod
-    def zero(cls, weights: Sequence[Tensor]) -> Moments:
+    def zero(cls, learned: Sequence[Tensor]) -> Moments:
         """Return the moments before the first step."""
-        first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
-        steps = torch.zeros(len(weights[0]), dtype=torch.int64, device=weights[0].device)
+        first, second = ([torch.zeros_like(tensor) for tensor in learned] for _ in range(2))
+        steps = torch.zeros(len(learned[0]), dtype=torch.int64, device=learned[0].device)
         return cls(first, second, steps)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Moments:
+        """Return the moments with each tensor changed."""
+        return Moments([*map(change, self.first)], [*map(change, self.second)], change(self.steps))
 
 
 class Numbers(NamedTuple):
@@ -56,23 +60,28 @@ class Update(NamedTuple):
     """What the next step of each network is."""
 
     pace: Array  # [P, 2], of the type of the weights: bias-corrected rate (0: no step), scale of the second moment
+    delay_pace: Array  # the same for delays, which have a rate of their own
     layer: Array  # [P]: the layer whose silent neurons' weights are raised, instead of a step; -1: none
     value: Array  # [P]: by how much ...
     factor: Array  # [P], float64: ... times this
 
 
 @compiled
-def set_pace(p, rate, steps, powers, pace):
-    """Count a step of network p at a learning rate, if that is not 0, and fill in its pace.
+def set_pace(p, rates, steps, powers, update):
+    """Count a step of network p at two learning rates, of weights and delays, if they are not 0; fill in its paces.
 
     powers [2, steps]: of beta1 and beta2.
     """
+    rate, delay_rate = rates
     if rate > 0:
         steps[p] += 1
-        pace[p, 0] = rate / (1 - powers[0, steps[p]])
-        pace[p, 1] = 1 / (1 - powers[1, steps[p]])
+        update.pace[p, 0] = rate / (1 - powers[0, steps[p]])
+        update.pace[p, 1] = 1 / (1 - powers[1, steps[p]])
+        update.delay_pace[p, 0] = delay_rate / (1 - powers[0, steps[p]])
+        update.delay_pace[p, 1] = update.pace[p, 1]
     else:
-        pace[p, 0] = 0.0
+        update.pace[p, 0] = 0.0
+        update.delay_pace[p, 0] = 0.0
 
 
 def entries_per_item(n_lanes: int) -> int:
@@ -84,7 +93,7 @@ _entries_per_item = compiled(entries_per_item)
 
 
 class LayerState(NamedTuple):
-    """What changes in a step of one layer, and its gradient."""
+    """What changes in a step of the weights, or of the delays, of one layer; and its gradient."""
 
     weight: Array  # [P, N M], like the next three
     gradient: Array
@@ -97,6 +106,7 @@ class LayerState(NamedTuple):
 def update_weights(low, high, state, update, silent, numbers):
     """Step, or raise, the weights of one layer in place, for items low to high.
 
+    For delays, the weights are theta, the pace is that of delays, and the number that of no layer.
     silent: the number of the layer, the column of its first neuron, the number of neurons, and for how many samples
     each is silent, [P, columns].
     """

@@ -156,10 +156,16 @@ def collect_responses(
 def _count_events(network: Network, arrivals: Sequence[Tensor], decision: Tensor) -> Tensor:
     """Count the synaptic events [P, 2] of a batch: all, and those before the decision [P, B].
 
-    arrivals: [P or 1, B, N] for each layer.
+    arrivals: [P or 1, B, N] for each layer, apart from delays of single synapses.
     """
     counts = decision.new_zeros((network.size, 2), dtype=torch.int64)
-    for weight, arriving in zip(network.weights, arrivals, strict=True):
-        for column, before in enumerate((arriving < math.inf, arriving < decision[..., None])):
-            counts[:, column] += weight.shape[-1] * before.sum((-2, -1))
+    end = decision[..., None]
+    for number, (weight, arriving) in enumerate(zip(network.weights, arrivals, strict=True)):
+        n_neurons, delays = weight.shape[-1], network.delays_of(number).in_solver()
+        counts[:, 0] += n_neurons * (arriving < math.inf).sum((-2, -1))
+        if delays is None:
+            counts[:, 1] += n_neurons * (arriving < end).sum((-2, -1))
+        else:
+            for to_neuron in delays[:, None].unbind(-1):  # one after the other: all at once need much memory
+                counts[:, 1] += (arriving + to_neuron < end).sum((-2, -1))
     return counts

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ttfsrun.network import Network
+from ttfsrun.network import Learned, Network
 from ttfsrun.training.bumping import Bumping
 from ttfsrun.training.optimizer import Moments
 
@@ -27,10 +27,10 @@ class TrainingState:
     """The state of a population's training; enough to continue it to the same bits."""
 
     epoch: int
-    weights: list[Tensor]  # per layer [P, N, M]
+    learned: Learned
     moments: Moments
     bumping: Bumping
-    best_weights: list[Tensor]
+    best: Learned  # with the best validation
     best_score: Tensor  # [P, 2]: validation accuracy, minus validation loss
     best_epoch: Tensor  # [P]: from 1; 0: none yet
     curves: Tensor  # [epochs, P, splits, metrics] as `curve_metrics` names them; NaN where not yet known
@@ -39,14 +39,14 @@ class TrainingState:
     @classmethod
     def initial(cls, network: Network, epochs: int) -> TrainingState:
         """Return the state before the first epoch."""
-        size, weights = network.size, [weight.clone() for weight in network.weights]
-        metrics = curve_metrics(len(weights))
+        size, learned = network.size, network.learned.map(torch.clone)
+        metrics = curve_metrics(len(learned.weights))
         return cls(
             epoch=0,
-            weights=weights,
-            moments=Moments.zero(weights),
+            learned=learned,
+            moments=Moments.zero(learned.tensors),
             bumping=Bumping.none(size),
-            best_weights=[weight.clone() for weight in weights],
+            best=learned.map(torch.clone),
             best_score=torch.full((size, 2), -math.inf, dtype=torch.float64),
             best_epoch=torch.zeros(size, dtype=torch.int64),
             curves=torch.full((epochs, size, len(SPLITS), len(metrics)), math.nan, dtype=torch.float64),
@@ -54,17 +54,12 @@ class TrainingState:
 
     def to(self, device: torch.device | str) -> TrainingState:
         """Return the state with all tensors on a device; where they are there already, they are shared."""
-
-        def moved(layers: list[Tensor]) -> list[Tensor]:
-            return [layer.to(device) for layer in layers]
-
-        moments = Moments(moved(self.moments.first), moved(self.moments.second), self.moments.steps.to(device))
         return TrainingState(
             epoch=self.epoch,
-            weights=moved(self.weights),
-            moments=moments,
+            learned=self.learned.map(lambda tensor: tensor.to(device)),
+            moments=self.moments.map(lambda tensor: tensor.to(device)),
             bumping=Bumping(self.bumping.layer.to(device), self.bumping.value.to(device)),
-            best_weights=moved(self.best_weights),
+            best=self.best.map(lambda tensor: tensor.to(device)),
             best_score=self.best_score.to(device),
             best_epoch=self.best_epoch.to(device),
             curves=self.curves.to(device),
@@ -78,17 +73,12 @@ class TrainingState:
     def select(self, networks: Sequence[int]) -> TrainingState:
         """Return the state of some of the networks, whose training continues as if the others had never existed."""
         chosen = torch.tensor(networks, dtype=torch.int64)
-
-        def part(layers: list[Tensor]) -> list[Tensor]:
-            return [layer[chosen] for layer in layers]
-
-        moments = Moments(part(self.moments.first), part(self.moments.second), self.moments.steps[chosen])
         return TrainingState(
             epoch=self.epoch,
-            weights=part(self.weights),
-            moments=moments,
+            learned=self.learned.map(lambda tensor: tensor[chosen]),
+            moments=self.moments.map(lambda tensor: tensor[chosen]),
             bumping=Bumping(self.bumping.layer[chosen], self.bumping.value[chosen]),
-            best_weights=part(self.best_weights),
+            best=self.best.map(lambda tensor: tensor[chosen]),
             best_score=self.best_score[chosen],
             best_epoch=self.best_epoch[chosen],
             curves=self.curves[:, chosen],

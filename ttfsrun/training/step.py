@@ -40,7 +40,7 @@ from ttfsrun.training.sums import EVENTS_PER_SAMPLE, Silence, add_batch, count_l
 class Rules(NamedTuple):
     """What decides about the next step."""
 
-    rates: Array  # [P], float64: learning rates
+    rates: Array  # [P, 2], float64: learning rates of weights and delays
     steps: Array  # [P]: taken so far
     powers: Array  # of the decay rates of Adam, see `optimizer.powers`
     limits: BumpingLimits
@@ -53,21 +53,21 @@ class Sums(NamedTuple):
     totals: Array  # [P, 2 + layers], float64: losses, right decisions, and silent pairs of neuron and sample
     batches: Array  # [P]
     failed: Array  # [P]: 0, or CODES times the first batch with a number that is not finite, plus its code
-    invalid: Array  # [P, layers, 2]: whether the last step made a gradient, or a weight, that is not finite
+    invalid: Array  # [P, learned, 2]: whether the last step made a gradient, or a value, that is not finite
     fractions: Array  # [P, layers]: scratch space
 
 
 CODES = 1024
-LOSS, LOSS_GRADIENT, LAYERS = 1, 2, 3  # codes; from LAYERS on: gradient and weight of the first layer, the second, ...
+LOSS, LOSS_GRADIENT, LEARNED = 1, 2, 3  # codes; from LEARNED on: gradient and value of the first learned tensor, ...
 
 
 @compiled
 def note_failures(p, sums):
-    """Note the gradients and weights of network p's last step that are not finite, unless a failure is noted before."""
+    """Note the gradients and values of network p's last step that are not finite, unless a failure is noted before."""
     for number in range(sums.invalid.shape[1]):
         for what in range(2):
             if sums.invalid[p, number, what] and sums.failed[p] == 0:
-                sums.failed[p] = CODES * sums.batches[p] + LAYERS + 2 * number + what
+                sums.failed[p] = CODES * sums.batches[p] + LEARNED + 2 * number + what
 
 
 @compiled
@@ -103,7 +103,8 @@ def decide(low, high, judged, silence, rules, sums):
         if sums.failed[p] != 0:
             update.layer[p] = -1
         stays = update.layer[p] >= 0 or sums.failed[p] != 0
-        set_pace(p, 0.0 if stays else rules.rates[p], rules.steps, rules.powers, update.pace)
+        rates = (0.0, 0.0) if stays else (rules.rates[p, 0], rules.rates[p, 1])
+        set_pace(p, rates, rules.steps, rules.powers, update)
 
 
 class NotFinite(NamedTuple):
@@ -120,8 +121,8 @@ class Step:
     def __init__(self, settings: TrainingSettings, state: TrainingState, n_steps: int) -> None:
         """n_steps: of the whole training."""
         self.settings, self.state = settings, state
-        size, n_layers = len(state.weights[0]), len(state.weights)
-        sizes = [weight.shape[-1] for weight in state.weights]
+        size, n_layers = len(state.best_epoch), len(state.learned.weights)
+        sizes = [weight.shape[-1] for weight in state.learned.weights]
         self._columns = np.cumsum([0, *sizes]).tolist()
         self._limits = BumpingLimits(
             self._constant(np.array(settings.bumping.silent_fraction, np.float64)), float(settings.bumping.value)
@@ -129,21 +130,21 @@ class Step:
         self._powers = self._constant(powers(settings.optimizer, n_steps))
         self._numbers = Numbers.of(settings.optimizer, np.float32)
         self._counts: dict[int, Tensor] = {}
-        self._pace = self._zeros(torch.float32, size, 2)
+        self._pace, self._delay_pace = (self._zeros(torch.float32, size, 2) for _ in range(2))
         self._factors = self._zeros(torch.float64, size)
         self.sums = Sums(
             self._zeros(torch.float64, size, 2 + n_layers),
             self._zeros(torch.int64, size),
             self._zeros(torch.int64, size),
-            self._zeros(torch.uint8, size, n_layers, 2),
+            self._zeros(torch.uint8, size, len(state.learned.tensors), 2),
             self._zeros(torch.float64, size, n_layers),
         )
 
     def _constant(self, values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(values).to(self.state.weights[0].device)
+        return torch.from_numpy(values).to(self.state.best_epoch.device)
 
     def _zeros(self, dtype: torch.dtype, *shape: int) -> Tensor:
-        return torch.zeros(shape, dtype=dtype, device=self.state.weights[0].device)
+        return torch.zeros(shape, dtype=dtype, device=self.state.best_epoch.device)
 
     def begin(self, factors: Tensor) -> None:
         """Begin an epoch: all sums are zero. factors [P], float64: on what bumping adds."""
@@ -152,7 +153,7 @@ class Step:
             tensor.zero_()
 
     def take(self, network: Network, operation: Operation, batch: TrainingBatch, rates: Tensor) -> None:
-        """Train the weights of the networks, in place, on one batch; rates [P], float64: learning rates."""
+        """Train the networks, in place, on one batch; rates [P, 2], float64: of weights and delays."""
         done = network.run(batch.times, operation)
         judgement = judge(self.settings.loss, done.spikes[-1], batch.labels)
         by_labels = judgement.gradient / self._samples_of(batch)
@@ -163,7 +164,7 @@ class Step:
         if operation.members:
             by_itself = count_layers([operation.silent_by_itself(layer, mask) for layer, mask in enumerate(silent)])
         update = self._decide(judgement, batch.labels, (silence, by_itself), rates)
-        for number, gradient in enumerate(gradients):
+        for number, gradient in enumerate(gradients.tensors):
             self._update(number, gradient, update, by_itself)
 
     def _samples_of(self, batch: TrainingBatch) -> Tensor:
@@ -175,7 +176,8 @@ class Step:
 
     def _decide(self, judgement: Judgement, labels: Tensor, silences: Sequence[Silence], rates: Tensor) -> Update:
         state = self.state
-        update = Update(*arrays_of([self._pace, state.bumping.layer, state.bumping.value, self._factors]))
+        paces = [self._pace, self._delay_pace]
+        update = Update(*arrays_of([*paces, state.bumping.layer, state.bumping.value, self._factors]))
         rate, steps, table, allowed = arrays_of([rates, state.moments.steps, self._powers, self._limits.allowed])
         rules = Rules(rate, steps, table, BumpingLimits(allowed, self._limits.first), update)
         device = device_of(labels)
@@ -187,12 +189,15 @@ class Step:
         return update
 
     def _update(self, number: int, gradient: Tensor, update: Update, silence: Silence) -> None:
-        """Change the weights of one layer, by their gradient or by bumping."""
-        state, device = self.state, device_of(gradient)
-        tensors = (state.weights[number], gradient, state.moments.first[number], state.moments.second[number])
+        """Change learned tensor `number` by its gradient; or the weights of a layer by bumping, then delays rest."""
+        state, device, n_layers = self.state, device_of(gradient), len(self.state.learned.weights)
+        if number >= n_layers:
+            update = update._replace(pace=update.delay_pace)
+        values = state.learned.tensors[number]
+        tensors = (values, gradient, state.moments.first[number], state.moments.second[number])
         weight, slope, first, second = (device.array(tensor.view(len(tensor), -1)) for tensor in tensors)
         layer = LayerState(weight, slope, first, second, device.array(self.sums.invalid[:, number]))
-        silent = (number, self._columns[number], gradient.shape[-1], device.array(silence.counts))
+        silent = (number, self._columns[min(number, n_layers)], gradient.shape[-1], device.array(silence.counts))
         items = len(gradient) * -(-weight.shape[1] // entries_per_item(device.lanes))
         work = EVENTS_PER_WEIGHT * gradient.numel()
         device.launch(update_weights, items, work, layer, update, silent, self._numbers)
@@ -210,7 +215,11 @@ class Step:
         failed = self.sums.failed.tolist()
         network = min((p for p, code in enumerate(failed) if code), key=lambda p: failed[p] // CODES)
         batch, code = divmod(failed[network], CODES)
-        if code < LAYERS:
+        if code < LEARNED:
             return NotFinite(network, batch, "loss" if code == LOSS else "gradient of the loss")
-        layer, what = divmod(code - LAYERS, 2)
-        return NotFinite(network, batch, f"{('gradient', 'weight')[what]} of layer {layer + 1}")
+        number, what = divmod(code - LEARNED, 2)
+        learned = self.state.learned
+        if number < len(learned.weights):
+            return NotFinite(network, batch, f"{('gradient', 'weight')[what]} of layer {number + 1}")
+        layer = list(learned.thetas)[number - len(learned.weights)]
+        return NotFinite(network, batch, f"{('gradient by the delays', 'delay')[what]} of layer {layer + 1}")

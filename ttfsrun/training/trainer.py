@@ -26,7 +26,7 @@ from ttfsrun.training.sums import means
 
 
 class Diverged(RunFailed):
-    """A loss, a gradient or a weight of one network of the population is no longer finite."""
+    """A loss, a gradient, a weight or a delay of one network of the population is no longer finite."""
 
     def __init__(self, text: str, network: int) -> None:
         super().__init__(text)
@@ -64,7 +64,7 @@ class Trainer:
         no longer finite. After any exception the state is undefined: continue from a copy made before the epoch.
         """
         epoch = self.state.epoch
-        rates, on_bumps = self._paces(epoch)
+        rates, on_bumps = self._rates(epoch), self._on_bumps(epoch)
         network = self.last()
         if self._step.state is not self.state:
             self._step = self._new_step()
@@ -76,6 +76,7 @@ class Trainer:
             if self.device.type == "cpu" or batch == self.n_batches:  # to look at a GPU's numbers is to wait for it
                 self._require_finite()
             self.substrates.project(network.weights)
+            network.constrain_delays()
             after_batch(batch)
         trained = means(self._step.sums.totals, self.n_samples, self._sizes)
         validated = score(network, self.valid, self.settings.loss, *self._validation(epoch))
@@ -83,20 +84,30 @@ class Trainer:
         self._update_best(validated)
         self.state.epoch += 1
 
-    def _paces(self, epoch: int) -> Tensor:
-        """Return each network's learning rate in an epoch, and the factor on what bumping adds, [2, P], float64."""
-        trainings = [config.training for config in self.configs]
-        factors = [schedule(training.schedule, epoch, self.settings.epochs) for training in trainings]
-        rates = [training.optimizer.learning_rate * factor for training, factor in zip(trainings, factors, strict=True)]
-        on_bumps = [f if training.bumping.scheduled else 1.0 for training, f in zip(trainings, factors, strict=True)]
-        return torch.tensor([rates, on_bumps], dtype=torch.float64).to(self.device)
+    def _rates(self, epoch: int) -> Tensor:
+        """Return each network's learning rates in an epoch, of weights and delays, [P, 2], float64."""
+        rates = []
+        for config, factor in zip(self.configs, self._factors(epoch), strict=True):
+            rate, delay_rate = config.training.optimizer.learning_rate, config.training.optimizer.delay_learning_rate
+            rates.append([rate * factor, (rate if delay_rate is None else delay_rate) * factor])
+        return torch.tensor(rates, dtype=torch.float64).to(self.device)
+
+    def _on_bumps(self, epoch: int) -> Tensor:
+        """Return the factor on what bumping adds to each network in an epoch, [P], float64."""
+        scheduled = [config.training.bumping.scheduled for config in self.configs]
+        factors = [f if follows else 1.0 for follows, f in zip(scheduled, self._factors(epoch), strict=True)]
+        return torch.tensor(factors, dtype=torch.float64).to(self.device)
+
+    def _factors(self, epoch: int) -> list[float]:
+        """Return the factor of each network's schedule in an epoch."""
+        return [schedule(config.training.schedule, epoch, self.settings.epochs) for config in self.configs]
 
     def _new_step(self) -> Step:
         return Step(self.settings, self.state, self.settings.epochs * self.n_batches)
 
     @property
     def _sizes(self) -> list[int]:
-        return [weight.shape[-1] for weight in self.state.weights]
+        return [weight.shape[-1] for weight in self.state.learned.weights]
 
     @property
     def n_batches(self) -> int:
@@ -105,11 +116,11 @@ class Trainer:
 
     def best(self) -> Network:
         """Return the networks as of their best validation accuracy."""
-        return self.network.with_weights(self.state.best_weights)
+        return self.network.with_learned(self.state.best)
 
     def last(self) -> Network:
         """Return the networks after the last epoch."""
-        return self.network.with_weights(self.state.weights)
+        return self.network.with_learned(self.state.learned)
 
     def _validation(self, epoch: int) -> tuple[OperationOfBatch, int | None]:
         """Return the substrates during each batch of the validation after an epoch, and the size of these batches."""
@@ -141,5 +152,5 @@ class Trainer:
         better = (accuracy > best) | ((accuracy == best) & (gain > best_gain))
         state.best_score = torch.stack((accuracy, gain), 1).where(better[:, None], state.best_score)
         state.best_epoch.masked_fill_(better, state.epoch + 1)
-        for kept, weight in zip(state.best_weights, state.weights, strict=True):
-            torch.where(better[:, None, None], weight, kept, out=kept)
+        for kept, value in zip(state.best.tensors, state.learned.tensors, strict=True):
+            torch.where(better[:, None, None], value, kept, out=kept)

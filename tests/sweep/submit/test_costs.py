@@ -12,7 +12,7 @@ from made_up import EDGE, LATE
 from ttfsrun.config.compose import Composer, conf_dir
 from ttfsrun.errors import RunFailed
 from ttfsrun.results.sweep_folder import SweepPoint, point_config
-from ttfsrun.sweep.cost import DRAWN_BYTES, Cost, network_memory
+from ttfsrun.sweep.cost import DELAY_BYTES, DRAWN_BYTES, WEIGHT_COPIES, Cost, network_memory
 from ttfsrun.sweep.submit import costs
 from ttfsrun.sweep.submit.freeze import freeze_points
 from ttfsrun.sweep.worker import calibrate
@@ -59,6 +59,15 @@ def test_perturbed_weights_need_memory_for_what_is_drawn_whichever_network_comes
     assert network_memory(zero) == memory["ideal"]
     assert memory["noisy"] == memory["ideal"] + DRAWN_BYTES * weights
     assert calibrate.measure_cost([ideal, noisy]).network_memory == memory["noisy"]
+
+
+def test_delays_need_memory_and_time_of_their_own(asked):
+    kinds = ("none", "axonal", "synaptic", "[none,axonal]")
+    (none, axonal, synaptic, last) = (asked(f"network.delays={kind}")[0] for kind in kinds)
+    need = {point.point: network_memory(point_config(point)) for point in (none, axonal, synaptic)}
+    assert need[axonal.point] == need[none.point] + 4 * WEIGHT_COPIES * (5 + 21)
+    assert need[synaptic.point] == need[none.point] + (4 * WEIGHT_COPIES + DELAY_BYTES) * (5 * 20 + 21 * 3)
+    assert len(costs.grouped((none, axonal, synaptic, last), [*map(costs._size, (none, axonal, synaptic, last))])) == 4
 
 
 def test_costs_are_measured_again_in_another_environment(asked, tmp_path, monkeypatch):

@@ -77,9 +77,8 @@ def _size(point: SweepPoint) -> str:
     """Return what points of equal cost share: the sizes of their networks, data and batches."""
     data, network, training = (point.config[part] for part in ("data", "network", "training"))
     samples = [data["name"], data.get("samples"), data.get("size")]
-    return json.dumps(
-        [samples, network["hidden"], network["bias_time"] is None, network["input_repeats"], training["batch_size"]]
-    )
+    layers = [network["hidden"], network["bias_time"] is None, network["input_repeats"], network.get("delays", "none")]
+    return json.dumps([samples, *layers, training["batch_size"]])
 
 
 def evenly_chosen(points: Sequence[SweepPoint]) -> list[SweepPoint]:

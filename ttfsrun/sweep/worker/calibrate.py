@@ -101,7 +101,7 @@ def _epoch_seconds(configs: Sequence[Config], samples: Sequence[Samples], device
 def _evaluation_seconds(configs: Sequence[Config], samples: Mapping[str, Samples], device: str) -> float:
     """Return a network's share of the time to evaluate all of them under all conditions, from a few samples."""
     few = samples["valid"].first(EVALUATED_SAMPLES)
-    networks = [TrainedNetwork(build([config]).weights, conditions_of(config)) for config in configs]
+    networks = [TrainedNetwork(build([config]).learned, conditions_of(config)) for config in configs]
     seconds = 0.0
     for deployment in deploy(networks, samples, device):
         start = time.perf_counter()

@@ -154,11 +154,11 @@ def _trained_network(trainer: Trainer, p: int, point: SweepPoint) -> TrainedNetw
     """Return network p of a training, as a point evaluates it."""
     config = point_config(point)
     chosen = trainer.best() if config.training.keep == "best" else trainer.last()
-    return TrainedNetwork([weight[p : p + 1] for weight in chosen.weights], conditions_of(config))
+    return TrainedNetwork(chosen.learned.of_network(p), conditions_of(config))
 
 
 def _curves(point: SweepPoint, state: TrainingState, p: int) -> Curves:
-    names = curve_metrics(len(state.weights))
+    names = curve_metrics(len(state.learned.weights))
     values = state.curves[:, p].numpy()
     return Curves(
         point=point.point,

@@ -89,7 +89,7 @@ def test_a_spike_after_the_end_of_the_observation_does_not_happen() -> None:
 def test_what_happens_after_the_end_of_the_observation_teaches_nothing() -> None:
     network = Network((torch.tensor([[[3.0, 30.0]]]),), Neuron(), bias_time=None, t_max=0.3)
     done = network.run(torch.zeros(1, 1, 1))
-    (by_weight,) = done.gradients([torch.ones(1, 1, 2)])
+    (by_weight,) = done.gradients([torch.ones(1, 1, 2)]).weights
     assert by_weight[0, 0, 0] == 0
     assert by_weight[0, 0, 1] < 0  # more weight, earlier spike
 
