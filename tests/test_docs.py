@@ -29,6 +29,7 @@ from ttfsrun.sweep.grid.request import read_request
 TOP = Path(__file__).parents[1]
 PAGE = (TOP / "docs" / "solver.md").read_text()
 SUBSTRATE = (TOP / "docs" / "substrate.md").read_text()
+DELAYS = (TOP / "docs" / "delays.md").read_text()
 METRICS = (TOP / "docs" / "metrics.md").read_text()
 SWEEPS = (TOP / "docs" / "sweeps.md").read_text()
 FIGURES = (TOP / "docs" / "figures.md").read_text()
@@ -115,11 +116,20 @@ def test_every_file_that_the_page_on_substrates_names_exists() -> None:
     assert [path for path in linked + named if not path.exists()] == []
 
 
-@pytest.mark.parametrize("line", re.findall(r"^ttfsrun [^#\n]*", SUBSTRATE, re.MULTILINE))
-def test_every_command_of_the_page_on_substrates_composes(line: str) -> None:
-    _, verb, *overrides = line.split()
+@pytest.mark.parametrize("line", re.findall(r"^ttfsrun [^#\n]*", SUBSTRATE + DELAYS, re.MULTILINE))
+def test_every_command_of_the_pages_on_substrates_and_delays_composes(line: str) -> None:
+    _, verb, *overrides = line.partition(" --")[0].split()
     assert verb == "train"
     compose(overrides)
+
+
+def test_every_setting_of_the_delays_is_in_the_table() -> None:
+    rows = " ".join(re.findall(r"^\| `(?:network|training)\.[^|]*", DELAYS, re.MULTILINE))
+    for function in ("sigmoid", "clipped"):
+        config = compose([f"network/delay_function={function}"])
+        names = [*msgspec.to_builtins(config.network.delay_function), *msgspec.to_builtins(config.network.init.delay)]
+        for name in (*names, "delay_learning_rate"):
+            assert name == "name" or f".{name}`" in rows
 
 
 def test_the_conditions_of_the_page_are_conditions() -> None:
