@@ -16,6 +16,7 @@ from ttfsrun.config.schema import config_of
 
 EXPERIMENTS = ("yin_yang_paper", "mnist_16x16_paper", "mnist_28x28", "mnist_28x28_paper")
 OTHER: dict[str, Any] = {
+    "substrate.delay": {"bits": None, "step": 0.1, "largest": None, "chip_cv": 0.0, "chip_std": 0.0, "jitter": 0.0},
     "data.augmentation": {"rotation": 5.0, "shear": 0.0, "scale": 0.0, "shift": 0.0},
     "network.delays": "axonal",
     "network.delay_function": {"name": "sigmoid", "shift": 1.0, "scale": 1.0},
@@ -61,6 +62,8 @@ def test_what_was_stored_before_is_read_and_can_be_changed(experiment: str) -> N
 @pytest.mark.parametrize("key", ADDED)
 def test_another_value_is_another_point_and_another_training_in_the_population_that_may_have_it(key: str) -> None:
     settings = composed("mnist_16x16_paper")
+    if key == "substrate.delay":  # only networks with delays can have another value
+        assert assign(settings, "network.delays", "axonal")
     assert lookup(settings, key) == ADDED[key].former
     base, changed = config_of(settings), copy.deepcopy(settings)
     assert assign(changed, key, OTHER[key])
@@ -78,3 +81,14 @@ def test_a_setting_is_not_given_to_an_alternative_that_lacks_it() -> None:
 def test_a_wrong_value_in_a_stored_group_is_left_to_the_check_of_the_schema() -> None:
     settings: dict[str, Any] = {"data": None, "training": {"bumping": 3}}
     assert with_former_values(settings) == without_former_values(settings) == settings
+
+
+def test_a_condition_that_names_a_substrate_leaves_the_id_of_a_point_as_it_was() -> None:
+    settings = msgspec.to_builtins(compose(["evaluation.conditions={elsewhere:{substrate:brainscales2}}"]))
+    before = copy.deepcopy(settings)
+    frozen = before["evaluation"]["conditions"]["elsewhere"]["substrate"]
+    assert frozen.pop("delay") == ADDED["substrate.delay"].former
+    assert before != settings
+    assert identify(before) == identify(settings)
+    frozen["delay"] = OTHER["substrate.delay"]
+    assert identify(before) != identify(settings)

@@ -55,8 +55,17 @@ STRONG: dict[str, Any] = {
     "drift.std": 0.1,
 }
 
+#: The same of a network with delays; others cannot have them.
+DELAYS: dict[str, Any] = {
+    "delay.step": 0.1,
+    "delay.largest": 0.5,
+    "delay.chip_cv": 0.2,
+    "delay.chip_std": 0.2,
+    "delay.jitter": 0.1,
+}
+
 #: Settings that are no strengths: without one, they change nothing.
-MANNERS = {"time_resolution.rounding", "tau_syn.correlation", "weight.rounding", "drift.tau"}
+MANNERS = {"delay.bits", "time_resolution.rounding", "tau_syn.correlation", "weight.rounding", "drift.tau"}
 
 #: Of property tests: the same examples each time, however long a busy machine takes for one.
 FIXED = settings(deadline=None, derandomize=True)

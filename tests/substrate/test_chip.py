@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from perturbed import STRONG, configured, operating, outcome, some_times
+from perturbed import DELAYS, STRONG, configured, operating, outcome, some_times
 from torch import Tensor
 
 from ttfsrun.config.schema import Config
@@ -33,7 +33,11 @@ GROUPS = sorted(IMPERFECTIONS)
 
 
 def of_group(group: str) -> dict[str, object]:
-    return {key: value for key, value in STRONG.items() if key.split(".")[0] == group}
+    return {key: value for key, value in (STRONG | DELAYS).items() if key.split(".")[0] == group}
+
+
+def with_delays(substrate: Mapping[str, object], **others: object) -> Config:
+    return configured(substrate, network__delays="axonal", **others)
 
 
 def same_chip(first: Chip, second: Chip) -> bool:
@@ -47,7 +51,7 @@ def same_chip(first: Chip, second: Chip) -> bool:
 
 def draws(operation: Operation) -> dict[tuple[str, int], Tensor]:
     """Return all numbers that the one network draws in a batch of 9 samples, by name and layer."""
-    shapes = {"weight": [(5, 7), (8, 3)], "input_time": [(9, 5), (9, 1)]}
+    shapes = {"weight": [(5, 7), (8, 3)], "input_time": [(9, 5), (9, 1)], "delay": [(9, 5), (9, 8)]}
     found = {}
     for where, (pipeline,) in operation.substrates.pipelines.items():
         for number, perturbation in enumerate(pipeline.perturbations):
@@ -169,7 +173,7 @@ def test_networks_with_the_same_chip_seed_are_on_the_same_chip() -> None:
 
 
 def test_the_seed_of_the_trial_changes_the_noise_of_trials_and_nothing_else() -> None:
-    first, second = (draws(operating(configured({**PATTERN, **NOISE}, seed__trial=s))) for s in (0, 1))
+    first, second = (draws(operating(with_delays({**PATTERN, **NOISE, **DELAYS}, seed__trial=s))) for s in (0, 1))
     fixed = {p.name for p in all_perturbations(configured(PATTERN).substrate) if p.when == "chip"}
     assert {name for name, _ in first} > fixed
     for key, drawn in first.items():
@@ -177,7 +181,7 @@ def test_the_seed_of_the_trial_changes_the_noise_of_trials_and_nothing_else() ->
 
 
 def test_the_seed_of_the_chip_changes_its_pattern_and_nothing_else() -> None:
-    first, second = (draws(operating(configured({**PATTERN, **NOISE}, seed__chip=s), age=1)) for s in (0, 1))
+    first, second = (draws(operating(with_delays({**PATTERN, **NOISE, **DELAYS}, seed__chip=s), age=1)) for s in (0, 1))
     fixed = {p.name for p in all_perturbations(configured(PATTERN).substrate) if p.when == "chip"}
     for key, drawn in first.items():
         if key != ("dead_neurons", 1):  # one of eight patterns
@@ -188,10 +192,10 @@ def test_the_seed_of_the_chip_changes_its_pattern_and_nothing_else() -> None:
 def test_adding_a_perturbation_leaves_the_draws_of_others_as_they_are(pair: tuple[str, str]) -> None:
     """Compare every pair of groups of settings, in both directions."""
     both = draws(
-        operating(configured(of_group(pair[0]) | of_group(pair[1]) | {"weight.rounding": "stochastic"}), age=2)
+        operating(with_delays(of_group(pair[0]) | of_group(pair[1]) | {"weight.rounding": "stochastic"}), age=2)
     )
     for group in pair:
-        alone = draws(operating(configured(of_group(group) | {"weight.rounding": "stochastic"}), age=2))
+        alone = draws(operating(with_delays(of_group(group) | {"weight.rounding": "stochastic"}), age=2))
         assert alone or group in ("tau_ratio_bias", "time_resolution")
         for key, drawn in alone.items():
             assert identical(drawn, both[key]), key
@@ -199,11 +203,11 @@ def test_adding_a_perturbation_leaves_the_draws_of_others_as_they_are(pair: tupl
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_within_a_group_no_strength_shifts_the_draws_of_another(group: str) -> None:
-    whole = draws(operating(configured(of_group(group)), age=2))
+    whole = draws(operating(with_delays(of_group(group)), age=2))
     for key, value in of_group(group).items():
         if key in ("v_th.chip_mean", "v_th.chip_std", "stuck_synapses.p_zero", "stuck_synapses.p_max"):
             continue  # parameters of one distribution
-        for name, drawn in draws(operating(configured({key: value}), age=2)).items():
+        for name, drawn in draws(operating(with_delays({key: value}), age=2)).items():
             assert identical(drawn, whole[name]), name
 
 

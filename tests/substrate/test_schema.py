@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from perturbed import STRONG
+from perturbed import DELAYS, STRONG
 
 from ttfsrun.config.compose import ConfigError, compose, expand
 from ttfsrun.config.diagnostics import show
 
 #: A value that each strength cannot have, and what is said of it.
-BAD: dict[str, tuple[object, str]] = dict.fromkeys(STRONG, (-0.1, ">= 0")) | {
+BAD: dict[str, tuple[object, str]] = dict.fromkeys(STRONG | DELAYS, (-0.1, ">= 0")) | {
     "spike_time.loss": (1.5, ">= 0 and <= 1"),
     "dead_neurons.p": (1.01, ">= 0 and <= 1"),
     "stuck_synapses.p_zero": (2, ">= 0 and <= 1"),
@@ -21,6 +21,9 @@ BAD: dict[str, tuple[object, str]] = dict.fromkeys(STRONG, (-0.1, ">= 0")) | {
     "weight.bits": (0, "an integer >= 1 and <= 24"),
     "weight.lsb": (0, "> 0"),
     "weight.clip": (-2, "> 0"),
+    "delay.bits": (0, "an integer >= 1 and <= 24"),
+    "delay.step": (0, "> 0"),
+    "delay.largest": (-2, "> 0"),
     "tau_syn.correlation": (2, ">= -1 and <= 1"),
     "drift.tau": (0, "> 0"),
     "time_resolution.rounding": ("ceil", "one of nearest, floor"),

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from perturbed import FIXED, MANNERS, STRONG, configured, operating, outcome, some_times
+from perturbed import DELAYS, FIXED, MANNERS, STRONG, configured, operating, outcome, some_times
 from torch import Tensor
 
 from ttfsrun.config.dotted_keys import leaves
@@ -86,7 +86,7 @@ def trained(config: Config, splits: dict[str, Samples]) -> list[bytes]:
 
 def test_each_number_among_the_settings_of_a_substrate_is_a_strength_or_a_manner() -> None:
     settings = {key for key, _ in leaves(msgspec.to_builtins(configured().substrate)) if not key.startswith("chip.")}
-    assert settings == STRONG.keys() | MANNERS
+    assert settings == STRONG.keys() | DELAYS.keys() | MANNERS
 
 
 @pytest.mark.parametrize("key", STRONG)

@@ -22,6 +22,9 @@ class Added(NamedTuple):
 #: By dotted key. Entries are permanent: ids depend on them.
 ADDED: Mapping[str, Added] = {
     "data.augmentation": Added({"rotation": 0.0, "shear": 0.0, "scale": 0.0, "shift": 0.0}, of="mnist"),
+    "substrate.delay": Added(
+        {"bits": None, "step": None, "largest": None, "chip_cv": 0.0, "chip_std": 0.0, "jitter": 0.0}
+    ),
     "network.delays": Added("none"),
     "network.delay_function": Added({"name": "sigmoid", "shift": 0.0, "scale": 1.0}),
     "network.init.delay": Added({"mean": 0.0, "std": 0.5}),
@@ -48,7 +51,20 @@ def without_former_values(settings: Tree) -> Tree:
         if isinstance(node, dict) and name in node and node[name] == added.former:
             others = {other: value for other, value in node.items() if other != name}
             settings = _replaced(settings, group.split("."), others)
-    return settings
+    return _without_former_values_in_conditions(settings)
+
+
+def _without_former_values_in_conditions(settings: Tree) -> Tree:
+    """Return settings without the former values in the substrates, each a file's content, that conditions name."""
+    conditions = lookup(settings, "evaluation.conditions")
+    if not isinstance(conditions, dict):
+        return settings
+    changed = {
+        name: changes | {"substrate": without_former_values({"substrate": changes["substrate"]})["substrate"]}
+        for name, changes in conditions.items()
+        if isinstance(changes, dict) and isinstance(changes.get("substrate"), dict)
+    }
+    return _replaced(settings, ["evaluation", "conditions"], conditions | changed) if changed else settings
 
 
 def _replaced(tree: Tree, group: list[str], node: Tree) -> Tree:

@@ -17,7 +17,7 @@ from msgspec import Meta
 from ttfsrun.config.cluster import Debug, Local, Slurm
 from ttfsrun.config.delays import ClippedDelay, DelayInit, DelayKind, SigmoidDelay, delay_shape
 from ttfsrun.config.dotted_keys import without_negative_zeros
-from ttfsrun.substrate.schema import ChipSpec, NetworkSize, Substrate
+from ttfsrun.substrate.schema import ChipSpec, NetworkSize, Substrate, misfit
 from ttfsrun.types import Count, DecayRate, Finite, Fraction, NonNegative, Positive, SeedNumber, Settings, TimeConstant
 
 NEGATIVE_ZERO = re.compile(rb"-0\.0(?!\d)")  # as JSON has it
@@ -245,9 +245,9 @@ class Config(Settings):
 
     def __post_init__(self) -> None:
         _one_per_layer("training.bumping.silent_fraction", self.training.bumping.silent_fraction, self.network.n_layers)
-        excess = self.substrate.chip.excess(self.size)
-        if excess is not None:
-            raise ValueError(f"substrate.chip: the network does not fit: {excess}")
+        mistake = misfit(self.substrate, self.size)
+        if mistake is not None:
+            raise ValueError(mistake)
 
     @property
     def layer_sizes(self) -> list[int]:
@@ -272,8 +272,9 @@ class Config(Settings):
 
     @property
     def size(self) -> NetworkSize:
-        """Input lines and neurons of each layer, which the chip must provide."""
-        return NetworkSize(tuple(self.layer_inputs), tuple(self.layer_sizes[1:]))
+        """Input lines, neurons and delays of each layer, which the chip must provide."""
+        inputs, sources, neurons = map(tuple, (self.layer_inputs, self.layer_sources, self.layer_sizes[1:]))
+        return NetworkSize(inputs, neurons, sources, tuple(self.network.delay_kinds))
 
     @property
     def chip_spec(self) -> ChipSpec:

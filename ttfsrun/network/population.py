@@ -103,14 +103,14 @@ class Network:
 
         times: input times [P or 1, B, N].
         layers: the spike times that the networks returned for them.
-        operation: that of the same call, which perturbs inputs and bias; by default they arrive as sent.
+        operation: that of the same call, which perturbs inputs, bias and delays; by default they are nominal.
         """
         if operation.members:
             times = times.expand(self.size, -1, -1)
         sent = [times[..., :0], *layers[:-1]]
         external = [operation.external(number, self._external(number, times)) for number in range(len(sent))]
         joined = [_joined(*parts) for parts in zip(sent, external, strict=True)]
-        return [self.delays_of(number).arriving(each) for number, each in enumerate(joined)]
+        return [self.delays_on(number, operation, times.shape[-2]).arriving(each) for number, each in enumerate(joined)]
 
     def delays_of(self, number: int) -> NoDelays:
         """Return the nominal delays of a layer."""
@@ -120,6 +120,10 @@ class Network:
         bias = self.bias_time is not None
         lines = InputLines(self.weights[number].shape[-2] // repeats - bias, bias, repeats)
         return self.delays.of_layer(number, self.thetas[number], lines)
+
+    def delays_on(self, number: int, operation: Operation, n_samples: int) -> NoDelays:
+        """Return the delays of a layer on the substrate, for a batch of samples."""
+        return self.delays_of(number).on_substrate(number, operation, n_samples)
 
     def constrain_delays(self) -> None:
         """Change theta of all layers, in place, to what the function of the delays allows."""
@@ -147,6 +151,7 @@ class Network:
         """Return a layer on the substrate."""
         if not operation.members:
             return self._nominal(number, delays, times)
+        delays = delays.on_substrate(number, operation, times.shape[-2])
         weight = operation.weight(number, self.weights[number])
         neuron = operation.neuron(number, self.neuron, (times.shape[-2], self.weights[number].shape[-1]))
         parameters = self._parameters if neuron is self.neuron else neuron.parameters(self.size)

@@ -55,7 +55,7 @@ class LayerActivity:
             weight = operation.weight(number, network.weights[number]).value[0]
             neuron = operation.neuron(number, network.neuron, (len(times), weight.shape[-1]))
             t_max = math.inf if network.t_max is None else network.t_max
-            delays = network.delays_of(number).in_solver()
+            delays = network.delays_on(number, operation, len(times)).in_solver()
             own = None if delays is None else delays[0]
             activities.append(cls(arriving[0], weight, neuron, layers[number][0], t_max, own))
         return activities

@@ -2,7 +2,8 @@
 
 A chip depends only on the substrate's settings, its seed and the shape of the network. In its file, the array
 `<quantity>.layer_<number>` has the shape [M] for neurons, [N] for input lines and [N, M] for synapses, in the units
-of the strengths. The values measured on a real chip can be saved in the same format.
+of the strengths. Delays are of sources [S], of neurons [M] or of both [S, M]; a layer without delays has no such array.
+The values measured on a real chip can be saved in the same format.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from safetensors.numpy import load, save
 from ttfsrun.errors import UserError, reason_of, ways_out
 from ttfsrun.files import read_file, write_atomic
 from ttfsrun.random import stream
-from ttfsrun.substrate.kinds import scaled
 from ttfsrun.substrate.perturbation import Perturbation, Shape, Where
 from ttfsrun.substrate.schema import ChipSpec, NetworkSize, Substrate, all_perturbations
 
@@ -30,6 +30,7 @@ Layers = tuple[Array, ...]
 
 UNITS: dict[Where, str] = {  # of drawn numbers that are added to a quantity
     "input_time": "tau_syn",
+    "delay": "tau_syn",
     "weight": "of the largest weight",
     "v_th": "of v_th - v_leak",
     "v_leak": "of v_th - v_leak",
@@ -81,6 +82,7 @@ class Chip:
             f"{name}.layer_{layer}": np.ascontiguousarray(array[0] if len(array) == 1 else array)
             for name, layers in self.drawn.items()
             for layer, array in enumerate(layers, 1)
+            if array.size
         }
         write_atomic(path, save(arrays))
 
@@ -97,19 +99,21 @@ class Chip:
             for name in fixed
             for layer, shape in enumerate(_shapes(fixed[name].where, spec.size), 1)
         }
-        unknown = sorted(arrays.keys() - shapes.keys())
+        known = sorted(key for key, (_, shape) in shapes.items() if 0 not in shape)
+        unknown = sorted(arrays.keys() - set(known))
         if unknown:
             raise UserError(
-                f"substrate.chip.file={path}: holds {unknown[0]}; this network's chips have {', '.join(sorted(shapes))}"
+                f"substrate.chip.file={path}: holds {unknown[0]}; this network's chips have {', '.join(known)}"
             )
         drawn: dict[str, list[Array]] = {}
         for key, (name, shape) in shapes.items():
             if not any(stored.startswith(f"{name}.layer_") for stored in arrays):
                 continue
-            if key not in arrays:
+            if key in known and key not in arrays:
                 raise UserError(f"substrate.chip.file={path}: lacks {key}; it has {', '.join(sorted(arrays))}")
             subject = f"substrate.chip.file={path}: {key}"
-            drawn.setdefault(name, []).append(_checked(arrays[key], shape, fixed[name], subject))
+            array = arrays[key] if key in known else np.empty(shape)
+            drawn.setdefault(name, []).append(_checked(array, shape, fixed[name], subject))
         return cls({name: tuple(layers) for name, layers in drawn.items()})
 
     def summary(self) -> pd.DataFrame:
@@ -118,6 +122,7 @@ class Chip:
             {"quantity": name, "layer": layer, **_statistics(array)}
             for name, layers in self.drawn.items()
             for layer, array in enumerate(layers, 1)
+            if array.size
         ]
         return pd.DataFrame(rows, columns=["quantity", "layer", "n", "mean", "std", "min", "max"])
 
@@ -125,11 +130,16 @@ class Chip:
 def units(substrate: Substrate) -> dict[str, str]:
     """Return the unit of each quantity of a chip, as text."""
     fixed = [p for p in all_perturbations(substrate) if p.when == "chip"]
-    return {p.name: "relative" if p.change is scaled else UNITS[p.where] for p in fixed}
+    return {p.name: "relative" if p.change.relative else UNITS[p.where] for p in fixed}
 
 
 def _shapes(where: Where, size: NetworkSize) -> list[Shape]:
-    """Return the shape of a fixed pattern in each layer: [N, M] for synapses, [1, M] neurons, [1, N] input lines."""
+    """Return the shape of a fixed pattern in each layer: [N, M] for synapses, [1, M] neurons, [1, N] input lines.
+
+    Those of delays are in `NetworkSize.delay_shape`.
+    """
+    if where == "delay":
+        return [*map(size.delay_shape, range(len(size.neurons)))]
     if where == "weight":
         return list(zip(size.inputs, size.neurons, strict=True))
     return [(1, count) for count in (size.inputs if where == "input_time" else size.neurons)]

@@ -126,6 +126,13 @@ class Operation(Moment):
                 silent = own if pipeline.chosen is None else silent.index_put((pipeline.chosen,), own)
         return silent
 
+    def delays(self, layer: int, delays: Tensor, shape: Sequence[int]) -> Perturbed:
+        """Return delays [P, 1, S or M], or [P, S, M] of synapses, as they are on the chip; with noise, [P, B, S or M].
+
+        shape: (B, S), (B, M) or (S, M).
+        """
+        return self._perturbed("delay", layer, delays, shape)
+
     def weight(self, layer: int, weight: Tensor) -> Perturbed:
         """Return weights [P, N, M] as they are on the chip."""
         return self._perturbed("weight", layer, weight, weight.shape[-2:])

@@ -27,6 +27,7 @@ shifted = Change(
 scaled = Change(
     lambda value, drawn, unit, *strengths: value * (1 + drawn),
     by_value=lambda value, drawn, unit, *strengths: 1 + drawn,
+    relative=True,
 )
 
 #: Spike times, inf where `drawn` is true.

@@ -1,7 +1,8 @@
 """A perturbation: one modification of one quantity. It says where it acts, when it is drawn, and what it does.
 
 It acts on all networks of a population at once that have it in the same form, each with its own strengths. Shapes, for
-G networks: weights [G, N, M]; times [G, B, N] or [G, B, M]; v_th and v_leak [G, 1, M], or [G, B, M] where they are
+G networks: weights [G, N, M]; delays [G, 1, S] or [G, B, S] of sources, [G, 1, M] or [G, B, M] of neurons, [G, S, M] of
+synapses; times [G, B, N] or [G, B, M]; v_th and v_leak [G, 1, M], or [G, B, M] where they are
 drawn for each sample; time constants [G, 1, M]. Values are torch tensors, but this module does not import torch: it
 only uses their operators and methods.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-Where = Literal["input_time", "weight", "v_th", "v_leak", "tau_mem", "tau_syn", "spike_time"]
+Where = Literal["input_time", "delay", "weight", "v_th", "v_leak", "tau_mem", "tau_syn", "spike_time"]
 When = Literal["always", "chip", "write", "batch", "sample"]
 Stage = Literal["always", "chip", "write", "stuck", "batch", "sample", "clock"]
 
@@ -39,11 +40,13 @@ class Change:
     function: returns the new value.
     by_value: returns its derivative by the value; None: 1 (of a step, whose derivative is 0: straight-through).
     by_unit: returns its derivative by the unit; None: 0, or not wanted.
+    relative: whether `drawn` is a fraction of the value.
     """
 
     function: Callable[..., Any]
     by_value: Callable[..., Any] | None = None
     by_unit: Callable[..., Any] | None = None
+    relative: bool = False
 
     def __call__(self, value: Any, drawn: Any, unit: Any, *strengths: Any) -> Any:
         return self.function(value, drawn, unit, *strengths)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from ttfsrun.substrate import imperfections
-from ttfsrun.substrate.perturbation import Perturbation
+from ttfsrun.substrate.perturbation import Perturbation, Shape
 from ttfsrun.types import Count, Settings
 
 IMPERFECTIONS = {
@@ -22,10 +22,24 @@ IMPERFECTIONS = {
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Number of input lines (bias and repeated lines included) and of neurons, by layer."""
+    """Number of input lines (bias and repeated lines included), of their sources and of neurons, by layer.
+
+    delays: kind of the delays of each layer, as in `network.delays`.
+    """
 
     inputs: tuple[int, ...]
     neurons: tuple[int, ...]
+    sources: tuple[int, ...]
+    delays: tuple[str, ...]
+
+    def delay_shape(self, layer: int) -> Shape:
+        """Return the shape of the delays of a layer on a chip, with a row for each sample where they have noise.
+
+        [1, S] for sources, [1, M] for neurons, [S, M] for synapses, [0, 0] for none.
+        """
+        sources, neurons = self.sources[layer], self.neurons[layer]
+        of_kinds = {"axonal": (1, sources), "dendritic": (1, neurons), "synaptic": (sources, neurons)}
+        return of_kinds.get(self.delays[layer], (0, 0))
 
 
 class ChipSettings(Settings):
@@ -77,6 +91,19 @@ class ChipSpec:
     substrate: Substrate
     seed: int
     size: NetworkSize
+
+
+def misfit(substrate: Substrate, size: NetworkSize) -> str | None:
+    """Return a message that says why a network of this size cannot be on a substrate; None if it can."""
+    excess = substrate.chip.excess(size)
+    if excess is not None:
+        return f"substrate.chip: the network does not fit: {excess}"
+    for name, module in IMPERFECTIONS.items():
+        if hasattr(module, "mistake") and getattr(substrate, name) is not None:
+            mistake = module.mistake(getattr(substrate, name), size)
+            if mistake is not None:
+                return f"substrate.{name}.{mistake}"
+    return None
 
 
 def all_perturbations(substrate: Substrate) -> list[Perturbation]:

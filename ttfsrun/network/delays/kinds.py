@@ -6,8 +6,8 @@ its delays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -15,6 +15,8 @@ from torch import Tensor
 from ttfsrun.network.delays.input_lines import InputLines
 from ttfsrun.neuron.layer_pass import BackwardPass
 from ttfsrun.neuron.parameters import sum_in_pairs
+from ttfsrun.substrate.emulation import Operation
+from ttfsrun.substrate.perturbed import Perturbed
 
 
 class SolverGradients(NamedTuple):
@@ -27,6 +29,10 @@ class SolverGradients(NamedTuple):
 
 class NoDelays:
     """A layer without delays, and what those with delays do as it does."""
+
+    def on_substrate(self, layer: int, operation: Operation, n_samples: int) -> NoDelays:
+        """Return the delays as they are on the networks' substrates; layer: its number."""
+        return self
 
     def arriving(self, times: Tensor) -> Tensor:
         """Return the times [P, B, N] of the events at the synapses, apart from delays that the solver adds."""
@@ -60,11 +66,36 @@ class NoDelays:
 
 @dataclass(frozen=True)
 class LayerDelays(NoDelays):
-    """Delays of a layer: each in tau_syn, and its derivative by theta, [P, S or 1, M or 1]."""
+    """Delays of a layer: each in tau_syn, and its derivative by theta, [P, S or 1, M or 1].
+
+    on_chip: what the substrate did to `nominal`; None: nothing.
+    """
 
     values: Tensor
     slopes: Tensor
     lines: InputLines
+    on_chip: Perturbed | None = None
+
+    @property
+    def nominal(self) -> Tensor:
+        """The delays without imperfections: [P, 1, S] of sources, [P, 1, M] of neurons or [P, S, M]."""
+        return self.values
+
+    @property
+    def acting(self) -> Tensor:
+        """The delays that act, shaped like `nominal`; or those of each sample, [P, B, S or M]."""
+        return self.nominal if self.on_chip is None else self.on_chip.value
+
+    def on_substrate(self, layer: int, operation: Operation, n_samples: int) -> LayerDelays:
+        return replace(self, on_chip=operation.delays(layer, self.nominal, self._drawn(n_samples)))
+
+    def _drawn(self, n_samples: int) -> Sequence[int]:
+        """Return the shape of one network's delays where each sample has its own."""
+        return n_samples, self.nominal.shape[-1]
+
+    def _by_nominal(self, by_acting: Tensor) -> Tensor:
+        """Return the gradient by the nominal delays, still with a row for each sample, from that by the acting ones."""
+        return by_acting if self.on_chip is None else self.on_chip.backward(by_acting)
 
     def _by_theta(self, by_delays: Tensor) -> Tensor:
         return (by_delays * self.slopes).contiguous()
@@ -73,8 +104,12 @@ class LayerDelays(NoDelays):
 class Axonal(LayerDelays):
     """A delay for each source, [P, S, 1]."""
 
+    @property
+    def nominal(self) -> Tensor:
+        return self.values.mT
+
     def arriving(self, times: Tensor) -> Tensor:
-        return times + self.lines.spread(self.values).mT
+        return times + self.lines.spread(self.acting.mT).mT
 
     def solver_gradients(self, backward: BackwardPass, limit: float, with_times: bool) -> SolverGradients:
         return super().solver_gradients(backward, limit, with_times=True)
@@ -82,27 +117,27 @@ class Axonal(LayerDelays):
     def gradient(self, by_spikes: Tensor, by_arguments: SolverGradients, limit: float) -> Tensor:
         assert by_arguments.times is not None
         by_sources = self.lines.gather(by_arguments.times.mT).mT
-        return self._by_theta(limited_sum(by_sources, limit).mT)
+        return self._by_theta(limited_sum(self._by_nominal(by_sources), limit).mT)
 
 
 class Dendritic(LayerDelays):
     """A delay for each neuron, [P, 1, M]: where all its inputs are late, its spike is."""
 
     def leaving(self, crossings: Tensor) -> Tensor:
-        return crossings + self.values
+        return crossings + self.acting
 
     def crossings(self, spikes: Tensor) -> Tensor:
-        return spikes - self.values
+        return spikes - self.acting
 
     def gradient(self, by_spikes: Tensor, by_arguments: SolverGradients, limit: float) -> Tensor:
-        return self._by_theta(limited_sum(by_spikes, limit))
+        return self._by_theta(limited_sum(self._by_nominal(by_spikes), limit))
 
 
 class Synaptic(LayerDelays):
     """A delay for each source and neuron, [P, S, M]."""
 
     def in_solver(self) -> Tensor:
-        return self.lines.spread(self.values)
+        return self.lines.spread(self.acting)
 
     def solver_gradients(self, backward: BackwardPass, limit: float, with_times: bool) -> SolverGradients:
         by_weight, by_delays = backward.by_weight_and_delays(limit)
@@ -110,7 +145,10 @@ class Synaptic(LayerDelays):
 
     def gradient(self, by_spikes: Tensor, by_arguments: SolverGradients, limit: float) -> Tensor:
         assert by_arguments.delays is not None
-        return self._by_theta(self.lines.gather(by_arguments.delays))
+        return self._by_theta(self._by_nominal(self.lines.gather(by_arguments.delays)))
+
+    def _drawn(self, n_samples: int) -> Sequence[int]:
+        return self.nominal.shape[1:]
 
 
 KINDS: Mapping[str, type[LayerDelays]] = {"axonal": Axonal, "dendritic": Dendritic, "synaptic": Synaptic}
