@@ -32,7 +32,7 @@ from report import Goal, duration, machine, ratio, table
 
 THIS = Path(__file__).resolve().parent.parent
 NETWORKS = 20
-YIN_YANG = "experiment=yin_yang"
+YIN_YANG = "experiment=yin_yang_paper"
 
 
 def run(checkout: Path, *program: str) -> tuple[float, str]:
@@ -93,7 +93,7 @@ class Part:
 PARTS = {
     "yin_yang": Part(process(YIN_YANG), 300, 0.55),
     "population": Part(process(YIN_YANG, f"seed.init=range({NETWORKS})", "cluster.threads=1"), 300, 1.4, NETWORKS),
-    "mnist_16x16": Part(epoch("experiment=mnist_16x16"), 3, 0.8),
+    "mnist_16x16": Part(epoch("experiment=mnist_16x16_paper"), 3, 0.8),
     "mnist_28x28": Part(epoch("experiment=mnist_28x28"), 3, 0.8),
 }
 

@@ -57,7 +57,12 @@ def start(setup: Setup) -> None:
 
 def _first_epoch(setup: Setup, environment: Mapping[str, str]) -> float:
     """Run first_epoch.py and return what it measures. Raises CalledProcessError, or TimeoutExpired."""
-    program = [sys.executable, str(Path(__file__).with_name("first_epoch.py")), setup.device, "experiment=yin_yang"]
+    program = [
+        sys.executable,
+        str(Path(__file__).with_name("first_epoch.py")),
+        setup.device,
+        "experiment=yin_yang_paper",
+    ]
     done = subprocess.run(
         [*program, *(TINY if setup.tiny else ())],
         env={**os.environ, **environment},

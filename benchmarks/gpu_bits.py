@@ -58,12 +58,12 @@ def checks(setup: Setup) -> Iterator[tuple[str, Check]]:
     yield from _trainings(setup, "yin_yang")
     for name, places in {"CPU, then device": (CPU, DEVICE), "device, then CPU": (DEVICE, CPU)}.items():
         for variant in ("ideal", "brainscales2, observed"):
-            words = ("experiment=yin_yang", *VARIANTS[variant])
+            words = ("experiment=yin_yang_paper", *VARIANTS[variant])
             yield f"resumed: {name}, {variant}", partial(_same, setup, words, places)
     yield "a network alone and among others", partial(_company, setup)
     yield "a population in two parts", partial(_division, setup)
     yield "first_spike and its gradients", partial(_first_spikes, setup)
-    for experiment in ("mnist_16x16", "mnist_28x28"):
+    for experiment in ("mnist_16x16_paper", "mnist_28x28"):
         yield from _trainings(setup, experiment)
 
 
@@ -101,14 +101,14 @@ def _networks(setup: Setup, count: int, *words: str) -> list[Config]:
 
 def _company(setup: Setup) -> str:
     """Compare a network alone with the same among others."""
-    configs = _networks(setup, 3, "experiment=yin_yang", *VARIANTS["own time constants"])
+    configs = _networks(setup, 3, "experiment=yin_yang_paper", *VARIANTS["own time constants"])
     among_others = trained(setup, configs).select([1])
     return difference(named_tensors(trained(setup, configs[1:2])), named_tensors(among_others))
 
 
 def _division(setup: Setup) -> str:
     """Compare a population with the same in two parts."""
-    configs = _networks(setup, 5, "experiment=yin_yang", *VARIANTS["brainscales2, observed"])
+    configs = _networks(setup, 5, "experiment=yin_yang_paper", *VARIANTS["brainscales2, observed"])
     whole = trained(setup, configs)
     for part in ([0, 1, 2], [3, 4]):
         alone = trained(setup, [configs[p] for p in part])

@@ -78,8 +78,8 @@ def pace(setup: Setup, configs: Sequence[Config], seconds: float) -> Pace:
 
 def speed(setup: Setup) -> None:
     """Print how many networks a device trains in an hour, and what a chip costs."""
-    yin_yang = ("experiment=yin_yang", *(TINY if setup.tiny else ()))
-    images = ("experiment=mnist_16x16", *(TINY_IMAGES if setup.tiny else ()))
+    yin_yang = ("experiment=yin_yang_paper", *(TINY if setup.tiny else ()))
+    images = ("experiment=mnist_16x16_paper", "training.epochs=100", *(TINY_IMAGES if setup.tiny else ()))
     loop = ("experiment=in_the_loop", *(TINY if setup.tiny else ()))
     small, large = setup.size(128, 2), setup.size(1024, 3)
     _networks_an_hour(setup, yin_yang, large, 100, setup.left / 6)

@@ -54,10 +54,10 @@ class Shape:
 
 
 SHAPES = {
-    "yin_yang": Shape(("experiment=yin_yang",)),
-    "lines": Shape(("experiment=yin_yang", "network.input_repeats=5")),
-    "mnist_16x16": Shape(("experiment=mnist_16x16",), 0.35),
-    "population": Shape(("experiment=yin_yang", "seed.init=range(20)")),
+    "yin_yang": Shape(("experiment=yin_yang_paper",)),
+    "lines": Shape(("experiment=yin_yang_paper", "network.input_repeats=5")),
+    "mnist_16x16": Shape(("experiment=mnist_16x16_paper",), 0.35),
+    "population": Shape(("experiment=yin_yang_paper", "seed.init=range(20)")),
 }
 
 #: Each imperfection at a typical strength; overrides of `substrate`.

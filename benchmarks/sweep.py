@@ -40,7 +40,7 @@ def single(folder: Path, at_once: int, seeds: Sequence[int]) -> float:
     start = time.perf_counter()
     for first in range(0, len(seeds), at_once):
         group = seeds[first : first + at_once]
-        settings = ["experiment=yin_yang", f"cluster.threads={CORES // at_once}"]
+        settings = ["experiment=yin_yang_paper", f"cluster.threads={CORES // at_once}"]
         runs = [started("train", *settings, f"seed.init={s}", "--out", str(folder / f"{at_once}-{s}")) for s in group]
         for run in runs:
             finished(run)
@@ -50,7 +50,7 @@ def single(folder: Path, at_once: int, seeds: Sequence[int]) -> float:
 def sweep(folder: Path, points: int) -> float:
     """Run the whole sweep and return the seconds, from the start of the command to its end."""
     start = time.perf_counter()
-    words = ["experiment=yin_yang", f"seed.init=range({points})", "--out", str(folder / "sweep"), "--yes"]
+    words = ["experiment=yin_yang_paper", f"seed.init=range({points})", "--out", str(folder / "sweep"), "--yes"]
     finished(started("sweep", *words))
     return time.perf_counter() - start
 

@@ -23,7 +23,7 @@ from ttfsrun.results.sweep_folder import SweepFolder
 
 TASKS = 4
 GRID = (
-    "experiment=yin_yang",
+    "experiment=yin_yang_paper",
     "cluster=slurm",
     "cluster.cores=1",
     "cluster.task_minutes=2",

@@ -52,22 +52,22 @@ def start() -> None:
 
 
 def yin_yang() -> None:
-    train("experiment=yin_yang", "training.epochs=1")
-    shown("yin_yang, 300 epochs, one network", [train("experiment=yin_yang") for _ in range(REPEATS)])
+    train("experiment=yin_yang_paper", "training.epochs=1")
+    shown("yin_yang, 300 epochs, one network", [train("experiment=yin_yang_paper") for _ in range(REPEATS)])
 
 
 def population() -> None:
-    train("experiment=yin_yang", "training.epochs=1")
+    train("experiment=yin_yang_paper", "training.epochs=1")
     one, twenty = [], []
     for seed in range(REPEATS):
-        one.append(train("experiment=yin_yang", f"seed.init={seed}"))
-        twenty.append(train("experiment=yin_yang", "seed.init=range(20)"))
+        one.append(train("experiment=yin_yang_paper", f"seed.init={seed}"))
+        twenty.append(train("experiment=yin_yang_paper", "seed.init=range(20)"))
     alone, together = shown("one network", one), shown("a population of 20", twenty)
     print(f"networks per second: {20 * alone / together:.1f} times as many in the population")
 
 
 def mnist() -> None:
-    experiment = "experiment=mnist_16x16"
+    experiment = "experiment=mnist_16x16_paper"
     short, long = [], []
     for _ in range(REPEATS):
         short.append(train(experiment, "training.epochs=1"))

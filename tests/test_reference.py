@@ -52,8 +52,8 @@ def test_every_table_is_of_the_sweep_beside_it(name: str) -> None:
 
 @pytest.mark.parametrize("name", study.published())
 def test_every_number_is_a_statistic_of_at_least_ten_networks(name: str) -> None:
-    table = study.find_source(study.HERE / name).table
-    keys = [key for key in study.varying_of(name) if not key.startswith("seed.")]
+    table = study.find_source(study.HERE / name).table.assign(entry=name)
+    keys = ["entry", *(key for key in study.varying_of(name) if not key.startswith("seed."))]
     assert table.groupby(keys, dropna=False)["seed.init"].nunique().min() >= 10
 
 

@@ -37,7 +37,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     # a key that exists already, or no longer
     ("+training.epochs=3", ["+training.epochs=3: already exists; write training.epochs=3"]),
     ("~training.epochs", ["training.epochs: missing; it must be an integer >= 1"]),
-    ("~training.epochs=4", ["~training.epochs=4", "300"]),
+    ("~training.epochs=4", ["~training.epochs=4", "150"]),
     ("~data", ["data: missing; choose it with data= one of", "yin_yang"]),
     (
         "~training/loss",
@@ -97,7 +97,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         ["data.augmentation=", "belongs to mnist, but data.name=yin_yang", "with data= one of"],
     ),
     ("training.loss.delta=1", ["belongs to squared_error, but training.loss.name=cross_entropy has xi", LOSS_GROUP]),
-    ("training.loss.name=squared_error", ["training.loss.xi=0.05: belongs to cross_entropy", LOSS_GROUP]),
+    ("training.loss.name=squared_error", ["training.loss.xi=0.02: belongs to cross_entropy", LOSS_GROUP]),
     ("training.loss.name=squared", ["must be one of cross_entropy, squared_error; did you mean squared_error?"]),
     ("training.schedule={name:step,epochs:9}", ["training.schedule.final=0.0: belongs to cosine"]),
     # what cannot be read

@@ -27,7 +27,7 @@ NUMBERS = [
     "seed.data=5",
     "training.optimizer.learning_rate=0.1",
     "training.input_noise=0.1",
-    "training.bumping.scheduled=true",
+    "training.bumping.scheduled=false",
     "network.neuron.tau_mem=1.5",
     "network.init.mean=[1.0,1.0]",
 ]

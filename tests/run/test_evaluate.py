@@ -19,7 +19,8 @@ from ttfsrun.files import sha256
 @pytest.fixture
 def run(trained: Callable[..., Path], tmp_path: Path) -> Path:
     """A run whose best network is not its last."""
-    folder = trained(tmp_path / "run", "training.epochs=8", "training.optimizer.learning_rate=0.2")
+    recipe = "training=yin_yang_300", "training.epochs=8", "training.optimizer.learning_rate=0.2"
+    folder = trained(tmp_path / "run", *recipe)
     assert read_metrics(folder)["epoch"] < 8
     return folder
 

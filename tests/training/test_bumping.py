@@ -19,7 +19,7 @@ def bumped(silent_fraction: str, *overrides: str) -> tuple[str, ...]:
     return (
         "training.batch_size=110",
         "training.epochs=6",
-        f"training.bumping={{silent_fraction:{silent_fraction},value:{BUMP}}}",
+        f"training.bumping={{silent_fraction:{silent_fraction},value:{BUMP},scheduled:false}}",
         *overrides,
     )
 

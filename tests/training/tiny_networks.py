@@ -15,7 +15,7 @@ Splits = dict[str, Samples]
 #: some must be bumped; the gradient limit is exceeded now and then.
 REMEDIES = (
     "training.gradient_limit=0.005",
-    "training.bumping={silent_fraction:[0.25,0.05],value:0.01}",
+    "training.bumping={silent_fraction:[0.25,0.05],value:0.01,scheduled:false}",
     "network.init={mean:[0.9,0.4],std:[0.9,0.8]}",
     "training.optimizer.learning_rate=0.01",
     "training.input_noise=0.1",

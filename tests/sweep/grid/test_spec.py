@@ -106,7 +106,10 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["sweep=weight_resolutoin"], "sweep=weight_resolutoin: unknown choice; it must be one of accuracy, "),
+        (
+            ["sweep=weight_resolutoin"],
+            "sweep=weight_resolutoin: unknown choice; it must be one of accuracy_mnist_16x16, ",
+        ),
         (["sweep=weight_resolutoin"], "did you mean weight_resolution?"),
         (["sweep=robustness,spike_jitter"], "sweep=robustness,spike_jitter: unknown choice"),
         (["sweep=robustness", "sweep=spike_jitter"], "sweep=spike_jitter: extra sweep besides robustness; choose one"),
