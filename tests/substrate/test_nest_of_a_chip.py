@@ -76,6 +76,9 @@ def on_chip() -> OnChip:
         network__neuron__v_th=V_TH,
         network__neuron__v_leak=V_LEAK,
         training__epochs=6,
+        training__loss__xi=0.05,
+        training__gradient_limit=0.2,
+        training__bumping__scheduled=False,
         training__optimizer__learning_rate=0.01,
         seed__chip=3,
     )
