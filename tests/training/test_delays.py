@@ -130,7 +130,9 @@ def test_networks_with_delays_learn_yin_yang_better(tiny: Tiny) -> None:
     settings = (
         "data.samples={train:600,valid:400,test:50}",
         "network.hidden=[10]",
-        "training={batch_size:50,epochs:20}",
+        "training={batch_size:50,epochs:20,gradient_limit:0.2}",
+        "training.loss.xi=0.05",
+        "training.bumping.scheduled=false",
         "training.optimizer.learning_rate=0.02",
     )
     accuracy = []
