@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-
-class Gradients(Protocol):
-    """What both kinds of networks have; see `BackwardPass`."""
-
-    def by_times(self) -> Tensor: ...
-
-    def by_weight(self, limit: float = math.inf) -> Tensor: ...
-
-    def by_weight_and_times(self, limit: float = math.inf) -> tuple[Tensor, Tensor]: ...
-
-    def by_delays(self, limit: float = math.inf) -> Tensor: ...
-
-    def by_weight_and_delays(self, limit: float = math.inf) -> tuple[Tensor, Tensor]: ...
-
-    def by_threshold(self, shape: Sequence[int]) -> Tensor: ...
-
-    def by_constants(self, slow: Sequence[int], fast: Sequence[int]) -> tuple[Tensor, Tensor]: ...
+from ttfsrun.neuron.backward_pass import BackwardPass
 
 
 def has_delay(delays: Tensor) -> Tensor:
@@ -39,7 +22,7 @@ class MixedBackward:
     With delays, gradients are computed in another way, and so have other last bits.
     """
 
-    def __init__(self, plain: Gradients, delayed: Gradients, delays_used: Tensor) -> None:
+    def __init__(self, plain: BackwardPass, delayed: BackwardPass, delays_used: Tensor) -> None:
         self._plain, self._delayed = plain, delayed
         self._used = delays_used[:, None, None]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ttfsrun.network.delays.input_lines import InputLines
-from ttfsrun.neuron.layer_pass import BackwardPass
+from ttfsrun.neuron.backward_pass import BackwardPass
 from ttfsrun.neuron.parameters import sum_in_pairs
 from ttfsrun.substrate.emulation import Operation
 from ttfsrun.substrate.perturbed import Perturbed
