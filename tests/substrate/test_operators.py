@@ -70,7 +70,7 @@ def work(operation: Operation, size: int) -> None:
     operation.neuron(0, Neuron(), (9, 7))
     operation.weight(0, weight).backward(weight)
     operation.spikes(0, times).backward(times)
-    operation.silent_by_itself(0, times > 0.3)
+    operation.silent_by_itself(0, times)
     operation.substrates.project([weight.clone()])
 
 

@@ -59,7 +59,7 @@ def computed(operation: Operation, chosen: list[int]) -> list[Tensor]:
         on_chip.backward(gradient),
         spikes.value,
         spikes.backward(by_spikes),
-        operation.silent_by_itself(0, times > 0.3),
+        operation.silent_by_itself(0, times),
         *(value.expand(len(chosen), 9, 7) for value in parameters),
     ]
 
@@ -143,12 +143,12 @@ def test_levels_and_clips_are_those_of_each_network() -> None:
 
 def test_dead_neurons_and_lost_spikes_are_those_of_each_network() -> None:
     configs = [configured({"dead_neurons.p": 1.0}), configured(), configured({"spike_time.loss": 0.5})]
-    operation, silent = operating(*configs), torch.ones(3, 50, 7, dtype=torch.bool)
-    dead, ideal, lossy = operation.silent_by_itself(0, silent)
+    operation, times = operating(*configs), torch.full((3, 50, 7), math.inf)
+    dead, ideal, lossy = operation.silent_by_itself(0, times) == math.inf
     assert not dead.any()
     assert bool(ideal.all())
     assert torch.equal(lossy, operation.spikes(0, torch.zeros(3, 50, 7)).value[2] < math.inf)
-    assert bool(silent.all())
+    assert bool((times == math.inf).all())
 
 
 @pytest.mark.parametrize("at_once", [1, 60])

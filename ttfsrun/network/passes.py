@@ -49,7 +49,8 @@ class SolvedLayer:
 
         gradient: [P, B, M] by `spikes`; limit: the `gradient_limit` of `first_spike`.
         """
-        gradient = gradient.masked_fill(self.spikes == math.inf, 0)
+        if self.spikes is not self.crossings.spikes:  # else the kernels skip silent neurons by themselves
+            gradient = gradient.masked_fill(self.spikes == math.inf, 0)
         if self.sent is not None:
             gradient = self.sent.backward(gradient)
         backward = self.crossings.backward(gradient)

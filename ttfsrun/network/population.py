@@ -138,7 +138,7 @@ class Network:
         bias = times.new_full((*times.shape[:-1], self.bias_time is not None), self.bias_time or 0.0)
         if number > 0:
             return bias
-        return torch.cat((times.repeat(1, 1, self.input_repeats), bias.repeat(1, 1, self.input_repeats)), dim=-1)
+        return torch.cat([times] * self.input_repeats + [bias] * self.input_repeats, dim=-1)
 
     def _nominal(self, number: int, delays: NoDelays, times: Tensor, observed: Tensor | None = None) -> SolvedLayer:
         """Return a layer of nominal weights and neurons, or its derivatives at observed spikes."""

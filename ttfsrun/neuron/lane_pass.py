@@ -49,7 +49,8 @@ class LanePass:
         finite = rows.new_zeros(n_rows, dtype=torch.int32)
         self._work = n_rows * n_neurons * (n_inputs + EVENTS_PER_SPIKE)  # in synaptic events
         self._inputs = Inputs(device.array(rows), device.array(order), device.array(finite))
-        self._layer = Layer(*map(device.array, _layer(weight, parameters)))
+        arranged = parameters.arranged(n_neurons, _contiguous)
+        self._layer = Layer(*map(device.array, (weight.contiguous(), *arranged)))
         self._batch: Batch | DelayedBatch = Batch(self._layer, self._inputs)
         device.launch(rank_inputs, rows.numel(), n_rows * n_inputs**2, self._inputs)
         steps = device.array(rows.new_empty((n_rows, 4, n_inputs), dtype=torch.float64))
@@ -168,13 +169,11 @@ class LaneBackward:
         return sum_to_shape(by_slow, slow), sum_to_shape(by_fast, fast)
 
 
-def _layer(weight: Tensor, parameters: Parameters) -> Layer:
-    """Return the tensors of a layer."""
-    size, _, n_neurons = weight.shape
+def _contiguous(parameters: Parameters, n_neurons: int) -> tuple[Tensor, ...]:
+    """Return theta, slow, fast and shortest of a `Layer`."""
+    size = len(parameters.theta)
     theta = parameters.theta.expand(size, parameters.theta.shape[1], n_neurons).contiguous()
     slow, fast = torch.broadcast_tensors(parameters.slow, parameters.fast)
     shortest = fast.amin(dim=(1, 2)) if n_neurons else fast.new_full((size,), np.inf)
     shape = (size,) if slow.shape[2] == 1 else (size, n_neurons)
-    return Layer(
-        weight.contiguous(), theta, slow.reshape(shape).contiguous(), fast.reshape(shape).contiguous(), shortest
-    )
+    return theta, slow.reshape(shape).contiguous(), fast.reshape(shape).contiguous(), shortest

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,12 +13,21 @@ INVALID_TIME = "a spike time is NaN or -inf; inf means no spike"
 EVENTS_PER_SPIKE = 60  # cost of finding a spike, in synaptic events
 
 
-class Parameters(NamedTuple):
-    """Neurons of a layer, float64: v_th - v_leak, and the larger and the smaller time constant."""
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Neurons of a layer, float64: v_th - v_leak, and the larger and the smaller time constant. They never change."""
 
     theta: Tensor  # [P, B or 1, M or 1]
     slow: Tensor  # [P, 1, M or 1]
     fast: Tensor  # [P, 1, M or 1]
+    _arranged: dict[Any, Any] = field(default_factory=dict, init=False)
+
+    def arranged(self, n_neurons: int, arrange: Callable[[Parameters, int], Any]) -> Any:
+        """Return arrange(self, n_neurons), computed once for each number of neurons."""
+        key = arrange, n_neurons
+        if key not in self._arranged:
+            self._arranged[key] = arrange(self, n_neurons)
+        return self._arranged[key]
 
 
 def sum_to_shape(values: Tensor, shape: Sequence[int]) -> Tensor:

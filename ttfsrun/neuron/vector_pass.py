@@ -185,9 +185,12 @@ def _pack(weight: Floats, parameters: Parameters) -> Layer:
 
     Raises ValueError for weights that are not finite.
     """
-    n_networks, _, n_neurons = weight.shape
-    blocks = _blocks(weight)
-    width = blocks.shape[1] * LANES
+    return Layer(_blocks(weight), *parameters.arranged(weight.shape[-1], _padded))
+
+
+def _padded(parameters: Parameters, n_neurons: int) -> tuple[Floats, ...]:
+    """Return theta, slow, fast and shortest of a `Layer`."""
+    n_networks, width = len(parameters.theta), -(-n_neurons // LANES) * LANES
     theta = _empty((n_networks, parameters.theta.shape[1], width), np.float64)
     theta[..., n_neurons:] = np.inf
     theta[..., :n_neurons] = parameters.theta.numpy()
@@ -198,8 +201,7 @@ def _pack(weight: Floats, parameters: Parameters) -> Layer:
         return np.pad(values[:, 0], ((0, 0), (0, width - n_neurons)), constant_values=1)
 
     slow, fast = np.broadcast_arrays(parameters.slow.numpy(), parameters.fast.numpy())
-    shortest = fast.min(axis=(1, 2), initial=np.inf)
-    return Layer(blocks, theta, constant(slow), constant(fast), shortest)
+    return theta, constant(slow), constant(fast), fast.min(axis=(1, 2), initial=np.inf)
 
 
 def _blocks(values: Floats, name: str = "weight") -> Floats:

@@ -47,6 +47,8 @@ def training_display(trainer: Trainer) -> Iterator[OnProgress]:
     task = bar.add_task("", total=trainer.settings.epochs, completed=epoch, epoch=epoch, text=text)
 
     def show(progress: TrainingProgress) -> None:
+        if bar.disable:
+            return
         bar.update(task, completed=progress.epochs_done)
         if progress.is_whole_epoch:
             bar.update(task, epoch=progress.epoch, text=_numbers(trainer.state))

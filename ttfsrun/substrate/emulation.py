@@ -117,14 +117,14 @@ class Operation(Moment):
         """Return spike times [P, B, M] as they arrive at the next layer and are recorded."""
         return self._perturbed("spike_time", layer, times, times.shape[-2:])
 
-    def silent_by_itself(self, layer: int, silent: Tensor) -> Tensor:
-        """Return the mask `silent` [P, B, M], false also for dead neurons and where a spike was lost."""
+    def silent_by_itself(self, layer: int, times: Tensor) -> Tensor:
+        """Return spike times [P, B, M] that are inf only for neurons silent by themselves: 0 for dead and lost ones."""
         for pipeline in self.substrates.pipelines.get("spike_time", ()):
-            lost = pipeline.lost(layer, silent.shape[1:], self)
+            lost = pipeline.lost(layer, times.shape[1:], self)
             if lost is not None:
-                own = pipeline.own(silent) & ~lost
-                silent = own if pipeline.chosen is None else silent.index_put((pipeline.chosen,), own)
-        return silent
+                own = pipeline.own(times).masked_fill(lost, 0.0)
+                times = own if pipeline.chosen is None else times.index_put((pipeline.chosen,), own)
+        return times
 
     def delays(self, layer: int, delays: Tensor, shape: Sequence[int]) -> Perturbed:
         """Return delays [P, 1, S or M], or [P, S, M] of synapses, as they are on the chip; with noise, [P, B, S or M].

@@ -17,7 +17,7 @@ from ttfsrun.network import Network
 from ttfsrun.substrate.emulation import IDEAL, Operation
 from ttfsrun.training.batches import tensors_of
 from ttfsrun.training.loss import Judgement, Loss, judge
-from ttfsrun.training.sums import add_up, count_layers, means, silent_masks
+from ttfsrun.training.sums import add_up, count_layers, means
 
 ROWS = 2000  # samples of all networks together that are computed at once, to bound the memory
 ROWS_ON_GPU = 1 << 16
@@ -117,7 +117,7 @@ def score(
     """
     totals = network.weights[0].new_zeros(network.size, 2 + len(network.weights), dtype=torch.float64)
     for batch in _judged(network, samples, loss, operation, batch_size):
-        add_up(batch.judgement, batch.labels, count_layers(silent_masks(batch.spikes)), totals)
+        add_up(batch.judgement, batch.labels, count_layers(batch.spikes), totals)
     return means(totals, len(samples.labels), [weight.shape[-1] for weight in network.weights])
 
 
@@ -139,7 +139,7 @@ def collect_responses(
     counts = totals.new_zeros((size, 2), dtype=torch.int64)
     for batch in _judged(network, samples, loss, operation, batch_size):
         judgement = batch.judgement
-        add_up(judgement, batch.labels, count_layers(silent_masks(batch.spikes)), totals)
+        add_up(judgement, batch.labels, count_layers(batch.spikes), totals)
         times[:, batch.part], decisions[:, batch.part] = judgement.decision_time, judgement.decision
         counts += _count_events(network, network.arrivals(batch.times, batch.spikes), judgement.decision_time)
     first, decided, events = (tensor.cpu().numpy() for tensor in (times, decisions, counts))

@@ -34,7 +34,7 @@ from ttfsrun.training.optimizer import (
     update_weights,
 )
 from ttfsrun.training.state import TrainingState
-from ttfsrun.training.sums import EVENTS_PER_SAMPLE, Silence, add_batch, count_layers, silent_masks, silent_pairs
+from ttfsrun.training.sums import EVENTS_PER_SAMPLE, Silence, add_batch, count_layers, silent_pairs
 
 
 class Rules(NamedTuple):
@@ -139,6 +139,19 @@ class Step:
             self._zeros(torch.uint8, size, len(state.learned.tensors), 2),
             self._zeros(torch.float64, size, n_layers),
         )
+        self._rates = self._zeros(torch.float64, size, 2)
+        paces, bumping = [self._pace, self._delay_pace], state.bumping
+        update = Update(*arrays_of([*paces, bumping.layer, bumping.value, self._factors]))
+        rates, steps, table, allowed = arrays_of([self._rates, state.moments.steps, self._powers, self._limits.allowed])
+        self._rules = Rules(rates, steps, table, BumpingLimits(allowed, self._limits.first), update)
+        self._sum_arrays = Sums(*arrays_of(self.sums))
+        self._learned = [self._arrays(*each) for each in enumerate(state.learned.tensors)]
+
+    def _arrays(self, number: int, values: Tensor) -> tuple[Array, ...]:
+        """Return the arrays of a learned tensor's `LayerState` but for the gradient."""
+        moments, invalid = self.state.moments, self.sums.invalid[:, number]
+        tensors = values, moments.first[number], moments.second[number]
+        return *arrays_of([tensor.view(len(tensor), -1) for tensor in tensors]), device_of(invalid).array(invalid)
 
     def _constant(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.state.best_epoch.device)
@@ -146,26 +159,29 @@ class Step:
     def _zeros(self, dtype: torch.dtype, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=dtype, device=self.state.best_epoch.device)
 
-    def begin(self, factors: Tensor) -> None:
-        """Begin an epoch: all sums are zero. factors [P], float64: on what bumping adds."""
+    def begin(self, rates: Tensor, factors: Tensor) -> None:
+        """Begin an epoch: all sums are zero.
+
+        rates [P, 2], float64: learning rates of weights and delays. factors [P], float64: on what bumping adds.
+        """
+        self._rates.copy_(rates)
         self._factors.copy_(factors)
         for tensor in self.sums:
             tensor.zero_()
 
-    def take(self, network: Network, operation: Operation, batch: TrainingBatch, rates: Tensor) -> None:
-        """Train the networks, in place, on one batch; rates [P, 2], float64: of weights and delays."""
+    def take(self, network: Network, operation: Operation, batch: TrainingBatch) -> None:
+        """Train the networks, in place, on one batch."""
         done = network.run(batch.times, operation)
         judgement = judge(self.settings.loss, done.spikes[-1], batch.labels)
         by_labels = judgement.gradient / self._samples_of(batch)
         by_spikes = [*[None] * (len(done.spikes) - 1), by_labels]
         gradients = done.gradients(by_spikes, self.settings.gradient_limit or math.inf)
-        silent = silent_masks(done.spikes)
-        silence = by_itself = count_layers(silent)
+        silence = by_itself = count_layers(done.spikes)
         if operation.members:
-            by_itself = count_layers([operation.silent_by_itself(layer, mask) for layer, mask in enumerate(silent)])
-        update = self._decide(judgement, batch.labels, (silence, by_itself), rates)
+            by_itself = count_layers([operation.silent_by_itself(*layer) for layer in enumerate(done.spikes)])
+        self._decide(judgement, batch.labels, (silence, by_itself))
         for number, gradient in enumerate(gradients.tensors):
-            self._update(number, gradient, update, by_itself)
+            self._update(number, gradient, by_itself)
 
     def _samples_of(self, batch: TrainingBatch) -> Tensor:
         """Return the number of samples of a batch, [1], float32."""
@@ -174,31 +190,22 @@ class Step:
             self._counts[n_samples] = self._constant(np.array([n_samples], np.float32))
         return self._counts[n_samples]
 
-    def _decide(self, judgement: Judgement, labels: Tensor, silences: Sequence[Silence], rates: Tensor) -> Update:
-        state = self.state
-        paces = [self._pace, self._delay_pace]
-        update = Update(*arrays_of([*paces, state.bumping.layer, state.bumping.value, self._factors]))
-        rate, steps, table, allowed = arrays_of([rates, state.moments.steps, self._powers, self._limits.allowed])
-        rules = Rules(rate, steps, table, BumpingLimits(allowed, self._limits.first), update)
+    def _decide(self, judgement: Judgement, labels: Tensor, silences: Sequence[Silence]) -> None:
         device = device_of(labels)
         judged = Judgement(*arrays_of(judgement)), device.array(labels)
         silence = tuple(Silence(*arrays_of(each)) for each in silences)
         work = EVENTS_PER_SAMPLE * labels.numel()
-        sums = Sums(*arrays_of(self.sums))
-        device.launch(decide, len(labels), work, judged, silence, rules, sums)
-        return update
+        device.launch(decide, len(labels), work, judged, silence, self._rules, self._sum_arrays)
 
-    def _update(self, number: int, gradient: Tensor, update: Update, silence: Silence) -> None:
+    def _update(self, number: int, gradient: Tensor, silence: Silence) -> None:
         """Change learned tensor `number` by its gradient; or the weights of a layer by bumping, then delays rest."""
-        state, device, n_layers = self.state, device_of(gradient), len(self.state.learned.weights)
+        device, (values, first, second, invalid) = device_of(gradient), self._learned[number]
+        layer = LayerState(values, device.array(gradient.view(len(gradient), -1)), first, second, invalid)
+        n_layers, update = len(self._columns) - 1, self._rules.update
         if number >= n_layers:
             update = update._replace(pace=update.delay_pace)
-        values = state.learned.tensors[number]
-        tensors = (values, gradient, state.moments.first[number], state.moments.second[number])
-        weight, slope, first, second = (device.array(tensor.view(len(tensor), -1)) for tensor in tensors)
-        layer = LayerState(weight, slope, first, second, device.array(self.sums.invalid[:, number]))
         silent = (number, self._columns[min(number, n_layers)], gradient.shape[-1], device.array(silence.counts))
-        items = len(gradient) * -(-weight.shape[1] // entries_per_item(device.lanes))
+        items = len(gradient) * -(-values.shape[1] // entries_per_item(device.lanes))
         work = EVENTS_PER_WEIGHT * gradient.numel()
         device.launch(update_weights, items, work, layer, update, silent, self._numbers)
 
@@ -211,7 +218,7 @@ class Step:
             return None
         device = device_of(self.sums.failed)
         size = len(self.sums.failed)
-        device.launch(settle, size, size, Sums(*arrays_of(self.sums)))
+        device.launch(settle, size, size, self._sum_arrays)
         failed = self.sums.failed.tolist()
         network = min((p for p, code in enumerate(failed) if code), key=lambda p: failed[p] // CODES)
         batch, code = divmod(failed[network], CODES)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,24 +36,23 @@ _neurons_per_block = compiled(neurons_per_block)
 
 
 @compiled
-def count_silent(low, high, silent, first, counts):
+def count_silent(low, high, spikes, first, counts):
     """Fill in, for blocks low to high of all networks, for how many samples each neuron is silent.
 
-    silent [P, B, M], uint8; counts [P, first + M at least], int32.
+    spikes [P, B, M]; counts [P, first + M at least], int32.
     """
-    n_samples, n_neurons = silent.shape[1:]
-    width = _neurons_per_block(lanes(silent))
+    n_samples, n_neurons = spikes.shape[1:]
+    width = _neurons_per_block(lanes(spikes))
     n_blocks = -(-n_neurons // width)
     for block in range(low, high):
         p, start = block // n_blocks, (block % n_blocks) * width
         until = min(start + width, n_neurons)
-        own = counts[p]
-        for m in range(start, until):
-            own[first + m] = 0
+        own = counts[p, first + start : first + until]
+        own[:] = 0
         for b in range(n_samples):
-            of_sample = silent[p, b]
-            for m in range(start, until):
-                own[first + m] += of_sample[m]
+            of_sample = spikes[p, b, start:until]
+            for m in range(len(own)):
+                own[m] += of_sample[m] == np.inf
 
 
 @compiled
@@ -89,27 +88,22 @@ def add_up(judgement: Judgement, labels: Tensor, silence: Silence, totals: Tenso
     device_of(labels).launch(_add_up, len(labels), work, judged, arrays[0], silent, arrays[1])
 
 
-def count_layers(silent: Sequence[Tensor]) -> Silence:
-    """Return for how many samples each neuron is silent, from a mask [P, B, M] for each layer."""
-    device = device_of(silent[0])
-    edges = np.cumsum([0, *(layer.shape[2] for layer in silent)])
-    counts = silent[0].new_empty((len(silent[0]), int(edges[-1])), dtype=torch.int32)
-    for layer, first in zip(silent, edges.tolist(), strict=False):
+def count_layers(spikes: Sequence[Tensor]) -> Silence:
+    """Return for how many samples each neuron is silent, from the spike times [P, B, M] of each layer."""
+    device = device_of(spikes[0])
+    edges = (0, *accumulate(layer.shape[2] for layer in spikes))
+    counts = spikes[0].new_empty((len(spikes[0]), edges[-1]), dtype=torch.int32)
+    for layer, first in zip(spikes, edges, strict=False):
         blocks = len(layer) * -(-layer.shape[2] // neurons_per_block(device.lanes))
         work = EVENTS_PER_COUNT * layer.numel()
-        device.launch(count_silent, blocks, work, device.array(layer.view(torch.uint8)), first, device.array(counts))
-    return Silence(counts, _edges_on(counts.device, tuple(edges.tolist())))
+        device.launch(count_silent, blocks, work, device.array(layer), first, device.array(counts))
+    return Silence(counts, _edges_on(counts.device, edges))
 
 
 @cache
 def _edges_on(device: torch.device, edges: tuple[int, ...]) -> Tensor:
     """Return the edges on a device. They are copied once: a copy from the host waits until a GPU has done its work."""
     return torch.tensor(edges, device=device)
-
-
-def silent_masks(spikes: Sequence[Tensor]) -> list[Tensor]:
-    """Return a mask for each layer: no spike."""
-    return [layer == math.inf for layer in spikes]
 
 
 def means(totals: Tensor, n_samples: int, sizes: Sequence[int]) -> Tensor:

@@ -64,15 +64,14 @@ class Trainer:
         no longer finite. After any exception the state is undefined: continue from a copy made before the epoch.
         """
         epoch = self.state.epoch
-        rates, on_bumps = self._rates(epoch), self._on_bumps(epoch)
         network = self.last()
         if self._step.state is not self.state:
             self._step = self._new_step()
-        self._step.begin(on_bumps)
+        self._step.begin(self._rates(epoch), self._on_bumps(epoch))
         for batch, received in enumerate(self.batches.of_epoch(epoch), 1):
             step = epoch * self.n_batches + batch - 1
             operation = self.substrates.during("training", step, writing=step, age=epoch)
-            self._step.take(network, operation, received, rates)
+            self._step.take(network, operation, received)
             if self.device.type == "cpu" or batch == self.n_batches:  # to look at a GPU's numbers is to wait for it
                 self._require_finite()
             self.substrates.project(network.weights)
