@@ -197,5 +197,7 @@ def _joined(times: Tensor, external: Tensor) -> Tensor:
         return times
     if not times.shape[-1]:
         return external
-    lead = np.broadcast_shapes(times.shape[:-1], external.shape[:-1])
-    return torch.cat((times.expand(*lead, -1), external.expand(*lead, -1)), dim=-1)
+    if len(times) != len(external):  # one for all networks
+        lead = np.broadcast_shapes(times.shape[:-1], external.shape[:-1])
+        times, external = times.expand(*lead, -1), external.expand(*lead, -1)
+    return torch.cat((times, external), dim=-1)

@@ -57,7 +57,7 @@ class VectorPass:
             longest = delays.double().amax((1, 2)) if delays.numel() else torch.zeros(n_networks)
             waits = Delays(_blocks(delays.numpy(), "delay"), longest.double().numpy(), last)
             batch = DelayedBatch(batch.layer, batch.inputs, waits)
-        found = Spikes(*(_empty((len(flat), width), flat.dtype) for _ in Spikes._fields))
+        found = Spikes(*_empty((len(Spikes._fields), len(flat), width), flat.dtype))
         if observed is not None:
             found.time[:, : self._n_neurons] = observed.numpy().reshape(len(flat), self._n_neurons)
             found.time[:, self._n_neurons :] = np.inf

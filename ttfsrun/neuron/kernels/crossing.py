@@ -111,3 +111,16 @@ def first_root(last, theta, tau, epsilon):
         if not any_lane(found.active):
             break
     return found.delay
+
+
+@compiled
+def first_two_roots(one, other, tau, epsilon):
+    """Return `first_root` of two pairs of (`LastInput`, threshold), in less time: neither waits for the other."""
+    (last, theta), (last2, theta2) = one, other
+    found, found2 = first_step(last, theta, tau), first_step(last2, theta2, tau)
+    for _ in range(MAX_ITERATIONS):
+        found = next_step(found, last, theta, tau, epsilon)
+        found2 = next_step(found2, last2, theta2, tau, epsilon)
+        if not any_lane(found.active | found2.active):
+            break
+    return found.delay, found2.delay

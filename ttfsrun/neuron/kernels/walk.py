@@ -22,7 +22,7 @@ import numpy as np
 
 from ttfsrun.neuron.kernels.charge import Block, charge
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
-from ttfsrun.neuron.kernels.crossing import LastInput, first_root
+from ttfsrun.neuron.kernels.crossing import LastInput, first_root, first_two_roots
 from ttfsrun.neuron.kernels.elementary import exp
 from ttfsrun.neuron.kernels.events import (
     TILE,
@@ -140,13 +140,12 @@ def walk(theta, block, batch, steps, like):
 
 
 @inlined
-def write_spikes(theta, last, at, tau, spikes):
-    """Write the spikes of a block of neurons after the `LastInput` to flat index `at`."""
+def write_spikes(theta, last, h, at, tau, spikes):
+    """Write the spikes of a block of neurons, a delay h after the `LastInput` of each, to flat index `at`."""
     zero, one, infinity = splat(theta, 0.0), splat(theta, 1.0), splat(theta, np.inf)
     delay, slope, time = zero, one, select(zero >= theta, zero, infinity)
     spiked = last.causal > splat(last.causal, 0.0)
     if any_lane(spiked):
-        h = first_root(last, theta, tau, np.finfo(spikes.time.dtype).eps)
         # Where the peak grazes the threshold, rounding exceeds the slope; it is positive nevertheless.
         fall = theta * tau.leak
         drive = last.current * exp(zero - h * (tau.leak + tau.rate))
@@ -157,6 +156,15 @@ def write_spikes(theta, last, at, tau, spikes):
     vstore(spikes.delay, at, cast(spikes.time, delay))
     vstore(spikes.slope, at, cast(spikes.time, slope))
     vstore(spikes.causal, at, last.causal)
+
+
+@inlined
+def last_of(row, number, k, states, spikes):
+    """Return the `LastInput` of block k in a row, the `number`-th of its tile."""
+    at, out = number * 2 * lanes(states), row * spikes.time.shape[1] + k * lanes(states)
+    return LastInput(
+        vload(states, at), vload(states, at + lanes(states)), vload(spikes.time, out), vload(spikes.causal, out)
+    )
 
 
 @compiled
@@ -176,11 +184,14 @@ def walk_tile(low, high, p, batch, spikes, scratch):
             vstore(states, at + lanes(states), state.last_voltage)
             vstore(spikes.time, out, state.last_time)
             vstore(spikes.causal, out, state.causal)
-        for row in range(low, high):
-            at, out = (row - low) * 2 * lanes(states), (row * n_blocks + k) * lanes(states)
-            state = vload(states, at), vload(states, at + lanes(states))
-            last = LastInput(state[0], state[1], vload(spikes.time, out), vload(spikes.causal, out))
-            write_spikes(thresholds(row, p, k, batch), last, out, tau, spikes)
+        for row in range(low, high, 2):
+            other = min(row + 1, high - 1)
+            last, theta = last_of(row, row - low, k, states, spikes), thresholds(row, p, k, batch)
+            last2, theta2 = last_of(other, other - low, k, states, spikes), thresholds(other, p, k, batch)
+            epsilon = np.finfo(spikes.time.dtype).eps
+            h, h2 = first_two_roots((last, theta), (last2, theta2), tau, epsilon)
+            write_spikes(theta, last, h, (row * n_blocks + k) * lanes(states), tau, spikes)
+            write_spikes(theta2, last2, h2, (other * n_blocks + k) * lanes(states), tau, spikes)
 
 
 @compiled
@@ -204,4 +215,5 @@ def walk_blocks(low, high, batch, spikes, steps):
         tau, theta = constants_of(batch.layer, p, k, steps), thresholds(row, p, k, batch)
         state = walk(theta, Block(row, p, k, tau), batch, steps[row], spikes.time)
         last = LastInput(state.last_current, state.last_voltage, state.last_time, state.causal)
-        write_spikes(theta, last, at * lanes(steps), tau, spikes)
+        h = first_root(last, theta, tau, np.finfo(spikes.time.dtype).eps)
+        write_spikes(theta, last, h, at * lanes(steps), tau, spikes)

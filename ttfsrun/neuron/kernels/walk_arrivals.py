@@ -20,7 +20,7 @@ from ttfsrun.neuron.kernels.arrivals import (
 )
 from ttfsrun.neuron.kernels.charge import Block, charge_by
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
-from ttfsrun.neuron.kernels.crossing import LastInput
+from ttfsrun.neuron.kernels.crossing import LastInput, first_root
 from ttfsrun.neuron.kernels.events import (
     FAR,
     TILE,
@@ -142,7 +142,9 @@ def last_before_observed(at, block, batch, spikes, keys):
 @inlined
 def complete_spikes(at, last, block, batch, spikes):
     """Write the first spikes of a block after the `LastInput` to flat index `at`."""
-    write_spikes(thresholds(block.row, block.p, block.k, batch), last, at, block.tau, spikes)
+    theta = thresholds(block.row, block.p, block.k, batch)
+    h = first_root(last, theta, block.tau, np.finfo(spikes.time.dtype).eps)
+    write_spikes(theta, last, h, at, block.tau, spikes)
 
 
 @inlined
