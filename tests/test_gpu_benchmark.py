@@ -66,7 +66,7 @@ def test_each_kernel_of_a_step_is_measured(run: Run) -> None:
     code, lines = run("--part", "kernels")
     measured = {line.split()[0] for line in lines if line}
     assert code == 0
-    assert {"walk_blocks", "backward_weight_groups", "draw_normal", "update_weights"} <= measured
+    assert {"walk_blocks", "backward_entries", "draw_normal", "update_weights"} <= measured
 
 
 def test_a_part_without_time_names_what_it_has_not_compared(run: Run) -> None:

@@ -16,26 +16,30 @@ from ttfsrun.neuron import Neuron
 from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes, prepare_inputs
 from ttfsrun.neuron.kernels.gradient import Incoming, prepare_rows
 from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
-from ttfsrun.neuron.kernels.gradient_by_times import (
-    backward_time,
-    backward_time_parts,
-    backward_time_sums,
-    partial_sums,
-)
+from ttfsrun.neuron.kernels.gradient_by_times import backward_time, partial_sums
 from ttfsrun.neuron.kernels.gradient_by_weights import (
     GROUP,
     AllSums,
     WeightSums,
     backward_weight,
-    backward_weight_groups,
     backward_weight_sums,
+)
+from ttfsrun.neuron.kernels.gradient_entries import (
+    Entries,
+    Order,
+    backward_entries,
+    sum_time_entries,
+    sum_weight_entries,
 )
 from ttfsrun.neuron.kernels.lanes import LANES, OneLane
 from ttfsrun.neuron.kernels.observe import observe_blocks, observe_rows
+from ttfsrun.neuron.kernels.packing import INPUTS_AT_ONCE, rank_inputs
 from ttfsrun.neuron.kernels.walk import Scratch, walk_blocks, walk_rows
 
 Array = NDArray[np.floating]
 Results = dict[str, Array]
+
+TOGETHER = 2  # groups whose entries are written at once
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,10 @@ def by_one_lane(problem: Problem, run: Callable[..., None] = on_cpu) -> Results:
         return view(np.full(shape, np.nan, dtype))
 
     layer = Layer(*map(view, (problem.weight, problem.theta, problem.slow, problem.fast, problem.shortest)))
-    batch = Batch(layer, problem.inputs(view))
+    times = problem.times.reshape(rows, n_inputs)
+    ranks, finite = view(np.full(times.shape, -1, np.int32)), view(np.zeros(rows, np.int32))
+    batch = Batch(layer, Inputs(view(times), view(np.full(times.shape, -1, np.int32)), finite))
+    run(rank_inputs, rows * -(-n_inputs // INPUTS_AT_ONCE), batch.inputs, ranks)
     steps = empty(rows, 4, n_inputs, dtype=np.float64)
     run(prepare_inputs, rows * n_inputs, batch, steps)
     spikes = Spikes(*(empty(rows, n_neurons) for _ in Spikes._fields))
@@ -156,14 +163,20 @@ def by_one_lane(problem: Problem, run: Callable[..., None] = on_cpu) -> Results:
 
     incoming = Incoming(spikes, view(problem.gradient.reshape(rows, n_neurons)), empty(rows, 4, n_inputs))
     run(prepare_inputs, rows * n_inputs, batch, incoming.steps)
-    by_weight, by_time = empty(*problem.weight.shape), empty(rows, n_inputs)
-    width = partial_sums(n_neurons)
-    totals, by_slow, by_fast = empty(rows, n_inputs, width), empty(rows, n_neurons), empty(rows, n_neurons)
+    by_weight, by_time = empty(*problem.weight.shape), view(np.zeros((rows, n_inputs), problem.weight.dtype))
+    by_slow, by_fast = empty(rows, n_neurons), empty(rows, n_neurons)
     groups = empty(networks, -(-problem.times.shape[1] // GROUP), n_inputs, n_neurons)
-    run(backward_weight_groups, networks * groups.shape[1] * n_neurons, batch, incoming, problem.limit, groups)
+    n_groups = networks * groups.shape[1]
+    order, width = Order(ranks, spikes.causal), partial_sums(n_neurons)
+    for first in range(0, n_groups, TOGETHER):
+        count = min(TOGETHER, n_groups - first)
+        entries = Entries(*(empty(TOGETHER * GROUP, n_inputs, n_neurons) for _ in Entries._fields))
+        arguments = first, batch, incoming, problem.limit, entries
+        run(backward_entries, count * GROUP * n_neurons, *arguments)
+        run(sum_weight_entries, count * n_inputs * n_neurons, first, batch, order, entries, groups)
+        items = count * GROUP * n_inputs if n_neurons else 0
+        run(sum_time_entries, items, first, batch, order, entries, width, by_time)
     run(backward_weight_sums, by_weight.size, groups, by_weight)
-    run(backward_time_parts, rows * width, batch, incoming, totals)
-    run(backward_time_sums, rows * n_inputs, totals, by_time)
     run(backward_constants, rows * n_neurons, batch, incoming, by_slow, by_fast)
     of_neurons = {**spikes._asdict(), "by_slow": by_slow, "by_fast": by_fast}
     return {"finite": batch.inputs.finite, "by_weight": by_weight, "by_time": by_time, **of_neurons}

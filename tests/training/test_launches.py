@@ -63,7 +63,7 @@ def launched(request: pytest.FixtureRequest, tiny: Tiny, samples: Splits) -> Lau
 def test_a_training_by_launches_leaves_the_bits_of_the_cpu(launched: Launched) -> None:
     assert launched.leaves_the_bits_of_the_cpu
     names = {each.py_func.__name__ for each, _ in launched.kernels}
-    assert {"backward_weight_groups", "update_weights"} <= names
+    assert {"update_weights"} <= names
     assert names & {"walk_blocks", "solve_blocks"}  # the latter with synaptic delays
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.lanes import LANES
-from ttfsrun.neuron.kernels.simd import any_lane, fabs, splat, vload, vstore
+from ttfsrun.neuron.kernels.simd import any_lane, fabs, select, splat, vload, vstore
 
 
 @compiled
@@ -66,19 +66,52 @@ def sort_keys(times, keys):
     return invalid == 0
 
 
+INPUTS_AT_ONCE = 4  # whose ranks are found together: each time is read once for all of them
+
+
 @compiled
-def rank_inputs(low, high, inputs):
-    """Fill in the order of inputs low to high of all rows (R N): those of equal times by their indices; NaN is last."""
+def time_to_rank(i, row, inputs):
+    """Return the time of an input; inf where there is none, for NaN, and for no such input."""
     n_inputs = inputs.times.shape[1]
+    time = splat(inputs.times, np.inf)
+    if i < n_inputs:
+        given = vload(inputs.times, row * n_inputs + i)
+        time = select(given < time, given, time)
+    return time
+
+
+@compiled
+def rank_inputs(low, high, inputs, ranks):
+    """Fill in the order of a row's inputs, and its inverse, ranks [R, N], for low to high of all INPUTS_AT_ONCE.
+
+    Inputs of equal times are ordered by their indices; those that are silent or NaN are last. For one lane.
+    """
+    n_inputs = inputs.times.shape[1]
+    parts = -(-n_inputs // INPUTS_AT_ONCE)
     for at in range(low, high):
-        row, i = at // n_inputs, at % n_inputs
-        time = inputs.times[row, i]
-        rank = 0
-        if time < np.inf:
-            for j in range(n_inputs):
-                other = inputs.times[row, j]
-                rank += other < time or (other == time and j < i)
-        else:
-            for j in range(n_inputs):
-                rank += inputs.times[row, j] < np.inf or j < i
-        inputs.order[row, rank] = i
+        row, first = at // parts, at % parts * INPUTS_AT_ONCE
+        a, b = time_to_rank(first, row, inputs), time_to_rank(first + 1, row, inputs)
+        c, d = time_to_rank(first + 2, row, inputs), time_to_rank(first + 3, row, inputs)
+        of_a = of_b = of_c = of_d = 0
+        for j in range(first):
+            other = time_to_rank(j, row, inputs)
+            of_a += any_lane(a >= other)
+            of_b += any_lane(b >= other)
+            of_c += any_lane(c >= other)
+            of_d += any_lane(d >= other)
+        of_b += any_lane(b >= a)
+        of_c += any_lane(c >= a) + any_lane(c >= b)
+        of_d += any_lane(d >= a) + any_lane(d >= b) + any_lane(d >= c)
+        of_a += any_lane(a > b) + any_lane(a > c) + any_lane(a > d)
+        of_b += any_lane(b > c) + any_lane(b > d)
+        of_c += any_lane(c > d)
+        for j in range(first + INPUTS_AT_ONCE, n_inputs):
+            other = time_to_rank(j, row, inputs)
+            of_a += any_lane(a > other)
+            of_b += any_lane(b > other)
+            of_c += any_lane(c > other)
+            of_d += any_lane(d > other)
+        for i, rank in enumerate((of_a, of_b, of_c, of_d)):
+            if first + i < n_inputs:
+                inputs.order[row, rank] = first + i
+                ranks[row, first + i] = rank

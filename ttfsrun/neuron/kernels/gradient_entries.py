@@ -1,0 +1,115 @@
+"""The derivatives of first spikes by weights and input times for code with one lane, compiled; see `gradient`.
+
+A thread visits the inputs of one neuron in one row after each other. It writes what each adds to the gradients, its
+entries, for many rows at once; then all sums are made at once. If threads added up what they visit, each would have to
+visit all the rows of a sum. Entries after a neuron's last causal input are neither written nor read.
+
+The entries are those of some groups of GROUP consecutive rows of a network; the last group of each may be shorter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.events import Floats, blocks_of, constants_of, rows_per_network, weights_from
+from ttfsrun.neuron.kernels.gradient import backward_start, by_delay, step_back, zero_gradient
+from ttfsrun.neuron.kernels.gradient_by_weights import GROUP, within_limit
+from ttfsrun.neuron.kernels.simd import item, max_lane, select, splat, vload, vstore
+
+
+class Entries(NamedTuple):
+    """What each input of each row adds to the gradients; an array is empty where that is not needed."""
+
+    by_weight: Floats  # [groups GROUP, N, K], inputs in order of time
+    by_time: Floats  # likewise
+
+
+class Order(NamedTuple):
+    """Where the entries of each input are."""
+
+    ranks: Floats  # [R, N]: place of each input in the order of time
+    causal: Floats  # [R, K]: number of inputs that have entries, the first ones
+
+
+@compiled
+def row_of(at, first, batch):
+    """Return the row of a row of entries, the first of which is that of group `first`; -1 if there is none."""
+    rows = rows_per_network(batch)
+    n_groups = -(-rows // GROUP)
+    group = first + at // GROUP
+    in_network = group % n_groups * GROUP + at % GROUP
+    return group // n_groups * rows + in_network if in_network < rows else -1
+
+
+@compiled
+def backward_entries(low, high, first, batch, incoming, limit, entries):
+    """Write the entries of neurons low to high of all rows of entries; first: group of the first row."""
+    n_inputs, n_neurons = batch.inputs.times.shape[1], blocks_of(batch.layer)
+    for_weights, for_times = entries.by_weight.size > 0, entries.by_time.size > 0
+    for neuron in range(low, high):
+        at, k = neuron // n_neurons, neuron % n_neurons
+        row = row_of(at, first, batch)
+        if row < 0:
+            continue
+        p, steps = row // rows_per_network(batch), incoming.steps[row]
+        tau = constants_of(batch.layer, p, k, incoming.gradient)
+        start = backward_start(row * n_neurons + k, incoming, tau)
+        kept = within_limit(start, limit, batch.layer, steps, tau)
+        state = zero = zero_gradient(start.causal)
+        for j in range(int(max_lane(start.causal)) - 1, -1, -1):
+            state = step_back(j, state, start, batch.layer, steps, tau)
+            entry = (at * n_inputs + j) * n_neurons + k
+            if for_weights:
+                vstore(entries.by_weight, entry, select(kept, state.by_current, zero.by_current))
+            if for_times:
+                vstore(entries.by_time, entry, weights_from(batch, p, k, row, j) * by_delay(state, tau))
+
+
+@compiled
+def sum_weight_entries(low, high, first, batch, order, entries, groups):
+    """Write the sums of the entries of each group to groups [P, G, N, K], for low to high of all (group, N, K)."""
+    n_groups, n_inputs, n_neurons = groups.shape[1:]
+    rows, size = rows_per_network(batch), n_inputs * n_neurons
+    for at in range(low, high):
+        local, synapse = at // size, at % size
+        i, k = synapse // n_neurons, synapse % n_neurons
+        group = first + local
+        in_network = group % n_groups * GROUP
+        row = group // n_groups * rows + in_network
+        total = splat(groups, 0.0)
+        for r in range(min(GROUP, rows - in_network)):
+            j = item(order.ranks, (row + r) * n_inputs + i)
+            if item(order.causal, (row + r) * n_neurons + k) > j:
+                total = total + vload(entries.by_weight, ((local * GROUP + r) * n_inputs + j) * n_neurons + k)
+        vstore(groups, group * size + synapse, total)
+
+
+@compiled
+def sum_time_entries(low, high, first, batch, order, entries, width, out):
+    """Write the sums over neurons to `out` [R, N], for inputs low to high of all rows of entries.
+
+    Neuron n is added to sum n % width, neurons in their order, and the sums to each other in the order of
+    `sums_of_lanes`, all in place; width: LANES or `partial_sums`.
+    """
+    n_inputs, n_neurons = batch.inputs.times.shape[1], blocks_of(batch.layer)
+    array = entries.by_time
+    for inputs in range(low, high):
+        at, i = inputs // n_inputs, inputs % n_inputs
+        row = row_of(at, first, batch)
+        if row < 0:
+            continue
+        j = item(order.ranks, row * n_inputs + i)
+        begin, of_row = (at * n_inputs + j) * n_neurons, row * n_neurons
+        for lane in range(min(width, n_neurons)):
+            total = splat(array, 0.0)
+            for k in range(lane, n_neurons, width):
+                if item(order.causal, of_row + k) > j:
+                    total = total + vload(array, begin + k)
+            vstore(array, begin + lane, total)
+        half = width // 2
+        while half > 0:
+            for lane in range(min(half, n_neurons - half)):  # the other sums are 0
+                vstore(array, begin + lane, vload(array, begin + lane) + vload(array, begin + half + lane))
+            half //= 2
+        vstore(out, row * n_inputs + i, vload(array, begin))
