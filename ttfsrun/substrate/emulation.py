@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ttfsrun.neuron import Neuron
+from ttfsrun.neuron.draws import Step
 from ttfsrun.substrate.member import Member, Placement
 from ttfsrun.substrate.perturbation import Where
 from ttfsrun.substrate.perturbed import Perturbed
@@ -73,7 +74,7 @@ class Emulation:
             self._parts[indices] = Emulation(tuple(self.members[p] for p in indices), self.device)
         return self._parts[indices]
 
-    def during(self, phase: str, step: int = 0, *, writing: int = 0, age: int = 0) -> Operation:
+    def during(self, phase: str, step: Step = 0, *, writing: Step = 0, age: int = 0) -> Operation:
         """Return the operation of one batch; for the arguments, see `Moment`."""
         return Operation(phase, step, writing, age, self)
 

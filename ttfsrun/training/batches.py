@@ -12,7 +12,7 @@ from torch import Tensor
 from ttfsrun.config.schema import Config
 from ttfsrun.data.augmentation import NONE, strengths_of
 from ttfsrun.data.samples import Samples
-from ttfsrun.neuron.draws import normal, permutations
+from ttfsrun.neuron.draws import Step, normal, permutations
 from ttfsrun.random import key
 from ttfsrun.training.augmentation import Augmentation
 
@@ -62,7 +62,7 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(len(self._labels) / self._size)
 
-    def of_epoch(self, epoch: int) -> Iterator[TrainingBatch]:
+    def of_epoch(self, epoch: Step) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""
         orders = permutations(self._order_keys, epoch, len(self._labels))
         for start in range(0, orders.shape[1], self._size):
@@ -79,7 +79,7 @@ class Batches:
             else:
                 yield TrainingBatch(times[self._members], labels[self._members])
 
-    def images(self, samples: Sequence[int], epoch: int) -> Tensor:
+    def images(self, samples: Sequence[int], epoch: Step) -> Tensor:
         """Return images of the first augmented network as they are in an epoch, uint8 [len(samples), size, size]."""
         order = permutations(self._order_keys[self._augmented[:1]], epoch, len(self._labels))[0]
         shown = []
@@ -88,7 +88,7 @@ class Batches:
             shown.append(self._augmentation.images(order[None, place : place + 1], epoch, place)[0, 0])
         return torch.stack(shown)
 
-    def _with_noise(self, times: Tensor, epoch: int, start: int) -> Tensor:
+    def _with_noise(self, times: Tensor, epoch: Step, start: int) -> Tensor:
         """Return times [sources, B, N] with normal noise; negative times are reflected. start: the first sample."""
         if len(self._noisy):
             first = start * times.shape[2]

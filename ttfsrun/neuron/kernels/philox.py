@@ -9,6 +9,9 @@ An item is what one call of `philox` gives for consecutive blocks, one per lane:
 
 from __future__ import annotations
 
+from numba import types
+from numba.extending import overload
+
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.integers import (
     high_product,
@@ -56,9 +59,19 @@ def place(item, first, out):
     return item // items, (first // numbers + item % items) * numbers - first
 
 
+def value_of_step(step):
+    """Return a step, given as a number or as an array of one, which a GPU can change by itself."""
+
+
+@overload(value_of_step)
+def _value_of_step(step):
+    return (lambda step: step[0]) if isinstance(step, types.Array) else lambda step: step
+
+
 @compiled
-def words_at(number, key, step, like):
+def words_at(number, key, given_step, like):
     """Return the words of an item in the order of its numbers, four vectors; number: that of its first."""
+    step = value_of_step(given_step)
     # An item starts at a multiple of its number of blocks, so that the low word of a block's number never carries.
     block = number // 4
     low = splat_word(like, block) + lane_numbers(like)
