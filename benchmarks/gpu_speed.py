@@ -46,7 +46,10 @@ class OutOfTime(Exception):
 
 
 def pace(setup: Setup, configs: Sequence[Config], seconds: float) -> Pace:
-    """Train whole epochs for so many seconds, at least a part of one, after some batches that do not count."""
+    """Train whole epochs for so many seconds, at least a part of one, after some batches that do not count.
+
+    Nor do the first two epochs if there are more: a GPU records the second one.
+    """
     size = configs[0].training.batch_size
     trainer = setup.trainer(configs)
     odd = trainer.n_samples % size
@@ -73,7 +76,8 @@ def pace(setup: Setup, configs: Sequence[Config], seconds: float) -> Pace:
         whole.append(time.perf_counter() - began)
         if trainer.state.epoch == trainer.settings.epochs:
             break
-    return Pace(median(whole), median(training), len(whole))
+    counted = slice(2 if len(whole) > 2 else 0, None)
+    return Pace(median(whole[counted]), median(training[counted]), len(whole[counted]))
 
 
 def speed(setup: Setup) -> None:
@@ -167,6 +171,7 @@ def _measure(setup: Setup, configs: Sequence[Config]) -> tuple[list[Span], list[
     on_gpu = setup.device == "cuda"
     timed = Timed(DEVICES[setup.device], _event if on_gpu else time.perf_counter)
     trainer = setup.trainer(configs, configs[0].training.batch_size * (STEPS + 2), 1)
+    trainer.records = False
     trainer.run_epoch()
     setup.wait()
     steps: list[Span] = []
@@ -179,6 +184,7 @@ def _measure(setup: Setup, configs: Sequence[Config]) -> tuple[list[Span], list[
             launches.extend(timed.launches)
         timed.launches.clear()
         if on_gpu:
+            torch.set_warn_always(True)
             torch.cuda.set_sync_debug_mode("warn" if batch < trainer.n_batches - 1 else "default")
             torch.cuda._sleep(SLEEP)
         began[:] = timed.begin()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import pytest
 import torch
@@ -34,11 +35,12 @@ def test_networks_of_several_kinds_leave_the_same_bits(seven: list[Config], samp
 
 
 def trained_on(configs: Sequence[Config], samples: Splits, *devices: str) -> Trainer:
-    """A training with an epoch on each of the devices, which ends on the CPU."""
+    """A training with an epoch on each of the devices, which ends on the CPU. Equal ones follow in one go."""
     state = None
-    for device in devices:
+    for device, epochs in groupby(devices):
         trainer = Trainer(configs, samples["train"], samples["valid"], state, device)
-        trainer.run_epoch()
+        for _ in epochs:
+            trainer.run_epoch()
         state = trainer.state.to("cpu")
     trainer.state = state
     return trainer
@@ -46,12 +48,12 @@ def trained_on(configs: Sequence[Config], samples: Splits, *devices: str) -> Tra
 
 @pytest.mark.gpu
 @NEEDS_GPU
-@pytest.mark.parametrize("devices", [("cuda", "cuda"), ("cpu", "cuda"), ("cuda", "cpu")], ids="+".join)
+@pytest.mark.parametrize("devices", [("cuda",) * 3, ("cpu", "cuda", "cuda"), ("cuda", "cpu", "cuda")], ids="+".join)
 @pytest.mark.parametrize("name", CASES)
 def test_a_training_on_a_gpu_or_resumed_there_leaves_the_bits_of_the_cpu(
     name: str, devices: tuple[str, ...], tiny: Tiny, samples: Splits
 ) -> None:
-    configs = [tiny(*CASES[name], "training.epochs=2", f"seed.init={seed}") for seed in (1, 2)]
+    configs = [tiny(*CASES[name], "training.epochs=3", f"seed.init={seed}") for seed in (1, 2)]
     on_cpu, elsewhere = trained(configs, samples), trained_on(configs, samples, *devices)
     for p in range(2):
         assert bits(elsewhere, p) == bits(on_cpu, p)
@@ -64,3 +66,20 @@ def test_a_training_that_changes_its_device_between_epochs_leaves_the_same_bits(
         resumed = Trainer(configs, samples["train"], samples["valid"], state)
         resumed.run_epoch()
     assert [bits(resumed, p) for p in range(2)] == [bits(whole, p) for p in range(2)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_epoch_that_reads_its_number_from_memory_leaves_the_same_bits(
+    name: str, tiny: Tiny, samples: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [tiny(*CASES[name], "training.epochs=3", f"seed.init={seed}") for seed in (1, 2)]
+    by_number = trained(configs, samples)
+    original = Trainer._work
+
+    def with_tensor(trainer: Trainer, epoch: int, age: int) -> Iterator[int]:
+        return original(trainer, torch.tensor([epoch]), age)
+
+    monkeypatch.setattr(Trainer, "_work", with_tensor)
+    with one_by_one():
+        from_memory = trained(configs, samples)
+    assert [bits(from_memory, p) for p in range(2)] == [bits(by_number, p) for p in range(2)]

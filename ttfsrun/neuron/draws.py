@@ -15,11 +15,11 @@ from torch import Tensor
 from ttfsrun.neuron.device import device_of
 from ttfsrun.neuron.kernels.philox import count_items, draw_normal, draw_uniform, draw_words
 
-Step = int | Tensor  # a tensor: int64 [1], on the device of the keys; then its value is not checked
+StepNumber = int | Tensor  # a tensor: int64 [1], on the device of the keys; then its value is not checked
 EVENTS_PER_NUMBER = 8  # cost of a random number, in synaptic events
 
 
-def uniform(keys: Tensor, step: Step, shape: Sequence[int], *, first: int = 0) -> Tensor:
+def uniform(keys: Tensor, step: StepNumber, shape: Sequence[int], *, first: int = 0) -> Tensor:
     """Return uniform numbers between 0 and 1, and neither, [P, *shape], float64: 2^32 values, equally far apart.
 
     keys: int64 [P]. An element has the number `first` plus its flat index in its network; what `first` shifts are only
@@ -30,7 +30,7 @@ def uniform(keys: Tensor, step: Step, shape: Sequence[int], *, first: int = 0) -
 
 
 def normal(
-    keys: Tensor, step: Step, shape: Sequence[int], *, first: int = 0, dtype: torch.dtype = torch.float64
+    keys: Tensor, step: StepNumber, shape: Sequence[int], *, first: int = 0, dtype: torch.dtype = torch.float64
 ) -> Tensor:
     """Return standard normal numbers, [P, *shape], float64 or the same rounded to float32.
 
@@ -39,7 +39,7 @@ def normal(
     return _draw(draw_normal, keys, step, shape, first, dtype)
 
 
-def permutations(keys: Tensor, step: Step, n: int) -> Tensor:
+def permutations(keys: Tensor, step: StepNumber, n: int) -> Tensor:
     """Return a random order of 0, ..., n - 1 for each network, int64 [P, n]; keys and step as for `uniform`."""
     words = keys.new_empty((len(keys), n))
     _fill(draw_words, keys, step, 0, words)
@@ -49,14 +49,14 @@ def permutations(keys: Tensor, step: Step, n: int) -> Tensor:
 
 
 def _draw(
-    kernel: Callable[..., None], keys: Tensor, step: Step, shape: Sequence[int], first: int, dtype: torch.dtype
+    kernel: Callable[..., None], keys: Tensor, step: StepNumber, shape: Sequence[int], first: int, dtype: torch.dtype
 ) -> Tensor:
     out = torch.empty((len(keys), *shape), dtype=dtype, device=keys.device)
     _fill(kernel, keys, step, first, out.view(len(keys), math.prod(shape)))
     return out
 
 
-def _fill(kernel: Callable[..., None], keys: Tensor, step: Step, first: int, out: Tensor) -> None:
+def _fill(kernel: Callable[..., None], keys: Tensor, step: StepNumber, first: int, out: Tensor) -> None:
     """Fill out [P, n] by a kernel of `philox`."""
     for name, value in (("step", step), ("first", first)):
         if isinstance(value, int) and not 0 <= value < 2**62:

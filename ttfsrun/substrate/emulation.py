@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ttfsrun.neuron import Neuron
-from ttfsrun.neuron.draws import Step
+from ttfsrun.neuron.draws import StepNumber
 from ttfsrun.substrate.member import Member, Placement
 from ttfsrun.substrate.perturbation import Where
 from ttfsrun.substrate.perturbed import Perturbed
@@ -53,6 +53,11 @@ class Emulation:
         """Whether random numbers are drawn in each trial."""
         return any(placement.noisy for placement in {member.placement for member in self.members})
 
+    @property
+    def ageing(self) -> bool:
+        """Whether any chip changes from epoch to epoch."""
+        return any(member.ages for member in self.members)
+
     @cached_property
     def kinds(self) -> list[list[int]]:
         """Indices of the networks of each kind (`Member.kind`)."""
@@ -74,7 +79,7 @@ class Emulation:
             self._parts[indices] = Emulation(tuple(self.members[p] for p in indices), self.device)
         return self._parts[indices]
 
-    def during(self, phase: str, step: Step = 0, *, writing: Step = 0, age: int = 0) -> Operation:
+    def during(self, phase: str, step: StepNumber = 0, *, writing: StepNumber = 0, age: int = 0) -> Operation:
         """Return the operation of one batch; for the arguments, see `Moment`."""
         return Operation(phase, step, writing, age, self)
 

@@ -45,7 +45,7 @@ class Member:
         for perturbation in all_perturbations(spec.substrate) if placement.perturbed else []:
             if not perturbation.off or perturbation.name in self._latest[1].drawn:
                 self.acting[perturbation.where] = (*self.acting.get(perturbation.where, ()), perturbation)
-        self._ages = any(p.age is not None for perturbations in self.acting.values() for p in perturbations)
+        self.ages = any(p.age is not None for perturbations in self.acting.values() for p in perturbations)
 
     @cached_property
     def kind(self) -> tuple[str, bool]:
@@ -67,7 +67,7 @@ class Member:
     def chip(self, age: int) -> Chip:
         """Return the chip `age` epochs after its calibration."""
         latest, chip = self._latest
-        if self._ages and latest != age:
+        if self.ages and latest != age:
             if latest > age:
                 latest, chip = 0, Chip.of(self.placement.chip)
             for epoch in range(latest + 1, age + 1):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ttfsrun.neuron.draws import Step, normal, uniform
+from ttfsrun.neuron.draws import StepNumber, normal, uniform
 from ttfsrun.random import key
 from ttfsrun.substrate.member import Member
 from ttfsrun.substrate.perturbation import Shape, Where
@@ -35,8 +35,8 @@ class Moment:
     """
 
     phase: str
-    step: Step
-    writing: Step
+    step: StepNumber
+    writing: StepNumber
     age: int
 
 
@@ -46,7 +46,7 @@ class Draws:
     A second call continues the streams.
     """
 
-    def __init__(self, keys: Tensor, step: Step) -> None:
+    def __init__(self, keys: Tensor, step: StepNumber) -> None:
         self._keys, self._step, self._drawn = keys, step, 0
 
     def standard_normal(self, size: Shape) -> Tensor:

@@ -20,7 +20,7 @@ from ttfsrun.data.augmentation import Strengths
 from ttfsrun.data.mnist import CENTRE, SIDE, values_of
 from ttfsrun.data.samples import Samples
 from ttfsrun.neuron.device import arrays_of, device_of
-from ttfsrun.neuron.draws import Step, uniform
+from ttfsrun.neuron.draws import StepNumber, uniform
 from ttfsrun.random import key
 from ttfsrun.training.affine import BITS, change_rows, resize_columns
 
@@ -74,16 +74,16 @@ class Augmentation:
             torch.from_numpy(constant).to(device) for constant in constants
         )
 
-    def times(self, chosen: Tensor, epoch: Step, start: int) -> Tensor:
+    def times(self, chosen: Tensor, epoch: StepNumber, start: int) -> Tensor:
         """Return the encoded images of the samples chosen [K, B], float32 [K, B, N]. start: place of the first one."""
         return self._changed(chosen, epoch, start, self._times)
 
-    def images(self, chosen: Tensor, epoch: Step, start: int) -> Tensor:
+    def images(self, chosen: Tensor, epoch: StepNumber, start: int) -> Tensor:
         """Return the images themselves, uint8 [K, B, size, size]."""
         size = len(self._first)
         return self._changed(chosen, epoch, start, self._pixels).reshape(*chosen.shape, size, size)
 
-    def _changed(self, chosen: Tensor, epoch: Step, start: int, table: Tensor) -> Tensor:
+    def _changed(self, chosen: Tensor, epoch: StepNumber, start: int, table: Tensor) -> Tensor:
         """Return what the table has for the pixels of the changed images, [K, B, size * size]."""
         numbers = uniform(self._keys, epoch, (chosen.shape[1], NUMBERS), first=start * NUMBERS)
         rows = self._originals.new_empty((*chosen.shape, self._side, self._side))

@@ -12,14 +12,21 @@ from torch import Tensor
 from ttfsrun.config.schema import Config
 from ttfsrun.data.augmentation import NONE, strengths_of
 from ttfsrun.data.samples import Samples
-from ttfsrun.neuron.draws import Step, normal, permutations
+from ttfsrun.neuron.draws import StepNumber, normal, permutations
 from ttfsrun.random import key
 from ttfsrun.training.augmentation import Augmentation
 
 
-def tensors_of(samples: Samples, device: torch.device | str) -> tuple[Tensor, Tensor]:
-    """Return times and labels as tensors on a device; on the CPU they share the memory of the samples."""
-    return torch.from_numpy(samples.times).to(device), torch.from_numpy(samples.labels).to(device)
+class SampleTensors(NamedTuple):
+    """Samples on a device."""
+
+    times: Tensor  # [S, N]
+    labels: Tensor  # [S]
+
+
+def tensors_of(samples: Samples, device: torch.device | str) -> SampleTensors:
+    """Return samples on a device; on the CPU they share the memory of the arrays."""
+    return SampleTensors(torch.from_numpy(samples.times).to(device), torch.from_numpy(samples.labels).to(device))
 
 
 class TrainingBatch(NamedTuple):
@@ -62,7 +69,7 @@ class Batches:
     def __len__(self) -> int:
         return math.ceil(len(self._labels) / self._size)
 
-    def of_epoch(self, epoch: Step) -> Iterator[TrainingBatch]:
+    def of_epoch(self, epoch: StepNumber) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch."""
         orders = permutations(self._order_keys, epoch, len(self._labels))
         for start in range(0, orders.shape[1], self._size):
@@ -79,7 +86,7 @@ class Batches:
             else:
                 yield TrainingBatch(times[self._members], labels[self._members])
 
-    def images(self, samples: Sequence[int], epoch: Step) -> Tensor:
+    def images(self, samples: Sequence[int], epoch: StepNumber) -> Tensor:
         """Return images of the first augmented network as they are in an epoch, uint8 [len(samples), size, size]."""
         order = permutations(self._order_keys[self._augmented[:1]], epoch, len(self._labels))[0]
         shown = []
@@ -88,7 +95,7 @@ class Batches:
             shown.append(self._augmentation.images(order[None, place : place + 1], epoch, place)[0, 0])
         return torch.stack(shown)
 
-    def _with_noise(self, times: Tensor, epoch: Step, start: int) -> Tensor:
+    def _with_noise(self, times: Tensor, epoch: StepNumber, start: int) -> Tensor:
         """Return times [sources, B, N] with normal noise; negative times are reflected. start: the first sample."""
         if len(self._noisy):
             first = start * times.shape[2]

@@ -75,6 +75,7 @@ class Judgement(NamedTuple):
 
     losses: Any  # [P, B], float64
     gradient: Any  # [P, B, C]: derivatives by the spike times
+    slope: Any  # [P, B], float64: sum of their magnitudes
     decision: Any  # [P, B], int64: the first neuron that spiked, of several at once the one of the lowest number; -1
     decision_time: Any  # [P, B]: inf where none spiked
 
@@ -105,6 +106,10 @@ def _judge_by(loss: Callable[..., Any]) -> Callable[..., None]:
                 judgement.gradient[p, b] = 0.0
             else:
                 judgement.losses[p, b] = loss(times[p, b], labels[p, b], parameters, judgement.gradient[p, b])
+            slope = 0.0
+            for n in range(times.shape[2]):
+                slope += abs(judgement.gradient[p, b, n])
+            judgement.slope[p, b] = slope
 
     return judge_samples
 
@@ -118,8 +123,8 @@ def judge(settings: Loss, times: Tensor, labels: Tensor) -> Judgement:
     """
     function, names = LOSSES[type(settings)]
     numbers = tuple(float(getattr(settings, name)) for name in names), float(settings.silent)
-    types = (torch.float64, times.dtype, torch.int64, times.dtype)
-    shapes = (labels.shape, times.shape, labels.shape, labels.shape)
+    types = (torch.float64, times.dtype, torch.float64, torch.int64, times.dtype)
+    shapes = (labels.shape, times.shape, labels.shape, labels.shape, labels.shape)
     judgement = Judgement(*(times.new_empty(shape, dtype=dtype) for shape, dtype in zip(shapes, types, strict=True)))
     device = device_of(times)
     work = EVENTS_PER_TIME * times.numel()

@@ -15,7 +15,7 @@ from torch import Tensor
 from ttfsrun.data.samples import Samples
 from ttfsrun.network import Network
 from ttfsrun.substrate.emulation import IDEAL, Operation
-from ttfsrun.training.batches import tensors_of
+from ttfsrun.training.batches import SampleTensors, tensors_of
 from ttfsrun.training.loss import Judgement, Loss, judge
 from ttfsrun.training.sums import add_up, count_layers, means
 
@@ -89,13 +89,12 @@ class JudgedBatch(NamedTuple):
 
 
 def _judged(
-    network: Network, samples: Samples, loss: Loss, operation: OperationOfBatch, batch_size: int | None
+    network: Network, samples: SampleTensors, loss: Loss, operation: OperationOfBatch, batch_size: int | None
 ) -> Iterator[JudgedBatch]:
     """Run all P networks on the same samples, batch by batch; arguments as for `collect_responses`."""
-    device = network.weights[0].device
-    size = batch_size or max(1, rows_at_once(device) // network.size)
-    all_times, all_labels = tensors_of(samples, device)
-    for step, start in enumerate(range(0, len(samples.labels), size)):
+    all_times, all_labels = samples
+    size = batch_size or max(1, rows_at_once(all_times.device) // network.size)
+    for step, start in enumerate(range(0, len(all_labels), size)):
         part = slice(start, start + size)
         times = all_times[part][None]
         labels = all_labels[part].expand(network.size, -1).contiguous()
@@ -105,7 +104,7 @@ def _judged(
 
 def score(
     network: Network,
-    samples: Samples,
+    samples: SampleTensors,
     loss: Loss,
     operation: OperationOfBatch = lambda step: IDEAL,
     batch_size: int | None = None,
@@ -113,7 +112,7 @@ def score(
     """Return the metrics of the learning curves of all P networks: loss, accuracy, silent fraction of each layer,
     [P, 2 + layers], float64.
 
-    Arguments as for `collect_responses`.
+    samples: on the device of the networks; other arguments as for `collect_responses`. Nothing waits for a GPU.
     """
     totals = network.weights[0].new_zeros(network.size, 2 + len(network.weights), dtype=torch.float64)
     for batch in _judged(network, samples, loss, operation, batch_size):
@@ -137,7 +136,7 @@ def collect_responses(
     times = totals.new_empty((size, len(labels)), dtype=torch.float32)
     decisions = totals.new_empty((size, len(labels)), dtype=torch.int64)
     counts = totals.new_zeros((size, 2), dtype=torch.int64)
-    for batch in _judged(network, samples, loss, operation, batch_size):
+    for batch in _judged(network, tensors_of(samples, totals.device), loss, operation, batch_size):
         judgement = batch.judgement
         add_up(judgement, batch.labels, count_layers(batch.spikes), totals)
         times[:, batch.part], decisions[:, batch.part] = judgement.decision_time, judgement.decision

@@ -92,8 +92,7 @@ def decide(low, high, judged, silence, rules, sums):
         slope = 0.0
         add_batch(p, judgement, labels, silence[0], sums.totals[p])
         for b in range(n_samples):
-            for n in range(judgement.gradient.shape[2]):
-                slope += abs(judgement.gradient[p, b, n])
+            slope += judgement.slope[p, b]
         if sums.failed[p] == 0 and not (slope < np.inf and sums.totals[p, 0] < np.inf):
             sums.failed[p] = CODES * sums.batches[p] + (LOSS_GRADIENT if sums.totals[p, 0] < np.inf else LOSS)
         for number in range(sums.fractions.shape[1]):

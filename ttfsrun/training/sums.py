@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numba.extending import overload
 from torch import Tensor
 
 from ttfsrun.neuron.device import arrays_of, device_of
 from ttfsrun.neuron.kernels.compiled import compiled
-from ttfsrun.neuron.kernels.lanes import lanes
+from ttfsrun.neuron.kernels.lanes import lane_count, lanes
 from ttfsrun.training.loss import Judgement
 
 EVENTS_PER_COUNT = 1  # cost of counting one time, in synaptic events
@@ -35,24 +36,41 @@ def neurons_per_block(n_lanes: int) -> int:
 _neurons_per_block = compiled(neurons_per_block)
 
 
+def count_inf(spikes, counts):
+    """Fill in how many of the times in each column of spikes [B, M] are inf."""
+
+
+@overload(count_inf)
+def _count_inf(spikes, counts):
+    def one_column(spikes, counts):
+        count = 0  # it stays in a register
+        for b in range(spikes.shape[0]):
+            count += spikes[b, 0] == np.inf
+        counts[0] = count
+
+    def columns(spikes, counts):
+        counts[:] = 0
+        for b in range(spikes.shape[0]):
+            of_sample = spikes[b]
+            for m in range(len(counts)):
+                counts[m] += of_sample[m] == np.inf
+
+    return one_column if lane_count(spikes) == 1 else columns
+
+
 @compiled
 def count_silent(low, high, spikes, first, counts):
     """Fill in, for blocks low to high of all networks, for how many samples each neuron is silent.
 
     spikes [P, B, M]; counts [P, first + M at least], int32.
     """
-    n_samples, n_neurons = spikes.shape[1:]
+    n_neurons = spikes.shape[2]
     width = _neurons_per_block(lanes(spikes))
     n_blocks = -(-n_neurons // width)
     for block in range(low, high):
         p, start = block // n_blocks, (block % n_blocks) * width
         until = min(start + width, n_neurons)
-        own = counts[p, first + start : first + until]
-        own[:] = 0
-        for b in range(n_samples):
-            of_sample = spikes[p, b, start:until]
-            for m in range(len(own)):
-                own[m] += of_sample[m] == np.inf
+        count_inf(spikes[p, :, start:until], counts[p, first + start : first + until])
 
 
 @compiled
@@ -67,9 +85,12 @@ def silent_pairs(p, number, silence):
 @compiled
 def add_batch(p, judgement, labels, silence, totals):
     """Add to totals [layers + 2] the losses of network p, its right decisions, and the silent pairs of each layer."""
+    loss, right = totals[0], 0
     for b in range(labels.shape[1]):
-        totals[0] += judgement.losses[p, b]
-        totals[1] += judgement.decision[p, b] == labels[p, b]
+        loss += judgement.losses[p, b]
+        right += judgement.decision[p, b] == labels[p, b]
+    totals[0] = loss
+    totals[1] += right
     for number in range(len(silence.edges) - 1):
         totals[2 + number] += silent_pairs(p, number, silence)
 
@@ -97,13 +118,13 @@ def count_layers(spikes: Sequence[Tensor]) -> Silence:
         blocks = len(layer) * -(-layer.shape[2] // neurons_per_block(device.lanes))
         work = EVENTS_PER_COUNT * layer.numel()
         device.launch(count_silent, blocks, work, device.array(layer), first, device.array(counts))
-    return Silence(counts, _edges_on(counts.device, edges))
+    return Silence(counts, _on(counts.device, edges))
 
 
 @cache
-def _edges_on(device: torch.device, edges: tuple[int, ...]) -> Tensor:
-    """Return the edges on a device. They are copied once: a copy from the host waits until a GPU has done its work."""
-    return torch.tensor(edges, device=device)
+def _on(device: torch.device, numbers: tuple[int, ...]) -> Tensor:
+    """Return numbers on a device. They are copied once: a copy from the host waits until a GPU has done its work."""
+    return torch.tensor(numbers, device=device)
 
 
 def means(totals: Tensor, n_samples: int, sizes: Sequence[int]) -> Tensor:
@@ -111,5 +132,4 @@ def means(totals: Tensor, n_samples: int, sizes: Sequence[int]) -> Tensor:
 
     sizes: neurons of each layer.
     """
-    possible = torch.tensor([1, 1, *sizes], dtype=torch.float64, device=totals.device)
-    return totals / (n_samples * possible)
+    return totals / (n_samples * _on(totals.device, (1, 1, *sizes)))

@@ -7,7 +7,7 @@ and in the kernels of the derivatives by the weights (the limit on them).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -16,9 +16,11 @@ from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
 from ttfsrun.errors import RunFailed
 from ttfsrun.network import Network, build, emulate
+from ttfsrun.neuron.draws import StepNumber
 from ttfsrun.substrate.emulation import IDEAL, Operation
-from ttfsrun.training.batches import Batches
+from ttfsrun.training.batches import Batches, tensors_of
 from ttfsrun.training.optimizer import schedule
+from ttfsrun.training.recording import Recording
 from ttfsrun.training.responses import OperationOfBatch, score
 from ttfsrun.training.state import TrainingState
 from ttfsrun.training.step import Step
@@ -34,7 +36,12 @@ class Diverged(RunFailed):
 
 
 class Trainer:
-    """Training of networks whose configurations differ only in settings that each network may have of its own."""
+    """Training of networks whose configurations differ only in settings that each network may have of its own.
+
+    records: whether a GPU records an epoch once its work is known, see `recording`.
+    """
+
+    records = True
 
     def __init__(
         self,
@@ -48,7 +55,7 @@ class Trainer:
         self.configs, self.device = list(configs), torch.device(device)
         self.settings = configs[0].training
         self.batches = Batches(configs, train, self.settings.batch_size, self.device)
-        self.n_samples, self.valid = len(train.labels), valid
+        self.n_samples, self._valid = len(train.labels), tensors_of(valid, self.device)
         self.network = build(configs).to(self.device)
         self.substrates = emulate(configs, [config.training.perturbed for config in configs], self.device)
         if state is None:
@@ -56,6 +63,9 @@ class Trainer:
             state = TrainingState.initial(self.network, self.settings.epochs)
         self.state = state.to(self.device)
         self._step = self._new_step()
+        self._epoch = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self._known = False  # whether an epoch has been done on a GPU
+        self._recording: Recording | None = None
 
     def run_epoch(self, after_batch: Callable[[int], None] = lambda batch: None) -> None:
         """Train for one epoch and validate.
@@ -64,24 +74,50 @@ class Trainer:
         no longer finite. After any exception the state is undefined: continue from a copy made before the epoch.
         """
         epoch = self.state.epoch
-        network = self.last()
         if self._step.state is not self.state:
-            self._step = self._new_step()
+            self._step, self._known, self._recording = self._new_step(), False, None
         self._step.begin(self._rates(epoch), self._on_bumps(epoch))
-        for batch, received in enumerate(self.batches.of_epoch(epoch), 1):
-            step = epoch * self.n_batches + batch - 1
-            operation = self.substrates.during("training", step, writing=step, age=epoch)
+        if self.device.type == "cpu":
+            self._do(self._work(epoch, epoch), after_batch)
+        else:
+            self._epoch.fill_(epoch)
+            self._on_gpu(self._work(self._epoch, epoch), after_batch)
+            self._require_finite()
+        trained = means(self._step.sums.totals, self.n_samples, self._sizes)
+        self.state.curves[epoch] = torch.stack((trained, self._validated), dim=1)
+        self._update_best(self._validated)
+        self.state.epoch += 1
+
+    def _do(self, work: Iterator[int], after_batch: Callable[[int], None]) -> None:
+        for batch in work:
+            after_batch(batch)
+
+    def _on_gpu(self, work: Iterator[int], after_batch: Callable[[int], None]) -> None:
+        """Do the work of an epoch: the first time step by step, then as recorded. Chips that age change in between."""
+        if not self._known or not self.records or self.substrates.ageing:
+            self._do(work, after_batch)
+            self._known = True
+            return
+        if self._recording is None:
+            self._recording = Recording(work, self.device)
+        self._recording.repeat(after_batch)
+
+    def _work(self, epoch: StepNumber, age: int) -> Iterator[int]:
+        """Train for one epoch and validate; yields the number of batches done.
+
+        A GPU is not waited for, and nothing depends on the epoch but through these arguments. age: of the chips.
+        """
+        network, first = self.last(), epoch * self.n_batches
+        for batch, received in enumerate(self.batches.of_epoch(epoch)):
+            step = first + batch
+            operation = self.substrates.during("training", step, writing=step, age=age)
             self._step.take(network, operation, received)
-            if self.device.type == "cpu" or batch == self.n_batches:  # to look at a GPU's numbers is to wait for it
+            if self.device.type == "cpu":  # to look at a GPU's numbers is to wait for it
                 self._require_finite()
             self.substrates.project(network.weights)
             network.constrain_delays()
-            after_batch(batch)
-        trained = means(self._step.sums.totals, self.n_samples, self._sizes)
-        validated = score(network, self.valid, self.settings.loss, *self._validation(epoch))
-        self.state.curves[epoch] = torch.stack((trained, validated), dim=1)
-        self._update_best(validated)
-        self.state.epoch += 1
+            yield batch + 1
+        self._validated = score(network, self._valid, self.settings.loss, *self._validation(epoch, age))
 
     def _rates(self, epoch: int) -> Tensor:
         """Return each network's learning rates in an epoch, of weights and delays, [P, 2], float64."""
@@ -121,15 +157,15 @@ class Trainer:
         """Return the networks after the last epoch."""
         return self.network.with_learned(self.state.learned)
 
-    def _validation(self, epoch: int) -> tuple[OperationOfBatch, int | None]:
+    def _validation(self, epoch: StepNumber, age: int) -> tuple[OperationOfBatch, int | None]:
         """Return the substrates during each batch of the validation after an epoch, and the size of these batches."""
         if self.substrates.ideal:
             return lambda batch: IDEAL, None
         size = self.settings.batch_size
-        first = epoch * math.ceil(len(self.valid.labels) / size)
+        first = epoch * math.ceil(len(self._valid.labels) / size)
 
         def during(batch: int) -> Operation:
-            return self.substrates.during("validation", first + batch, writing=epoch, age=epoch + 1)
+            return self.substrates.during("validation", first + batch, writing=epoch, age=age + 1)
 
         return during, size
 
