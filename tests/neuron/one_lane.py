@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from ttfsrun.neuron import Neuron
-from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes, prepare_inputs
+from ttfsrun.neuron.kernels.events import TILE, Batch, Inputs, Layer, Spikes
 from ttfsrun.neuron.kernels.gradient import Incoming, prepare_rows
 from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
-from ttfsrun.neuron.kernels.gradient_by_times import backward_time, partial_sums
+from ttfsrun.neuron.kernels.gradient_by_times import backward_time
 from ttfsrun.neuron.kernels.gradient_by_weights import (
     GROUP,
     AllSums,
@@ -34,6 +34,7 @@ from ttfsrun.neuron.kernels.gradient_entries import (
 from ttfsrun.neuron.kernels.lanes import LANES, OneLane
 from ttfsrun.neuron.kernels.observe import observe_blocks, observe_rows
 from ttfsrun.neuron.kernels.packing import INPUTS_AT_ONCE, rank_inputs
+from ttfsrun.neuron.kernels.steps import prepare_inputs
 from ttfsrun.neuron.kernels.walk import Scratch, walk_blocks, walk_rows
 
 Array = NDArray[np.floating]
@@ -167,7 +168,7 @@ def by_one_lane(problem: Problem, run: Callable[..., None] = on_cpu) -> Results:
     by_slow, by_fast = empty(rows, n_neurons), empty(rows, n_neurons)
     groups = empty(networks, -(-problem.times.shape[1] // GROUP), n_inputs, n_neurons)
     n_groups = networks * groups.shape[1]
-    order, width = Order(ranks, spikes.causal), partial_sums(n_neurons)
+    order = Order(ranks, spikes.causal)
     for first in range(0, n_groups, TOGETHER):
         count = min(TOGETHER, n_groups - first)
         entries = Entries(*(empty(TOGETHER * GROUP, n_inputs, n_neurons) for _ in Entries._fields))
@@ -175,7 +176,7 @@ def by_one_lane(problem: Problem, run: Callable[..., None] = on_cpu) -> Results:
         run(backward_entries, count * GROUP * n_neurons, *arguments)
         run(sum_weight_entries, count * n_inputs * n_neurons, first, batch, order, entries, groups)
         items = count * GROUP * n_inputs if n_neurons else 0
-        run(sum_time_entries, items, first, batch, order, entries, width, by_time)
+        run(sum_time_entries, items, first, batch, order, entries, by_time)
     run(backward_weight_sums, by_weight.size, groups, by_weight)
     run(backward_constants, rows * n_neurons, batch, incoming, by_slow, by_fast)
     of_neurons = {**spikes._asdict(), "by_slow": by_slow, "by_fast": by_fast}

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ttfsrun.neuron.device import device_of
 from ttfsrun.neuron.kernels.arrivals import DelayedBatch
-from ttfsrun.neuron.kernels.events import Batch, Spikes, prepare_inputs
+from ttfsrun.neuron.kernels.events import Batch, Spikes
 from ttfsrun.neuron.kernels.gradient import Incoming
 from ttfsrun.neuron.kernels.gradient_by_constants import backward_constants
 from ttfsrun.neuron.kernels.gradient_by_times import backward_time_parts, backward_time_sums, partial_sums
@@ -27,6 +27,7 @@ from ttfsrun.neuron.kernels.gradient_entries import (
     sum_time_entries,
     sum_weight_entries,
 )
+from ttfsrun.neuron.kernels.steps import prepare_inputs
 from ttfsrun.neuron.parameters import sum_to_shape
 
 ENTRIES = 1 << 24  # entries that are written at once; so few stay in the cache of a large GPU
@@ -134,8 +135,7 @@ class PlainBackward(LaneBackward):
             if times is not None:
                 items = count * GROUP * self.n_inputs if self.n_neurons else 0
                 out = array(times.view(self.rows, self.n_inputs))
-                width = partial_sums(self.n_neurons)
-                launch(sum_time_entries, items, work, first, batch, order, entries, width, out)
+                launch(sum_time_entries, items, work, first, batch, order, entries, out)
 
     def _parts(self, together: int) -> Iterator[tuple[int, int]]:
         """Yield the first group of each part, and the number of its groups."""

@@ -14,9 +14,10 @@ from torch import Tensor
 from ttfsrun.neuron.backward_pass import BackwardPass
 from ttfsrun.neuron.device import device_of
 from ttfsrun.neuron.kernels.arrivals import DelayedBatch, Delays, padded_count
-from ttfsrun.neuron.kernels.events import Batch, Inputs, Layer, Spikes, prepare_inputs
+from ttfsrun.neuron.kernels.events import Batch, Inputs, Layer, Spikes
 from ttfsrun.neuron.kernels.observe import observe_blocks
 from ttfsrun.neuron.kernels.packing import INPUTS_AT_ONCE, rank_inputs
+from ttfsrun.neuron.kernels.steps import prepare_inputs
 from ttfsrun.neuron.kernels.walk import walk_blocks
 from ttfsrun.neuron.kernels.walk_arrivals import observe_arrival_blocks, walk_arrival_blocks
 from ttfsrun.neuron.lane_backward import DelayedBackward, PlainBackward, Solved

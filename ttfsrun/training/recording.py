@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 
@@ -30,34 +31,28 @@ class Recording:
             self._pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
-                done: int | None = 0
-                while done is not None:
-                    done = self._record(work)
+                while self._record(work):
+                    pass
             torch.cuda.current_stream().wait_stream(stream)
 
-    def _record(self, work: Iterator[int]) -> int | None:
-        """Record the next parts. Returns what is done then; None at the end."""
+    def _record(self, work: Iterator[int]) -> bool:
+        """Record the next parts. Returns whether there may be more."""
         graph = torch.cuda.CUDAGraph()
         graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
-        done: int | None = None
+        parts: list[int] = []
         try:
-            for _ in range(PARTS_OF_A_GRAPH):
-                done = next(work, None)
-                if done is None:
-                    break
+            parts.extend(islice(work, PARTS_OF_A_GRAPH))
         except BaseException:
             with contextlib.suppress(RuntimeError):
                 graph.capture_end()
             raise
         graph.capture_end()
         self._graphs.append(graph)
-        if done is not None:
-            self._done.append(done)
-        return done
+        self._done.extend(parts[-1:] or self._done[-1:])
+        return len(parts) == PARTS_OF_A_GRAPH
 
     def repeat(self, after: Callable[[int], None]) -> None:
         """Start the work once more; after: called with what is done once some parts have been started."""
-        for number, graph in enumerate(self._graphs):
+        for graph, done in zip(self._graphs, self._done, strict=True):
             graph.replay()
-            if number < len(self._done):
-                after(self._done[number])
+            after(done)

@@ -34,7 +34,7 @@ from ttfsrun.training.optimizer import (
     update_weights,
 )
 from ttfsrun.training.state import TrainingState
-from ttfsrun.training.sums import EVENTS_PER_SAMPLE, Silence, add_batch, count_layers, silent_pairs
+from ttfsrun.training.sums import EVENTS_PER_SAMPLE, Silence, add_batch, count_layers
 
 
 class Rules(NamedTuple):
@@ -97,7 +97,7 @@ def decide(low, high, judged, silence, rules, sums):
             sums.failed[p] = CODES * sums.batches[p] + (LOSS_GRADIENT if sums.totals[p, 0] < np.inf else LOSS)
         for number in range(sums.fractions.shape[1]):
             possible = n_samples * (silence[1].edges[number + 1] - silence[1].edges[number])
-            sums.fractions[p, number] = silent_pairs(p, number, silence[1]) / possible
+            sums.fractions[p, number] = silence[1].pairs[p, number] / possible
         choose_layer(p, sums.fractions[p], rules.limits, update.layer, update.value)
         if sums.failed[p] != 0:
             update.layer[p] = -1

@@ -26,6 +26,7 @@ class Silence(NamedTuple):
 
     counts: Any  # [P, sum of M], int32
     edges: Any  # [layers + 1]: where the layers begin
+    pairs: Any  # [P, layers], int64: sums of `counts`
 
 
 def neurons_per_block(n_lanes: int) -> int:
@@ -74,12 +75,15 @@ def count_silent(low, high, spikes, first, counts):
 
 
 @compiled
-def silent_pairs(p, number, silence):
-    """Return how many pairs of neuron and sample are silent, in one layer of network p."""
-    count = 0
-    for m in range(silence.edges[number], silence.edges[number + 1]):
-        count += silence.counts[p, m]
-    return count
+def add_pairs(low, high, silence):
+    """Fill in the pairs of silent neuron and sample, for layers low to high of all networks."""
+    n_layers = silence.pairs.shape[1]
+    for at in range(low, high):
+        p, number = at // n_layers, at % n_layers
+        count = 0
+        for m in range(silence.edges[number], silence.edges[number + 1]):
+            count += silence.counts[p, m]
+        silence.pairs[p, number] = count
 
 
 @compiled
@@ -92,7 +96,7 @@ def add_batch(p, judgement, labels, silence, totals):
     totals[0] = loss
     totals[1] += right
     for number in range(len(silence.edges) - 1):
-        totals[2 + number] += silent_pairs(p, number, silence)
+        totals[2 + number] += silence.pairs[p, number]
 
 
 @compiled
@@ -118,7 +122,10 @@ def count_layers(spikes: Sequence[Tensor]) -> Silence:
         blocks = len(layer) * -(-layer.shape[2] // neurons_per_block(device.lanes))
         work = EVENTS_PER_COUNT * layer.numel()
         device.launch(count_silent, blocks, work, device.array(layer), first, device.array(counts))
-    return Silence(counts, _on(counts.device, edges))
+    pairs = counts.new_empty((len(counts), len(spikes)), dtype=torch.int64)
+    silence = Silence(counts, _on(counts.device, edges), pairs)
+    device.launch(add_pairs, pairs.numel(), counts.numel(), Silence(*arrays_of(silence)))
+    return silence
 
 
 @cache

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
-from ttfsrun.neuron.kernels.events import step_after, weights_from
+from ttfsrun.neuron.kernels.events import weights_from
 from ttfsrun.neuron.kernels.simd import cast, fma
+from ttfsrun.neuron.kernels.steps import step_after
 
 
 class Block(NamedTuple):

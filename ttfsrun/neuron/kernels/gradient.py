@@ -16,14 +16,7 @@ from typing import Any, NamedTuple
 
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import exp
-from ttfsrun.neuron.kernels.events import (
-    Floats,
-    Spikes,
-    charge_integral,
-    prepare,
-    rows_per_network,
-    step_after,
-)
+from ttfsrun.neuron.kernels.events import Floats, Spikes, charge_integral, rows_per_network
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import (
     fabs,
@@ -34,6 +27,7 @@ from ttfsrun.neuron.kernels.simd import (
     splat,
     vload,
 )
+from ttfsrun.neuron.kernels.steps import prepare, step_after
 
 
 class Incoming(NamedTuple):

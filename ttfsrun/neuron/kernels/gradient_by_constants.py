@@ -8,17 +8,12 @@ from ttfsrun.neuron.kernels.arrivals import has_delays
 from ttfsrun.neuron.kernels.charge import Block
 from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.elementary import exp
-from ttfsrun.neuron.kernels.events import (
-    blocks_of,
-    constants_of,
-    rows_per_network,
-    time_constant_factors,
-    weights_from,
-)
+from ttfsrun.neuron.kernels.events import blocks_of, constants_of, rows_per_network, time_constant_factors, weights_from
 from ttfsrun.neuron.kernels.gradient import spike_factor
 from ttfsrun.neuron.kernels.gradient_delayed import delayed_constant_sums
 from ttfsrun.neuron.kernels.lanes import lanes
-from ttfsrun.neuron.kernels.simd import item, max_lane, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.simd import max_lane, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.steps import delay_after
 
 
 def constant_sums(block, batch, incoming):
@@ -35,7 +30,7 @@ def _constant_sums(block, batch, incoming):
         delay = slow_sum = fast_sum = zero = splat(final, 0.0)
         for j in range(int(max_lane(causal)) - 1, -1, -1):
             n_causal = splat(final, j + 1)
-            delay = select(causal > n_causal, delay + splat(final, item(steps, j)), final)
+            delay = select(causal > n_causal, delay + splat(final, delay_after(steps, j)), final)
             share = weights_from(batch, p, k, row, j) * exp(zero - delay * tau.leak) * delay * delay
             share = select(causal >= n_causal, share, zero)
             slow_part, fast_part = time_constant_factors(delay * tau.rate)

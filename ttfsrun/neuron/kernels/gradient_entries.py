@@ -15,6 +15,7 @@ from ttfsrun.neuron.kernels.compiled import compiled
 from ttfsrun.neuron.kernels.events import Floats, blocks_of, constants_of, rows_per_network, weights_from
 from ttfsrun.neuron.kernels.gradient import backward_start, by_delay, step_back, zero_gradient
 from ttfsrun.neuron.kernels.gradient_by_weights import GROUP, within_limit
+from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.simd import item, max_lane, select, splat, vload, vstore
 
 
@@ -86,30 +87,40 @@ def sum_weight_entries(low, high, first, batch, order, entries, groups):
 
 
 @compiled
-def sum_time_entries(low, high, first, batch, order, entries, width, out):
+def time_sum(lane, begin, end, j, causal, entries):
+    """Return the sum over neurons lane, lane + LANES, ... of the entries by time from flat index `begin` on.
+
+    end: number of neurons; j: the input's place in time; causal [K]: of the row.
+    """
+    total = splat(entries.by_time, 0.0)
+    for k in range(lane, end, LANES):
+        if causal[k] > j:
+            total = total + vload(entries.by_time, begin + k)
+    return total
+
+
+@compiled
+def time_sums(lane, begin, end, j, causal, entries):
+    """Return the sum of four sums, those of `lane` and each fourth one after it, in the order of `sums_of_lanes`."""
+    first = time_sum(lane, begin, end, j, causal, entries) + time_sum(lane + 8, begin, end, j, causal, entries)
+    second = time_sum(lane + 4, begin, end, j, causal, entries) + time_sum(lane + 12, begin, end, j, causal, entries)
+    return first + second
+
+
+@compiled
+def sum_time_entries(low, high, first, batch, order, entries, out):
     """Write the sums over neurons to `out` [R, N], for inputs low to high of all rows of entries.
 
-    Neuron n is added to sum n % width, neurons in their order, and the sums to each other in the order of
-    `sums_of_lanes`, all in place; width: LANES or `partial_sums`.
+    Neuron n is added to sum n % LANES, neurons in their order, and the sums to each other as by `sums_of_lanes`.
     """
     n_inputs, n_neurons = batch.inputs.times.shape[1], blocks_of(batch.layer)
-    array = entries.by_time
     for inputs in range(low, high):
         at, i = inputs // n_inputs, inputs % n_inputs
         row = row_of(at, first, batch)
         if row < 0:
             continue
-        j = item(order.ranks, row * n_inputs + i)
-        begin, of_row = (at * n_inputs + j) * n_neurons, row * n_neurons
-        for lane in range(min(width, n_neurons)):
-            total = splat(array, 0.0)
-            for k in range(lane, n_neurons, width):
-                if item(order.causal, of_row + k) > j:
-                    total = total + vload(array, begin + k)
-            vstore(array, begin + lane, total)
-        half = width // 2
-        while half > 0:
-            for lane in range(min(half, n_neurons - half)):  # the other sums are 0
-                vstore(array, begin + lane, vload(array, begin + lane) + vload(array, begin + half + lane))
-            half //= 2
-        vstore(out, row * n_inputs + i, vload(array, begin))
+        j, causal = item(order.ranks, row * n_inputs + i), order.causal[row]
+        begin = (at * n_inputs + j) * n_neurons
+        even = time_sums(0, begin, n_neurons, j, causal, entries) + time_sums(2, begin, n_neurons, j, causal, entries)
+        odd = time_sums(1, begin, n_neurons, j, causal, entries) + time_sums(3, begin, n_neurons, j, causal, entries)
+        vstore(out, row * n_inputs + i, even + odd)

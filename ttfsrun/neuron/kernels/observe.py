@@ -17,17 +17,10 @@ from ttfsrun.neuron.kernels.charge import Block, charge
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.crossing import LastInput
 from ttfsrun.neuron.kernels.elementary import exp
-from ttfsrun.neuron.kernels.events import (
-    TILE,
-    blocks_of,
-    charge_integral,
-    constants_of,
-    prepare,
-    rows_per_network,
-    time_of,
-)
+from ttfsrun.neuron.kernels.events import TILE, blocks_of, charge_integral, constants_of, rows_per_network, time_of
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import any_lane, cast, fma, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.steps import prepare
 
 
 @compiled

@@ -81,6 +81,12 @@ def time_to_rank(i, row, inputs):
 
 
 @compiled
+def is_before(other, time, is_earlier):
+    """Return whether another input comes before one; is_earlier: whether it does if their times are equal."""
+    return any_lane(time > other) or (is_earlier and any_lane(time == other))
+
+
+@compiled
 def rank_inputs(low, high, inputs, ranks):
     """Fill in the order of a row's inputs, and its inverse, ranks [R, N], for low to high of all INPUTS_AT_ONCE.
 
@@ -92,25 +98,14 @@ def rank_inputs(low, high, inputs, ranks):
         row, first = at // parts, at % parts * INPUTS_AT_ONCE
         a, b = time_to_rank(first, row, inputs), time_to_rank(first + 1, row, inputs)
         c, d = time_to_rank(first + 2, row, inputs), time_to_rank(first + 3, row, inputs)
-        of_a = of_b = of_c = of_d = 0
-        for j in range(first):
-            other = time_to_rank(j, row, inputs)
-            of_a += any_lane(a >= other)
-            of_b += any_lane(b >= other)
-            of_c += any_lane(c >= other)
-            of_d += any_lane(d >= other)
-        of_b += any_lane(b >= a)
-        of_c += any_lane(c >= a) + any_lane(c >= b)
-        of_d += any_lane(d >= a) + any_lane(d >= b) + any_lane(d >= c)
-        of_a += any_lane(a > b) + any_lane(a > c) + any_lane(a > d)
-        of_b += any_lane(b > c) + any_lane(b > d)
-        of_c += any_lane(c > d)
-        for j in range(first + INPUTS_AT_ONCE, n_inputs):
-            other = time_to_rank(j, row, inputs)
-            of_a += any_lane(a > other)
-            of_b += any_lane(b > other)
-            of_c += any_lane(c > other)
-            of_d += any_lane(d > other)
+        of_a, of_b = 0, int(any_lane(b == a))
+        of_c, of_d = any_lane(c == a) + any_lane(c == b), any_lane(d == a) + any_lane(d == b) + any_lane(d == c)
+        for j in range(n_inputs):
+            other, is_earlier = time_to_rank(j, row, inputs), j < first
+            of_a += is_before(other, a, is_earlier)
+            of_b += is_before(other, b, is_earlier)
+            of_c += is_before(other, c, is_earlier)
+            of_d += is_before(other, d, is_earlier)
         for i, rank in enumerate((of_a, of_b, of_c, of_d)):
             if first + i < n_inputs:
                 inputs.order[row, rank] = first + i

@@ -24,17 +24,11 @@ from ttfsrun.neuron.kernels.charge import Block, charge
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.crossing import LastInput, first_root, first_two_roots
 from ttfsrun.neuron.kernels.elementary import exp
-from ttfsrun.neuron.kernels.events import (
-    TILE,
-    blocks_of,
-    constants_of,
-    prepare,
-    rows_per_network,
-    time_of,
-)
+from ttfsrun.neuron.kernels.events import TILE, blocks_of, constants_of, rows_per_network, time_of
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.peaks import peaks_above, peaks_between
-from ttfsrun.neuron.kernels.simd import any_lane, cast, item, maximum, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.simd import any_lane, cast, maximum, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.steps import delay_after, prepare
 
 
 class State(NamedTuple):
@@ -109,7 +103,7 @@ def advance_past_peak(j, state, block, batch, steps):
     """Return the `State` just before input j + 1 from that before input j, in every case."""
     charged = charge(j, state.current, state.decay, state.voltage, block, batch, steps)
     spiked = charged.at_end > state.threshold
-    delay = splat(state.voltage, item(steps, j))
+    delay = splat(state.voltage, delay_after(steps, j))
     spiked = spiked | peaks_above(state.threshold, state.voltage, charged, delay, block.tau)
     return spike_before(j + 1, spiked, charged, state, block, batch)
 

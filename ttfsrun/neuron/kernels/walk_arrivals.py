@@ -21,20 +21,12 @@ from ttfsrun.neuron.kernels.arrivals import (
 from ttfsrun.neuron.kernels.charge import Block, charge_by
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.crossing import LastInput, first_root
-from ttfsrun.neuron.kernels.events import (
-    FAR,
-    TILE,
-    blocks_of,
-    constants_of,
-    count_finite,
-    is_shared,
-    rows_per_network,
-    step_over,
-)
+from ttfsrun.neuron.kernels.events import FAR, TILE, blocks_of, constants_of, is_shared, rows_per_network
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.observe import finish_observed
 from ttfsrun.neuron.kernels.peaks import peaks_above, peaks_between
 from ttfsrun.neuron.kernels.simd import any_lane, cast, minimum, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.steps import count_finite, step_over
 from ttfsrun.neuron.kernels.walk import thresholds, write_spikes
 
 

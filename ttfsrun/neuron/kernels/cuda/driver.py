@@ -15,7 +15,7 @@ import torch
 from ttfsrun.errors import RunFailed
 
 LIBRARY = "libcuda.so.1"
-THREADS = 128  # of a block
+THREADS = 64  # of a block: fewer registers are left over than with more
 ERROR_LOG, ERROR_LOG_BYTES = 5, 6  # CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES
 LOG_BYTES = 8192
 BUFFER_POINTER, BUFFER_SIZE = 1, 2  # CU_LAUNCH_PARAM_BUFFER_POINTER, CU_LAUNCH_PARAM_BUFFER_SIZE
