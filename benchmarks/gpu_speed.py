@@ -27,18 +27,17 @@ STEPS = 12  # in which kernels are timed
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds of an epoch, and of its training steps alone, with the number of epochs that were measured.
+    """Seconds of an epoch, and the number of epochs that were measured.
 
     epochs: 0 where the time did not suffice for one; then `seconds` is extrapolated from its first steps.
     """
 
     seconds: float
-    steps: float
     epochs: int
 
     def __str__(self) -> str:
         count = f"{self.epochs} epochs" if self.epochs else "a part of the steps of one, without validation"
-        return f"{duration(self.seconds)} an epoch, {duration(self.steps)} of it training ({count})"
+        return f"{duration(self.seconds)} an epoch ({count})"
 
 
 class OutOfTime(Exception):
@@ -55,13 +54,10 @@ def pace(setup: Setup, configs: Sequence[Config], seconds: float) -> Pace:
     odd = trainer.n_samples % size
     setup.trainer(configs, 2 * size + odd, 2 * size).run_epoch()
     setup.wait()
-    start, whole, training = time.perf_counter(), [], []
+    start, whole = time.perf_counter(), []
 
     def after_batch(batch: int) -> None:
-        if batch == trainer.n_batches:
-            setup.wait()
-            training.append(time.perf_counter() - began)
-        elif not whole and time.perf_counter() - start > seconds:
+        if batch < trainer.n_batches and not whole and time.perf_counter() - start > seconds:
             raise OutOfTime(batch)
 
     while not whole or time.perf_counter() - start < seconds:
@@ -71,13 +67,13 @@ def pace(setup: Setup, configs: Sequence[Config], seconds: float) -> Pace:
         except OutOfTime as stop:
             setup.wait()
             whole_epoch = (time.perf_counter() - began) * trainer.n_batches / stop.args[0]
-            return Pace(whole_epoch, whole_epoch, 0)
+            return Pace(whole_epoch, 0)
         setup.wait()
         whole.append(time.perf_counter() - began)
         if trainer.state.epoch == trainer.settings.epochs:
             break
-    counted = slice(2 if len(whole) > 2 else 0, None)
-    return Pace(median(whole[counted]), median(training[counted]), len(whole[counted]))
+    counted = whole[2:] or whole
+    return Pace(median(counted), len(counted))
 
 
 def speed(setup: Setup) -> None:

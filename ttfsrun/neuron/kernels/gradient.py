@@ -27,7 +27,7 @@ from ttfsrun.neuron.kernels.simd import (
     splat,
     vload,
 )
-from ttfsrun.neuron.kernels.steps import prepare, step_after
+from ttfsrun.neuron.kernels.steps import prepare
 
 
 class Incoming(NamedTuple):
@@ -100,9 +100,9 @@ def zero_gradient(like):
 
 
 @compiled
-def step_back(j, after, start, layer, steps, tau):
-    """Return the `StateGradient` just after input j, from that just after the next input."""
-    fast_decay, slow_decay, rise = step_after(layer, steps, j, tau)
+def step_back(j, after, start, step):
+    """Return the `StateGradient` just after input j, from that just after the next input, a `step` later."""
+    fast_decay, slow_decay, rise = step
     zero, starts = splat(rise, 0.0), start.causal == splat(start.causal, j + 1)
     # Where a neuron starts, its gradients were 0, and are added to nothing; elsewhere, nothing is added.
     by_current = fma(after.by_voltage * slow_decay, rise, select(starts, start.gradient.by_current, zero))

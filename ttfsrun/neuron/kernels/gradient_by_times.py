@@ -12,6 +12,7 @@ from ttfsrun.neuron.kernels.gradient import backward_start, by_delay, inputs_to_
 from ttfsrun.neuron.kernels.gradient_delayed import add_delayed_times
 from ttfsrun.neuron.kernels.lanes import LANES, lanes
 from ttfsrun.neuron.kernels.simd import item, splat, sums_of_lanes, vload, vstore
+from ttfsrun.neuron.kernels.steps import step_after
 
 
 @compiled
@@ -80,7 +81,7 @@ def _add_block(block, part, batch, incoming, total):
         start = backward_start((row * blocks_of(batch.layer) + k) * lanes(total), incoming, tau)
         state = zero_gradient(total)
         for j in range(inputs_to_visit(start, batch.inputs.finite[row]) - 1, -1, -1):
-            state = step_back(j, state, start, batch.layer, steps, tau)
+            state = step_back(j, state, start, step_after(batch.layer, steps, j, tau))
             at = item(batch.inputs.order, row * n_inputs + j) * width + part * lanes(total)
             vstore(total, at, vload(total, at) + weights_from(batch, p, k, row, j) * by_delay(state, tau))
 

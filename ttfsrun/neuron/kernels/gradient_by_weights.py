@@ -16,6 +16,7 @@ from ttfsrun.neuron.kernels.gradient_by_times import finish_times, keep_entry
 from ttfsrun.neuron.kernels.gradient_delayed import add_delayed_row
 from ttfsrun.neuron.kernels.lanes import lanes
 from ttfsrun.neuron.kernels.simd import any_lane, fabs, item, max_lane, maximum, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.steps import step_after
 
 GROUP = 32  # rows whose gradients by the weights are added before they are added to those of the rows before
 
@@ -49,7 +50,7 @@ def largest_entry(start, layer, steps, tau):
     """Return the largest magnitude in each neuron's gradient by its weights."""
     largest, state = splat(start.causal, 0.0), zero_gradient(start.causal)
     for j in range(int(max_lane(start.causal)) - 1, -1, -1):
-        state = step_back(j, state, start, layer, steps, tau)
+        state = step_back(j, state, start, step_after(layer, steps, j, tau))
         largest = maximum(largest, fabs(state.by_current))
     return largest
 
@@ -84,7 +85,7 @@ def add_row(block, batch, incoming, limit, target, sums):
     state, zero = zero_gradient(target.array), splat(target.array, 0.0)
     visited = inputs_to_visit(start, batch.inputs.finite[row])
     for j in range(visited - 1, -1, -1):
-        state = step_back(j, state, start, batch.layer, steps, tau)
+        state = step_back(j, state, start, step_after(batch.layer, steps, j, tau))
         at = target.first + item(batch.inputs.order, row * n_inputs + j) * target.stride
         vstore(target.array, at, vload(target.array, at) + select(kept, state.by_current, zero))
         keep_entry(j, block, state, sums, batch)

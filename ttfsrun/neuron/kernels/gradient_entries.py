@@ -17,6 +17,7 @@ from ttfsrun.neuron.kernels.gradient import backward_start, by_delay, step_back,
 from ttfsrun.neuron.kernels.gradient_by_weights import GROUP, within_limit
 from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.simd import item, max_lane, select, splat, vload, vstore
+from ttfsrun.neuron.kernels.steps import step_after
 
 
 class Entries(NamedTuple):
@@ -58,13 +59,21 @@ def backward_entries(low, high, first, batch, incoming, limit, entries):
         start = backward_start(row * n_neurons + k, incoming, tau)
         kept = within_limit(start, limit, batch.layer, steps, tau)
         state = zero = zero_gradient(start.causal)
-        for j in range(int(max_lane(start.causal)) - 1, -1, -1):
-            state = step_back(j, state, start, batch.layer, steps, tau)
+        last = int(max_lane(start.causal)) - 1
+        if last < 0:
+            continue
+        # What an input needs is read before the one after it is done with, so that no thread waits for it.
+        step, weight = step_after(batch.layer, steps, last, tau), weights_from(batch, p, k, row, last)
+        for j in range(last, -1, -1):
+            state = step_back(j, state, start, step)
+            by_time = weight * by_delay(state, tau)
+            if j > 0:
+                step, weight = step_after(batch.layer, steps, j - 1, tau), weights_from(batch, p, k, row, j - 1)
             entry = (at * n_inputs + j) * n_neurons + k
             if for_weights:
                 vstore(entries.by_weight, entry, select(kept, state.by_current, zero.by_current))
             if for_times:
-                vstore(entries.by_time, entry, weights_from(batch, p, k, row, j) * by_delay(state, tau))
+                vstore(entries.by_time, entry, by_time)
 
 
 @compiled

@@ -131,6 +131,23 @@ def to_int32(typing: Any, numbers: Vector) -> Any:
     return Vector(types.int32, lanes)(numbers), generate
 
 
+@intrinsic
+def order_keys(typing: Any, times: Vector) -> Any:
+    """Return signed integers that sort like times, which must not be NaN; 0 and -0 are equal."""
+    bits = times.scalar.bitwidth
+    result = Vector(types.Integer.from_bitwidth(bits, signed=True), times.lanes)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, args: Sequence[ir.Value]) -> ir.Value:
+        kind = context.get_value_type(result)
+        (time,) = args
+        word = builder.bitcast(builder.fadd(time, constant(time.type, 0.0)), kind)  # -0 + 0 is 0
+        # The bits of negative numbers sort the other way round.
+        negative = builder.ashr(word, constant(kind, bits - 1))
+        return builder.xor(word, builder.and_(negative, constant(kind, 2 ** (bits - 1) - 1)))
+
+    return result(times), generate
+
+
 def _emit_gather(builder: ir.IRBuilder, data: ir.Value, offsets: Sequence[ir.Value]) -> ir.Value:
     """Emit the vector of the numbers at offsets from an address, one for each lane."""
     numbers = [builder.load(builder.gep(data, [offset])) for offset in offsets]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ttfsrun.neuron.kernels.compiled import compiled
+from ttfsrun.neuron.kernels.integers import lane, order_keys
 from ttfsrun.neuron.kernels.lanes import LANES
 from ttfsrun.neuron.kernels.simd import any_lane, fabs, select, splat, vload, vstore
 
@@ -70,20 +71,16 @@ INPUTS_AT_ONCE = 4  # whose ranks are found together: each time is read once for
 
 
 @compiled
-def time_to_rank(i, row, inputs):
-    """Return the time of an input; inf where there is none, for NaN, and for no such input."""
-    n_inputs = inputs.times.shape[1]
-    time = splat(inputs.times, np.inf)
-    if i < n_inputs:
-        given = vload(inputs.times, row * n_inputs + i)
-        time = select(given < time, given, time)
-    return time
+def key_of_input(at, inputs):
+    """Return the key by which the input at a flat index is ordered; silence and NaN have the largest one."""
+    time, infinity = vload(inputs.times, at), splat(inputs.times, np.inf)
+    return order_keys(select(time < infinity, time, infinity))
 
 
 @compiled
-def is_before(other, time, is_earlier):
-    """Return whether another input comes before one; is_earlier: whether it does if their times are equal."""
-    return any_lane(time > other) or (is_earlier and any_lane(time == other))
+def count(mask, like):
+    """Return 1 where the mask is set, else 0, as integers of the type of `like`."""
+    return select(mask, splat(like, 1), splat(like, 0))
 
 
 @compiled
@@ -96,17 +93,24 @@ def rank_inputs(low, high, inputs, ranks):
     parts = -(-n_inputs // INPUTS_AT_ONCE)
     for at in range(low, high):
         row, first = at // parts, at % parts * INPUTS_AT_ONCE
-        a, b = time_to_rank(first, row, inputs), time_to_rank(first + 1, row, inputs)
-        c, d = time_to_rank(first + 2, row, inputs), time_to_rank(first + 3, row, inputs)
-        of_a, of_b = 0, int(any_lane(b == a))
-        of_c, of_d = any_lane(c == a) + any_lane(c == b), any_lane(d == a) + any_lane(d == b) + any_lane(d == c)
+        begin, last = row * n_inputs, n_inputs - 1  # where there are no more inputs, the last one is ranked again
+        a, b = key_of_input(begin + first, inputs), key_of_input(begin + min(first + 1, last), inputs)
+        c, d = (
+            key_of_input(begin + min(first + 2, last), inputs),
+            key_of_input(begin + min(first + 3, last), inputs),
+        )
+        of_a, of_b = splat(a, 0), count(b == a, a)
+        of_c, of_d = count(c == a, a) + count(c == b, a), count(d == a, a) + count(d == b, a) + count(d == c, a)
         for j in range(n_inputs):
-            other, is_earlier = time_to_rank(j, row, inputs), j < first
-            of_a += is_before(other, a, is_earlier)
-            of_b += is_before(other, b, is_earlier)
-            of_c += is_before(other, c, is_earlier)
-            of_d += is_before(other, d, is_earlier)
+            other = key_of_input(begin + j, inputs) - splat(
+                a, int(j < first)
+            )
+            of_a = of_a + count(a > other, a)
+            of_b = of_b + count(b > other, a)
+            of_c = of_c + count(c > other, a)
+            of_d = of_d + count(d > other, a)
         for i, rank in enumerate((of_a, of_b, of_c, of_d)):
             if first + i < n_inputs:
-                inputs.order[row, rank] = first + i
-                ranks[row, first + i] = rank
+                place = lane(rank, 0)
+                inputs.order[row, place] = first + i
+                ranks[row, first + i] = place
