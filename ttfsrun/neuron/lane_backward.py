@@ -30,7 +30,7 @@ from ttfsrun.neuron.kernels.gradient_entries import (
 from ttfsrun.neuron.kernels.steps import prepare_inputs
 from ttfsrun.neuron.parameters import sum_to_shape
 
-ENTRIES = 1 << 24  # entries that are written at once; so few stay in the cache of a large GPU
+ENTRIES = 1 << 26  # entries that are written at once, 4 bytes each: enough to keep a large GPU busy
 
 
 class Solved(NamedTuple):

@@ -72,6 +72,12 @@ class Emulation:
         found = {where: Pipeline.all_of(where, self.members, self.device) for where in get_args(Where)}
         return {where: pipelines for where, pipelines in found.items() if pipelines}
 
+    @cached_property
+    def loses_spikes(self) -> bool:
+        """Whether any spike may be lost, as those of dead neurons are."""
+        pipelines = self.pipelines.get("spike_time", ())
+        return any(perturbation.silences for pipeline in pipelines for perturbation in pipeline.perturbations)
+
     def only(self, chosen: Sequence[int]) -> Emulation:
         """Return the substrates of some of the networks, the same object each time."""
         indices = tuple(chosen)

@@ -176,7 +176,7 @@ class Step:
         by_spikes = [*[None] * (len(done.spikes) - 1), by_labels]
         gradients = done.gradients(by_spikes, self.settings.gradient_limit or math.inf)
         silence = by_itself = count_layers(done.spikes)
-        if operation.members:
+        if operation.substrates.loses_spikes:
             by_itself = count_layers([operation.silent_by_itself(*layer) for layer in enumerate(done.spikes)])
         self._decide(judgement, batch.labels, (silence, by_itself))
         for number, gradient in enumerate(gradients.tensors):

@@ -77,21 +77,40 @@ def backward_entries(low, high, first, batch, incoming, limit, entries):
 
 
 @compiled
+def place_of_entry(row, end, i, k, order):
+    """Return where in time the entry of an input in a row is; -1 where it has none, and for rows from `end` on."""
+    if row >= end:
+        return -1
+    j = item(order.ranks, row * order.ranks.shape[1] + i)
+    return j if item(order.causal, row * order.causal.shape[1] + k) > j else -1
+
+
+@compiled
+def entry_at(j, row, k, array):
+    """Return the entry at a place in time in a row of entries; 0 for the place -1."""
+    n_inputs, n_neurons = array.shape[1:]
+    return vload(array, (row * n_inputs + j) * n_neurons + k) if j >= 0 else splat(array, 0.0)
+
+
+@compiled
 def sum_weight_entries(low, high, first, batch, order, entries, groups):
     """Write the sums of the entries of each group to groups [P, G, N, K], for low to high of all (group, N, K)."""
     n_groups, n_inputs, n_neurons = groups.shape[1:]
-    rows, size = rows_per_network(batch), n_inputs * n_neurons
+    rows, size, array = rows_per_network(batch), n_inputs * n_neurons, entries.by_weight
     for at in range(low, high):
         local, synapse = at // size, at % size
         i, k = synapse // n_neurons, synapse % n_neurons
         group = first + local
-        in_network = group % n_groups * GROUP
-        row = group // n_groups * rows + in_network
-        total = splat(groups, 0.0)
-        for r in range(min(GROUP, rows - in_network)):
-            j = item(order.ranks, (row + r) * n_inputs + i)
-            if item(order.causal, (row + r) * n_neurons + k) > j:
-                total = total + vload(entries.by_weight, ((local * GROUP + r) * n_inputs + j) * n_neurons + k)
+        p, in_network = group // n_groups, group % n_groups * GROUP
+        begin, count = local * GROUP, min(GROUP, rows - in_network)
+        row = p * rows + in_network
+        end, total = row + count, splat(groups, 0.0)
+        for r in range(0, count, 4):  # four are read before the first of them is needed
+            a, b = place_of_entry(row + r, end, i, k, order), place_of_entry(row + r + 1, end, i, k, order)
+            c, d = place_of_entry(row + r + 2, end, i, k, order), place_of_entry(row + r + 3, end, i, k, order)
+            of_a, of_b = entry_at(a, begin + r, k, array), entry_at(b, begin + r + 1, k, array)
+            of_c, of_d = entry_at(c, begin + r + 2, k, array), entry_at(d, begin + r + 3, k, array)
+            total = total + of_a + of_b + of_c + of_d
         vstore(groups, group * size + synapse, total)
 
 

@@ -102,9 +102,7 @@ def rank_inputs(low, high, inputs, ranks):
         of_a, of_b = splat(a, 0), count(b == a, a)
         of_c, of_d = count(c == a, a) + count(c == b, a), count(d == a, a) + count(d == b, a) + count(d == c, a)
         for j in range(n_inputs):
-            other = key_of_input(begin + j, inputs) - splat(
-                a, int(j < first)
-            )
+            other = key_of_input(begin + j, inputs) - splat(a, int(j < first))
             of_a = of_a + count(a > other, a)
             of_b = of_b + count(b > other, a)
             of_c = of_c + count(c > other, a)
