@@ -152,14 +152,14 @@ def _event() -> torch.cuda.Event:
 
 def kernels(setup: Setup) -> None:
     """Print the time of each kernel of a training step, the longest first."""
-    for experiment in ("yin_yang", "in_the_loop"):
-        for size in (setup.size(1024, 3), setup.size(128, 2)):
-            name = f"experiment={experiment}"
-            print(f"{name}, {size} at once{': not run' if setup.left < 0 else ''}", flush=True)
-            if setup.left >= 0:
-                configs = population(size, name, *(TINY if setup.tiny else ()))
-                with setup.computing():
-                    _show(*_measure(setup, configs))
+    large, small = setup.size(1024, 3), setup.size(128, 2)
+    cases = [(name, size, TINY) for name in ("yin_yang_paper", "in_the_loop") for size in (large, small)]
+    for name, size, tiny in (*cases, ("mnist_16x16_paper", setup.size(64, 2), TINY_IMAGES)):
+        print(f"experiment={name}, {size} at once{': not run' if setup.left < 0 else ''}", flush=True)
+        if setup.left >= 0:
+            configs = population(size, f"experiment={name}", *(tiny if setup.tiny else ()))
+            with setup.computing():
+                _show(*_measure(setup, configs))
 
 
 def _measure(setup: Setup, configs: Sequence[Config]) -> tuple[list[Span], list[Span], list[str]]:

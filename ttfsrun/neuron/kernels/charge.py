@@ -29,10 +29,16 @@ class Charged(NamedTuple):
 
 
 @compiled
+def arriving(j, block, batch, steps):
+    """Return the weights of a row's input j, and the step from it to the next one."""
+    return weights_from(batch, block.p, block.k, block.row, j), step_after(batch.layer, steps, j, block.tau)
+
+
+@compiled
 def charge(j, current, decay, voltage, block, batch, steps):
     """Return the block as `Charged` by input j, from the membrane at it and the current just after the one before."""
-    weight = weights_from(batch, block.p, block.k, block.row, j)
-    return charge_by(weight, step_after(batch.layer, steps, j, block.tau), current, decay, voltage)
+    weight, step = arriving(j, block, batch, steps)
+    return charge_by(weight, step, current, decay, voltage)
 
 
 @inlined

@@ -77,12 +77,12 @@ def backward_entries(low, high, first, batch, incoming, limit, entries):
 
 
 @compiled
-def place_of_entry(row, end, i, k, order):
-    """Return where in time the entry of an input in a row is; -1 where it has none, and for rows from `end` on."""
-    if row >= end:
-        return -1
-    j = item(order.ranks, row * order.ranks.shape[1] + i)
-    return j if item(order.causal, row * order.causal.shape[1] + k) > j else -1
+def place_of_entry(row, last, i, k, order):
+    """Return where in time the entry of an input in a row is; -1 where it has none, and for rows after the last."""
+    at = min(row, last)  # so that it is read without a branch
+    j = item(order.ranks, at * order.ranks.shape[1] + i)
+    exists = item(order.causal, at * order.causal.shape[1] + k) > j
+    return j if exists & (row <= last) else -1
 
 
 @compiled
@@ -104,10 +104,10 @@ def sum_weight_entries(low, high, first, batch, order, entries, groups):
         p, in_network = group // n_groups, group % n_groups * GROUP
         begin, count = local * GROUP, min(GROUP, rows - in_network)
         row = p * rows + in_network
-        end, total = row + count, splat(groups, 0.0)
+        last, total = row + count - 1, splat(groups, 0.0)
         for r in range(0, count, 4):  # four are read before the first of them is needed
-            a, b = place_of_entry(row + r, end, i, k, order), place_of_entry(row + r + 1, end, i, k, order)
-            c, d = place_of_entry(row + r + 2, end, i, k, order), place_of_entry(row + r + 3, end, i, k, order)
+            a, b = place_of_entry(row + r, last, i, k, order), place_of_entry(row + r + 1, last, i, k, order)
+            c, d = place_of_entry(row + r + 2, last, i, k, order), place_of_entry(row + r + 3, last, i, k, order)
             of_a, of_b = entry_at(a, begin + r, k, array), entry_at(b, begin + r + 1, k, array)
             of_c, of_d = entry_at(c, begin + r + 2, k, array), entry_at(d, begin + r + 3, k, array)
             total = total + of_a + of_b + of_c + of_d

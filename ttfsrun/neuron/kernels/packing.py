@@ -78,7 +78,7 @@ def key_of_input(at, inputs):
 
 
 @compiled
-def count(mask, like):
+def ones_where(mask, like):
     """Return 1 where the mask is set, else 0, as integers of the type of `like`."""
     return select(mask, splat(like, 1), splat(like, 0))
 
@@ -99,14 +99,17 @@ def rank_inputs(low, high, inputs, ranks):
             key_of_input(begin + min(first + 2, last), inputs),
             key_of_input(begin + min(first + 3, last), inputs),
         )
-        of_a, of_b = splat(a, 0), count(b == a, a)
-        of_c, of_d = count(c == a, a) + count(c == b, a), count(d == a, a) + count(d == b, a) + count(d == c, a)
+        of_a, of_b = splat(a, 0), ones_where(b == a, a)
+        of_c, of_d = (
+            ones_where(c == a, a) + ones_where(c == b, a),
+            ones_where(d == a, a) + ones_where(d == b, a) + ones_where(d == c, a),
+        )
         for j in range(n_inputs):
             other = key_of_input(begin + j, inputs) - splat(a, int(j < first))
-            of_a = of_a + count(a > other, a)
-            of_b = of_b + count(b > other, a)
-            of_c = of_c + count(c > other, a)
-            of_d = of_d + count(d > other, a)
+            of_a = of_a + ones_where(a > other, a)
+            of_b = of_b + ones_where(b > other, a)
+            of_c = of_c + ones_where(c > other, a)
+            of_d = of_d + ones_where(d > other, a)
         for i, rank in enumerate((of_a, of_b, of_c, of_d)):
             if first + i < n_inputs:
                 place = lane(rank, 0)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ttfsrun.neuron.kernels.charge import Block, charge
+from ttfsrun.neuron.kernels.charge import Block, arriving, charge, charge_by
 from ttfsrun.neuron.kernels.compiled import compiled, inlined
 from ttfsrun.neuron.kernels.crossing import LastInput, first_root, first_two_roots
 from ttfsrun.neuron.kernels.elementary import exp
@@ -79,8 +79,14 @@ def advance(j, stop, state, block, batch, steps):
     """
     current, decay, voltage, threshold, last_current, last_voltage, last_time, causal = state
     infinity = splat(current, np.inf)
+    if j >= stop:
+        return j, state
+    weight, step = arriving(j, block, batch, steps)
     while j < stop:
-        charged = charge(j, current, decay, voltage, block, batch, steps)
+        charged = charge_by(weight, step, current, decay, voltage)
+        # Before any of it is needed, so that a thread of a GPU does not wait for memory; vectors have no room for more.
+        if lanes(steps) == 1:
+            weight, step = arriving(min(j + 1, stop - 1), block, batch, steps)
         if any_lane(charged.highest > threshold):
             if any_lane(peaks_between(charged, threshold, block.tau)):
                 break
@@ -95,6 +101,8 @@ def advance(j, stop, state, block, batch, steps):
                 break
         j += 1
         current, decay, voltage = charged.current, charged.fast_decay, charged.at_end
+        if lanes(steps) > 1 and j < stop:
+            weight, step = arriving(j, block, batch, steps)
     return j, State(current, decay, voltage, threshold, last_current, last_voltage, last_time, causal)
 
 
