@@ -167,7 +167,7 @@ def _measure(setup: Setup, configs: Sequence[Config]) -> tuple[list[Span], list[
     on_gpu = setup.device == "cuda"
     timed = Timed(DEVICES[setup.device], _event if on_gpu else time.perf_counter)
     trainer = setup.trainer(configs, configs[0].training.batch_size * (STEPS + 2), 1)
-    trainer.records = False
+    trainer.on_gpu.records = False
     trainer.run_epoch()
     setup.wait()
     steps: list[Span] = []

@@ -39,8 +39,10 @@ def trained_on(configs: Sequence[Config], samples: Splits, *devices: str) -> Tra
     state = None
     for device, epochs in groupby(devices):
         trainer = Trainer(configs, samples["train"], samples["valid"], state, device)
+        records = trainer.on_gpu.records
         for _ in epochs:
             trainer.run_epoch()
+        assert trainer.on_gpu.records == records  # all that should be recorded could be
         state = trainer.state.to("cpu")
     trainer.state = state
     return trainer
@@ -76,8 +78,8 @@ def test_an_epoch_that_reads_its_number_from_memory_leaves_the_same_bits(
     by_number = trained(configs, samples)
     original = Trainer._work
 
-    def with_tensor(trainer: Trainer, epoch: int, age: int) -> Iterator[int]:
-        return original(trainer, torch.tensor([epoch]), age)
+    def with_tensor(trainer: Trainer, epoch: int) -> Iterator[int]:
+        return original(trainer, torch.tensor([epoch]))
 
     monkeypatch.setattr(Trainer, "_work", with_tensor)
     with one_by_one():

@@ -15,10 +15,44 @@ import torch
 PARTS_OF_A_GRAPH = 64  # more make no difference to the speed, but to how often a caller hears of the progress
 
 
-class Recording:
-    """The work of a generator, which yields what it has done so far after each part of it."""
+Work = Iterator[int]  # a generator that yields what it has done so far after each part of the work
 
-    def __init__(self, work: Iterator[int], device: torch.device) -> None:
+
+class Repetition:
+    """Work that is the same each time, but for numbers in the memory of a GPU. The second time it is recorded.
+
+    records: whether it is.
+    """
+
+    def __init__(self, device: torch.device, records: bool) -> None:
+        self._device, self.records = device, records
+        self._known = False  # whether it has been done
+        self._recording: Recording | None = None
+
+    def do(self, begin: Callable[[], Work], after: Callable[[int], None]) -> None:
+        """Do the work once more. begin: returns it from its start; for after, see `Recording.repeat`."""
+        if self._known and self.records and self._recording is None:
+            self._record(begin())
+        if self._recording is not None:
+            self._recording.repeat(after)
+            return
+        for done in begin():
+            after(done)
+        self._known = True
+
+    def _record(self, work: Work) -> None:
+        try:
+            self._recording = Recording(work, self._device)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError:  # something of it cannot be recorded, so Python does it as before
+            self.records = False
+
+
+class Recording:
+    """Work of a GPU."""
+
+    def __init__(self, work: Work, device: torch.device) -> None:
         """Record the work to its end; nothing is computed.
 
         All of it must have been done once before, so that no kernel is compiled now, and nothing is copied from the
@@ -35,7 +69,7 @@ class Recording:
                     pass
             torch.cuda.current_stream().wait_stream(stream)
 
-    def _record(self, work: Iterator[int]) -> bool:
+    def _record(self, work: Work) -> bool:
         """Record the next parts. Returns whether there may be more."""
         graph = torch.cuda.CUDAGraph()
         graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")

@@ -20,7 +20,7 @@ from ttfsrun.neuron.draws import StepNumber
 from ttfsrun.substrate.emulation import IDEAL, Operation
 from ttfsrun.training.batches import Batches, tensors_of
 from ttfsrun.training.optimizer import schedule
-from ttfsrun.training.recording import Recording
+from ttfsrun.training.recording import Repetition
 from ttfsrun.training.responses import OperationOfBatch, score
 from ttfsrun.training.state import TrainingState
 from ttfsrun.training.step import Step
@@ -36,12 +36,7 @@ class Diverged(RunFailed):
 
 
 class Trainer:
-    """Training of networks whose configurations differ only in settings that each network may have of its own.
-
-    records: whether a GPU records an epoch once its work is known, see `recording`.
-    """
-
-    records = True
+    """Training of networks whose configurations differ only in settings that each network may have of its own."""
 
     def __init__(
         self,
@@ -64,8 +59,7 @@ class Trainer:
         self.state = state.to(self.device)
         self._step = self._new_step()
         self._epoch = torch.zeros(1, dtype=torch.int64, device=self.device)
-        self._known = False  # whether an epoch has been done on a GPU
-        self._recording: Recording | None = None
+        self.on_gpu = self._new_repetition()
 
     def run_epoch(self, after_batch: Callable[[int], None] = lambda batch: None) -> None:
         """Train for one epoch and validate.
@@ -75,39 +69,26 @@ class Trainer:
         """
         epoch = self.state.epoch
         if self._step.state is not self.state:
-            self._step, self._known, self._recording = self._new_step(), False, None
+            self._step, self.on_gpu = self._new_step(), self._new_repetition()
         self._step.begin(self._rates(epoch), self._on_bumps(epoch))
         if self.device.type == "cpu":
-            self._do(self._work(epoch, epoch), after_batch)
+            for batch in self._work(epoch):
+                after_batch(batch)
         else:
             self._epoch.fill_(epoch)
-            self._on_gpu(self._work(self._epoch, epoch), after_batch)
+            self.on_gpu.do(lambda: self._work(self._epoch), after_batch)
             self._require_finite()
         trained = means(self._step.sums.totals, self.n_samples, self._sizes)
         self.state.curves[epoch] = torch.stack((trained, self._validated), dim=1)
         self._update_best(self._validated)
         self.state.epoch += 1
 
-    def _do(self, work: Iterator[int], after_batch: Callable[[int], None]) -> None:
-        for batch in work:
-            after_batch(batch)
-
-    def _on_gpu(self, work: Iterator[int], after_batch: Callable[[int], None]) -> None:
-        """Do the work of an epoch: the first time step by step, then as recorded. Chips that age change in between."""
-        if not self._known or not self.records or self.substrates.ageing:
-            self._do(work, after_batch)
-            self._known = True
-            return
-        if self._recording is None:
-            self._recording = Recording(work, self.device)
-        self._recording.repeat(after_batch)
-
-    def _work(self, epoch: StepNumber, age: int) -> Iterator[int]:
+    def _work(self, epoch: StepNumber) -> Iterator[int]:
         """Train for one epoch and validate; yields the number of batches done.
 
-        A GPU is not waited for, and nothing depends on the epoch but through these arguments. age: of the chips.
+        A GPU is not waited for. Only the age of the chips depends on the epoch otherwise than through the argument.
         """
-        network, first = self.last(), epoch * self.n_batches
+        network, first, age = self.last(), epoch * self.n_batches, self.state.epoch
         for batch, received in enumerate(self.batches.of_epoch(epoch)):
             step = first + batch
             operation = self.substrates.during("training", step, writing=step, age=age)
@@ -117,7 +98,7 @@ class Trainer:
             self.substrates.project(network.weights)
             network.constrain_delays()
             yield batch + 1
-        self._validated = score(network, self._valid, self.settings.loss, *self._validation(epoch, age))
+        self._validated = score(network, self._valid, self.settings.loss, *self._validation(epoch))
 
     def _rates(self, epoch: int) -> Tensor:
         """Return each network's learning rates in an epoch, of weights and delays, [P, 2], float64."""
@@ -136,6 +117,10 @@ class Trainer:
     def _factors(self, epoch: int) -> list[float]:
         """Return the factor of each network's schedule in an epoch."""
         return [schedule(config.training.schedule, epoch, self.settings.epochs) for config in self.configs]
+
+    def _new_repetition(self) -> Repetition:
+        """Return how a GPU does an epoch. Where chips age, or networks are of several kinds, the host takes part."""
+        return Repetition(self.device, not self.substrates.ageing and len(self.substrates.kinds) <= 1)
 
     def _new_step(self) -> Step:
         return Step(self.settings, self.state, self.settings.epochs * self.n_batches)
@@ -157,7 +142,7 @@ class Trainer:
         """Return the networks after the last epoch."""
         return self.network.with_learned(self.state.learned)
 
-    def _validation(self, epoch: StepNumber, age: int) -> tuple[OperationOfBatch, int | None]:
+    def _validation(self, epoch: StepNumber) -> tuple[OperationOfBatch, int | None]:
         """Return the substrates during each batch of the validation after an epoch, and the size of these batches."""
         if self.substrates.ideal:
             return lambda batch: IDEAL, None
@@ -165,7 +150,7 @@ class Trainer:
         first = epoch * math.ceil(len(self._valid.labels) / size)
 
         def during(batch: int) -> Operation:
-            return self.substrates.during("validation", first + batch, writing=epoch, age=age + 1)
+            return self.substrates.during("validation", first + batch, writing=epoch, age=self.state.epoch + 1)
 
         return during, size
 
