@@ -30,6 +30,13 @@ NETWORKS = {
 # Goeltz, Kriener et al. 2021: in simulation, and on BrainScaleS-2, trained in the loop
 PUBLISHED = {"yin_yang": "95.9", "mnist_16x16": "97.4", "mnist_28x28": "97.1"}
 ON_THE_CHIP = {"yin_yang": "95.0 ± 0.9", "mnist_16x16": "96.9 ± 0.1"}
+# Goeltz et al. 2025, single networks in simulation: by hidden neurons and delays
+PUBLISHED_WITH_DELAYS = {
+    ("[30]", "none"): "96.7",
+    ("[30]", "axonal"): "97.5",
+    ("[30]", "synaptic"): "98.2",
+    ("[5]", "synaptic"): "95.4",
+}
 DATA = {"yin_yang": "yin-yang", "mnist_16x16": "MNIST 16x16"}
 
 Table = pd.DataFrame
@@ -111,6 +118,21 @@ def sensitivity(table: Table) -> Lines:
         yield row(f"{title(name)} (`{name}`)", text(strength), *(f"{points:.2f}" for points in lost))
 
 
+def delays(table: Table) -> Lines:
+    recipes = {
+        "delays": "the published recipe",
+        "delays_sharp": "the default recipe's loss, 300 epochs",
+        "delays_on_the_chip": "the same, in the loop with its own chip",
+    }
+    yield from head("trained by", "hidden neurons", "delays", "median (quartiles)", "mean ± std", "published")
+    own = table[table["condition"] == "own"].assign(hidden=lambda rows: rows["network.hidden"].fillna("[30]"))
+    for (entry, hidden, kind), rows in own.groupby(["entry", "hidden", "network.delays"], sort=False):
+        percent = 100 * rows["test_accuracy"]
+        mean = f"{percent.mean():.2f} ± {percent.std():.2f}"
+        published_value = PUBLISHED_WITH_DELAYS.get((hidden, kind), "") if entry == "delays" else ""
+        yield row(recipes[entry], hidden.strip("[]"), kind, spread(rows), mean, published_value)
+
+
 CHAPTERS: dict[str, Callable[[Table], Lines]] = {
     "accuracy": accuracy,
     "weight_range": weight_range,
@@ -120,10 +142,12 @@ CHAPTERS: dict[str, Callable[[Table], Lines]] = {
     "jitter": jitter,
     "on_the_chip": on_the_chip,
     "sensitivity": sensitivity,
+    "delays": delays,
 }
 PARTS = {  # chapters of more than one entry, so that each can be computed anew alone
     "accuracy": ["accuracy_yin_yang", "accuracy_mnist_16x16", "accuracy_mnist_28x28"],
     "on_the_chip": ["on_the_chip_yin_yang", "on_the_chip_mnist_16x16"],
+    "delays": ["delays", "delays_sharp", "delays_on_the_chip"],
 }
 ENTRIES = [entry for chapter in CHAPTERS for entry in PARTS.get(chapter, [chapter])]
 CONDITIONS = {"own": "own chip", "own, other chips": "other chips", "simulation": "in simulation"}
