@@ -30,7 +30,9 @@ from ttfsrun.errors import (
     one_line,
 )
 
-FEW_COLLECTIONS = 100_000  # new objects before the first: a sweep has many, and few of them refer to each other
+# New objects before the first search for unused ones that refer to each other: a sweep has many objects, and the
+# libraries of a training have 600,000, but few of them are such.
+FEW_COLLECTIONS = 1_000_000
 
 VERBS = {**run.VERBS, **sweep.VERBS, **results.VERBS}
 EXIT_CODES = """exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed points,
@@ -57,7 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with standard_streams() as streams:
         log_to(sys.stderr, "ttfsrun: %(message)s", logging.WARNING)
         logging.getLogger("ttfsrun").setLevel(logging.INFO)
-        return streams.finish(_exit_code(argv, streams))
+        code = streams.finish(_exit_code(argv, streams))
+    if argv is None:
+        gc.freeze()  # or the interpreter, as it exits, searches through all objects of the libraries: up to a second
+    return code
 
 
 def _exit_code(argv: Sequence[str] | None, streams: Streams) -> int:
