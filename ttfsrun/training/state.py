@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,35 +51,31 @@ class TrainingState:
             curves=torch.full((epochs, size, len(SPLITS), len(metrics)), math.nan, dtype=torch.float64),
         )
 
-    def to(self, device: torch.device | str) -> TrainingState:
-        """Return the state with all tensors on a device; where they are there already, they are shared."""
+    def map(self, change: Callable[[Tensor], Tensor]) -> TrainingState:
+        """Return the state with each tensor changed."""
         return TrainingState(
             epoch=self.epoch,
-            learned=self.learned.map(lambda tensor: tensor.to(device)),
-            moments=self.moments.map(lambda tensor: tensor.to(device)),
-            bumping=Bumping(self.bumping.layer.to(device), self.bumping.value.to(device)),
-            best=self.best.map(lambda tensor: tensor.to(device)),
-            best_score=self.best_score.to(device),
-            best_epoch=self.best_epoch.to(device),
-            curves=self.curves.to(device),
+            learned=self.learned.map(change),
+            moments=self.moments.map(change),
+            bumping=Bumping(change(self.bumping.layer), change(self.bumping.value)),
+            best=self.best.map(change),
+            best_score=change(self.best_score),
+            best_epoch=change(self.best_epoch),
+            curves=change(self.curves),
             seconds=self.seconds,
         )
 
+    def to(self, device: torch.device | str) -> TrainingState:
+        """Return the state with all tensors on a device; where they are there already, they are shared."""
+        return self.map(lambda tensor: tensor.to(device))
+
     def copy(self) -> TrainingState:
         """Return a copy that further training does not change."""
-        return deepcopy(self)
+        return self.map(torch.clone)
 
     def select(self, networks: Sequence[int]) -> TrainingState:
         """Return the state of some of the networks, whose training continues as if the others had never existed."""
         chosen = torch.tensor(networks, dtype=torch.int64)
-        return TrainingState(
-            epoch=self.epoch,
-            learned=self.learned.map(lambda tensor: tensor[chosen]),
-            moments=self.moments.map(lambda tensor: tensor[chosen]),
-            bumping=Bumping(self.bumping.layer[chosen], self.bumping.value[chosen]),
-            best=self.best.map(lambda tensor: tensor[chosen]),
-            best_score=self.best_score[chosen],
-            best_epoch=self.best_epoch[chosen],
-            curves=self.curves[:, chosen],
-            seconds=self.seconds * len(networks) / len(self.best_epoch),
-        )
+        selected = self.map(lambda tensor: tensor[:, chosen] if tensor is self.curves else tensor[chosen])
+        selected.seconds *= len(networks) / len(self.best_epoch)
+        return selected
