@@ -105,14 +105,11 @@ def table(traces: Sequence[Trace]) -> pd.DataFrame:
             "recorded": ([trace.recorded], [np.nan]),
             "input": (trace.arrivals[arrived], trace.weight[arrived]),
         }
-        identity = {key: getattr(trace, key) for key in COLUMNS[:5]}
-        frames += [
-            pd.DataFrame({"time": np.asarray(time, float), "value": np.asarray(value, float)}).assign(
-                **identity, quantity=quantity
-            )
-            for quantity, (time, value) in points.items()
-        ]
-    return pd.concat(frames, ignore_index=True)[COLUMNS]
+        times, values = ([np.asarray(pair[part], float) for pair in points.values()] for part in (0, 1))
+        columns = {key: getattr(trace, key) for key in COLUMNS[:5]}
+        columns["quantity"] = np.repeat(list(points), [len(time) for time in times])
+        frames.append(pd.DataFrame(columns | {"time": np.concatenate(times), "value": np.concatenate(values)}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def _class_name(label: int, names: list[str] | None) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import matplotlib
 import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ttfsrun.errors import as_user_error
@@ -113,7 +115,7 @@ def save(figure: Figure, path: str | Path, numbers: pd.DataFrame | None = None, 
     stem = path.with_suffix("") if path.suffix in (".png", ".pdf", ".csv") else path
     contents = {".png": _png(figure)}
     if vector:
-        contents[".pdf"] = _render(figure, "pdf", {"CreationDate": None, "Producer": None})
+        contents[".pdf"] = _pdf(figure)
     if numbers is not None:
         contents[".csv"] = numbers.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
     written = []
@@ -126,15 +128,23 @@ def save(figure: Figure, path: str | Path, numbers: pd.DataFrame | None = None, 
 
 def _png(figure: Figure) -> bytes:
     """Return the PNG of the finest of RESOLUTIONS that keeps it within LARGEST_PNG bytes, or of the coarsest."""
+    canvas = FigureCanvasAgg(figure)
     for dpi in RESOLUTIONS:
-        content = _render(figure, "png", {"Software": None}, dpi)
+        figure.set_dpi(dpi)
+        content = _rendered(partial(canvas.print_png, metadata={"Software": None}))  # `savefig` would draw it twice
         if len(content) <= LARGEST_PNG:
             break
     return content
 
 
-def _render(figure: Figure, kind: str, metadata: dict[str, None], dpi: int = RESOLUTIONS[0]) -> bytes:
+def _pdf(figure: Figure) -> bytes:
+    metadata = {"CreationDate": None, "Producer": None}
+    return _rendered(partial(figure.savefig, format="pdf", dpi=RESOLUTIONS[0], metadata=metadata))
+
+
+def _rendered(write: Callable[[io.BytesIO], None]) -> bytes:
+    """Return what is written while a figure is rendered in our style, which its ticks have from that moment."""
     buffer = io.BytesIO()
-    with figure_style():  # ticks are made when the figure is rendered, in the style of that moment
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    with figure_style():
+        write(buffer)
     return buffer.getvalue()
