@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ttfsrun.figures.raster import raster, table
+from ttfsrun.figures.raster import MOMENTS, Delayed, raster, table
 
 LABELS = np.array([7, 2, 1, 0])
 
@@ -115,3 +115,78 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     times[0][0, 0] = np.nan
     with pytest.raises(ValueError, match=r"times\[0\] has a NaN"):
         raster(times, LABELS)
+
+
+def delays_of(times: list[np.ndarray]) -> Delayed:
+    """Return delays: axonal ones of inputs and hidden neurons, dendritic ones of label neurons."""
+    rng = np.random.default_rng(1)
+    inputs, hidden, output = (rng.random(layer.shape[1]) for layer in times)
+    return {
+        "arrival_time": [times[0] + inputs, times[1] + hidden, None],
+        "crossing_time": [None, None, times[2] - output],
+    }
+
+
+def of_colour(axes: Axes, colour: str) -> np.ndarray:
+    """Return the dots [K, 2] of this colour."""
+    return np.concatenate([np.empty((0, 2))] + [line.get_xydata() for line in axes.lines if line.get_color() == colour])
+
+
+def test_each_spike_is_joined_with_its_arrival_or_its_crossing() -> None:
+    times = mnist_like()
+    delayed = delays_of(times)
+    panels = np.reshape(raster(times, LABELS, delayed=delayed).axes, (3, 4))
+    for name, layers in delayed.items():
+        _, colour = MOMENTS[name]
+        for spikes, others, of_layer in zip(times, layers, panels, strict=True):
+            for sample, axes in enumerate(of_layer):
+                expected = np.empty((0, 2))
+                if others is not None:
+                    spiked = np.flatnonzero(np.isfinite(spikes[sample]))
+                    expected = np.column_stack((others[sample, spiked], spiked))
+                    lines = silent_marks(axes)[-len(spiked) :] if len(spiked) else np.empty((0, 2, 2))
+                    assert np.array_equal(lines[:, 0, 0], spikes[sample, spiked])
+                    assert np.array_equal(lines[:, 1], expected)
+                assert np.array_equal(of_colour(axes, colour), expected)
+
+
+def test_the_legend_says_what_happens_in_its_order() -> None:
+    times = mnist_like()
+    both = delays_of(times)
+
+    def words(delayed: Delayed) -> list[str]:
+        return [text.get_text() for legend in raster(times, LABELS, delayed=delayed).legends for text in legend.texts]
+
+    assert words(both) == ["crossed", "sent", "arrived"]
+    assert words({"arrival_time": both["arrival_time"]}) == ["sent", "arrived"]
+    assert words({}) == []
+
+
+def test_a_raster_with_delays_is_legible_and_all_of_it_is_within_the_axis(
+    assert_legible: Callable[[Figure], None],
+) -> None:
+    times = mnist_like()
+    delayed = delays_of(times)
+    figure = raster(times, LABELS, delayed=delayed)
+    assert_legible(figure)
+    shown = np.concatenate([layer.ravel() for layers in delayed.values() for layer in layers if layer is not None])
+    low, high = figure.axes[0].get_xlim()
+    assert low < shown.min()
+    assert shown[np.isfinite(shown)].max() < high
+
+
+def test_the_table_holds_the_other_times_of_delayed_events_and_no_columns_without() -> None:
+    times = mnist_like()
+    plain, numbers = table(times, LABELS), table(times, LABELS, delays_of(times))
+    assert numbers[plain.columns].equals(plain)
+    assert numbers.columns[len(plain.columns) :].tolist() == ["arrival_time", "crossing_time"]
+    arrived = numbers["arrival_time"] - numbers["spike_time"]
+    assert (numbers["arrival_time"].isna() == (numbers["layer"] == "label")).all()
+    assert arrived[np.isfinite(numbers["spike_time"])].dropna().between(0, 1).all()
+    assert (numbers["crossing_time"].isna() == (numbers["layer"] != "label")).all()
+
+
+def test_delays_of_other_neurons_are_refused() -> None:
+    times = mnist_like()
+    with pytest.raises(ValueError, match=r"arrival_time of layer 1 is \(4, 10\), its spikes \(4, 246\)"):
+        table(times, LABELS, {"arrival_time": [None, times[2], None]})

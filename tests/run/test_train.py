@@ -33,7 +33,7 @@ def test_a_run_leaves_its_configuration_numbers_weights_and_pictures(
     ]
     files = read_files(tmp_path / "run")
     names = {"config.yaml", "inputs.json", "metrics.json", "curves.csv", "network.safetensors"}
-    figures = set(FIGURES) - {"augmentation", "chip", "conditions"}
+    figures = set(FIGURES) - {"augmentation", "chip", "conditions", "delays"}
     assert names | {f"figures/{name}.png" for name in figures} <= files.keys()
     assert all(name in names or Path(name).stem in figures for name in files)
     assert all(files.values())
@@ -53,7 +53,7 @@ def test_a_run_under_several_conditions_has_them_as_a_table_and_side_by_side(
     code, _, messages = ttfsrun("train", *tiny_overrides, *chip, *words)
     assert (code, messages) == (0, "")
     figures = {path.stem for path in (tmp_path / "run" / "figures").glob("*.png")}
-    assert figures == set(FIGURES) - {"augmentation"}
+    assert figures == set(FIGURES) - {"augmentation", "delays"}
     shown = pd.read_csv(tmp_path / "run" / "figures" / "conditions.csv", keep_default_na=False)
     titles = ["own (chip=0)", "own, other chips (chip=7)", "simulation (unperturbed)"]
     assert shown["condition"].unique().tolist() == titles

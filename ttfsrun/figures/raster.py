@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ttfsrun.figures import style
@@ -17,25 +21,46 @@ LOWEST, HIGHEST = 0.42, 1.3  # height of a layer's panel, in inches
 MAX_NAMED = 12  # larger layers are labelled by their first and last index
 MARGIN = 0.08  # strip for the silent neurons, as a fraction of the time axis
 
+#: In their order: when a membrane crosses its threshold, before a dendritic delay; when it spikes; and when the spike
+#: reaches the next layer's synapses, after an axonal delay. Columns of the table, with words and colours of the figure.
+MOMENTS = {
+    "crossing_time": ("crossed", style.PURPLE),
+    "spike_time": ("sent", style.INK),
+    "arrival_time": ("arrived", style.ORANGE),
+}
 
-def raster(times: list[np.ndarray], labels: np.ndarray, names: list[str] | None = None) -> Figure:
+#: Crossing or arrival times in tau_syn, per layer [S, N_k]; None for layers without such a delay.
+Delayed = Mapping[str, Sequence["np.ndarray | None"]]
+NOT_DELAYED: Delayed = MappingProxyType({})
+
+
+def raster(
+    times: list[np.ndarray], labels: np.ndarray, names: list[str] | None = None, delayed: Delayed = NOT_DELAYED
+) -> Figure:
     """Plot one column per sample and one panel per layer: inputs on top, label neurons at the bottom.
 
     times[k] [S, N_k]: spike times in tau_syn, inf where silent; the first layer are the inputs, the last the label
     neurons. labels [S]: the true classes, marked by a band. Silent neurons are grey ticks in the right margin, with
     their number. A ring marks the first output spike: the decision and its time. names: of the classes, by default
-    their numbers. Raises ValueError where there are too few layers, too many samples, NaN, or shapes that do not fit.
+    their numbers. delayed: a line joins each spike with these times. Raises ValueError where there are too few layers,
+    too many samples, NaN, or shapes that do not fit.
     """
-    _check(times, labels)
+    _check(times, labels, delayed)
     names = class_names(names, times[-1].shape[1])
     heights = [_height(layer.shape[1]) for layer in times]
-    span = _time_span(times)
+    others = [layer for layers in delayed.values() for layer in layers if layer is not None]
+    span = _time_span([*times, *others])
     with style.figure_style():
-        figure = style.new_figure(style.COLUMN if len(labels) == 1 else style.PAGE, sum(heights) + 0.55)
+        width = style.COLUMN if len(labels) == 1 else style.PAGE
+        figure = style.new_figure(width, sum(heights) + (0.7 if delayed else 0.55))
         grid = figure.subplots(len(times), len(labels), sharex=True, sharey="row", squeeze=False, height_ratios=heights)
         for sample, label in enumerate(labels):
             for layer, axes in zip(times, grid[:, sample], strict=True):
                 _spikes(axes, layer[sample], span)
+            for name, layers in delayed.items():
+                for layer, other, axes in zip(times, layers, grid[:, sample], strict=True):
+                    if other is not None:
+                        _join(axes, layer[sample], other[sample], MOMENTS[name][1])
             _decision(grid[:, sample], times[-1][sample], int(label), names)
             grid[-1, sample].set_xlabel(f"time ({style.TAU_SYN})")
         for axes, layer, title in zip(grid[:, 0], times, layer_names(len(times)), strict=True):
@@ -45,6 +70,8 @@ def raster(times: list[np.ndarray], labels: np.ndarray, names: list[str] | None 
             [tick for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(*span) if span[0] <= tick <= span[1]]
         )
         figure.align_ylabels(grid[:, 0])
+        if delayed:
+            figure.legend(handles=_legend(delayed), loc="outside upper center", ncols=3)
     return figure
 
 
@@ -55,27 +82,30 @@ def layer_names(n_layers: int) -> list[str]:
     return ["input", *hidden, "label"]
 
 
-def table(times: list[np.ndarray], labels: np.ndarray) -> pd.DataFrame:
+def table(times: list[np.ndarray], labels: np.ndarray, delayed: Delayed = NOT_DELAYED) -> pd.DataFrame:
     """Return one row per neuron and sample: `sample`, `label`, `layer`, `neuron`, `spike_time` (tau_syn; inf: silent).
 
-    Raises ValueError for the same reasons as `raster`.
+    Where events are delayed, there are columns for these times, empty in layers without. Raises ValueError for the same
+    reasons as `raster`.
     """
-    _check(times, labels)
+    _check(times, labels, delayed)
     frames = []
-    for title, layer in zip(layer_names(len(times)), times, strict=True):
+    for number, (title, layer) in enumerate(zip(layer_names(len(times)), times, strict=True)):
         sample, neuron = np.indices(layer.shape)
+        others = {name: layers[number] for name, layers in delayed.items()}
         columns = {
             "sample": sample.ravel(),
             "label": np.asarray(labels)[sample.ravel()],
             "layer": title,
             "neuron": neuron.ravel(),
             "spike_time": layer.ravel(),
+            **{name: np.nan if other is None else other.ravel() for name, other in others.items()},
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
 
 
-def _check(times: list[np.ndarray], labels: np.ndarray) -> None:
+def _check(times: list[np.ndarray], labels: np.ndarray, delayed: Delayed) -> None:
     if len(times) < 2:
         raise ValueError(f"{len(times)} layers of spike times; a raster needs the inputs and the label neurons")
     if not 1 <= len(labels) <= MAX_SAMPLES:
@@ -85,6 +115,10 @@ def _check(times: list[np.ndarray], labels: np.ndarray) -> None:
             raise ValueError(f"times[{index}] has {len(layer)} samples for {len(labels)} labels")
         if np.isnan(layer).any():
             raise ValueError(f"times[{index}] has a NaN; a silent neuron must be inf")
+    for name, others in delayed.items():
+        for index, (layer, other) in enumerate(zip(times, others, strict=True)):
+            if other is not None and other.shape != layer.shape:
+                raise ValueError(f"{name} of layer {index} is {other.shape}, its spikes {layer.shape}")
 
 
 def _height(n_neurons: int) -> float:
@@ -105,9 +139,7 @@ def _spikes(axes: Axes, times: np.ndarray, span: tuple[float, float]) -> None:
     """Plot one layer in one sample: a dot for each spike, a grey tick for each silent neuron."""
     neuron = np.arange(len(times))
     spiked = np.isfinite(times)
-    points_per_neuron = 72 * _height(len(times)) / len(times)
-    size = float(np.clip(0.6 * points_per_neuron, 1.6, 3.5))
-    axes.plot(times[spiked], neuron[spiked], ".", markersize=size, color=style.INK, markeredgewidth=0)
+    _dots(axes, times, style.INK)
     begin, end = span
     strip = MARGIN * (end - begin)
     axes.set_xlim(begin, end + strip)
@@ -115,7 +147,7 @@ def _spikes(axes: Axes, times: np.ndarray, span: tuple[float, float]) -> None:
     axes.axvspan(end, end + strip, color="#F3F3F3", linewidth=0, zorder=0)
     if spiked.all():
         return
-    thickness = float(np.clip(0.5 * points_per_neuron, 0.3, 1.0))
+    thickness = float(np.clip(0.5 * _points_per_neuron(len(times)), 0.3, 1.0))
     axes.hlines(neuron[~spiked], end + 0.2 * strip, end + 0.8 * strip, color=style.GREY, linewidth=thickness)
     axes.text(
         1.02,
@@ -128,6 +160,33 @@ def _spikes(axes: Axes, times: np.ndarray, span: tuple[float, float]) -> None:
         fontsize=style.SMALL,
         color=style.GREY,
     )
+
+
+def _join(axes: Axes, times: np.ndarray, others: np.ndarray, colour: str) -> None:
+    """Plot other times of the events of one layer in one sample, and the lines between them and the spikes."""
+    spiked = np.isfinite(times)
+    thickness = float(np.clip(0.15 * _points_per_neuron(len(times)), 0.15, 0.5))
+    neuron = np.flatnonzero(spiked)
+    axes.hlines(neuron, times[spiked], others[spiked], color=colour, linewidth=thickness, alpha=0.6, zorder=1.5)
+    _dots(axes, others, colour)
+
+
+def _dots(axes: Axes, times: np.ndarray, colour: str) -> None:
+    spiked = np.isfinite(times)
+    size = float(np.clip(0.6 * _points_per_neuron(len(times)), 1.6, 3.5))
+    axes.plot(times[spiked], np.flatnonzero(spiked), ".", markersize=size, color=colour, markeredgewidth=0)
+
+
+def _points_per_neuron(n_neurons: int) -> float:
+    return 72 * _height(n_neurons) / n_neurons
+
+
+def _legend(delayed: Delayed) -> list[Line2D]:
+    shown = [MOMENTS[name] for name in MOMENTS if name == "spike_time" or name in delayed]
+    return [
+        Line2D([], [], color=colour, label=word, marker=".", markersize=5, markeredgewidth=0, linestyle="")
+        for word, colour in shown
+    ]
 
 
 def _decision(column: np.ndarray, output_times: np.ndarray, label: int, names: list[str]) -> None:

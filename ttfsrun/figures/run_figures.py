@@ -17,10 +17,10 @@ from ttfsrun.figures import (
     confusion,
     curves,
     decision_map,
+    histograms,
     membrane,
     raster,
     style,
-    weights,
 )
 
 
@@ -50,8 +50,10 @@ class RunFigureData:
     counts: dict[str, np.ndarray]
     times: list[np.ndarray]  # per layer, the inputs first, [S, N]: spike times of some samples, tau_syn
     labels: np.ndarray  # [S]
+    delayed: raster.Delayed  # other times of these events
     traces: list[membrane.Trace]  # of some neurons in some of these samples
-    weights: list[weights.Weights]  # per layer
+    weights: dict[int, histograms.LayerValues]  # by the number of the layer
+    delays: dict[int, histograms.LayerValues]  # of the layers that have some
     chip: ChipPattern | None  # None where no quantity is drawn for a chip
     names: list[str] | None  # of the classes; None: their numbers
     curves: pd.DataFrame  # epoch, split, metric, value
@@ -63,7 +65,7 @@ def plot_run(data: RunFigureData, folder: str | Path, vector: bool = False) -> l
     """Write the figures of a network to `folder` as PNG and CSV, with `vector` also as PDF; return the files.
 
     Several conditions also have a comparison, yin-yang data a decision map, a chip with drawn quantities a figure, and
-    so have augmented images.
+    so have delays and augmented images.
     Raises CannotWrite where a file cannot be written.
     """
     folder, names = Path(folder), data.names
@@ -72,16 +74,18 @@ def plot_run(data: RunFigureData, folder: str | Path, vector: bool = False) -> l
     figures: dict[str, tuple[Figure, pd.DataFrame | None]] = {
         "confusion": (confusion.confusion_matrix(counts, silent, names), confusion.table(counts, silent, names)),
         "raster": (
-            raster.raster(data.times, data.labels, names),
-            raster.table(data.times, data.labels),
+            raster.raster(data.times, data.labels, names, data.delayed),
+            raster.table(data.times, data.labels, data.delayed),
         ),
         "membrane": (membrane.membrane(data.traces, names), membrane.table(data.traces)),
-        "weights": (weights.weights(data.weights), weights.table(data.weights)),
+        "weights": _histograms(histograms.WEIGHTS, data.weights),
         "curves": (curves.learning_curves(data.curves), None),  # the numbers are the run's curves.csv
     }
     if len(data.counts) > 1:
         figure = conditions.conditions(data.counts, names)
         figures["conditions"] = figure, conditions.table(data.counts, names)
+    if data.delays:
+        figures["delays"] = _histograms(histograms.DELAYS, data.delays)
     if data.chip is not None:
         figure = chip.chip(data.chip.drawn, data.chip.units)
         figures["chip"] = figure, chip.table(data.chip.drawn)
@@ -96,3 +100,9 @@ def plot_run(data: RunFigureData, folder: str | Path, vector: bool = False) -> l
         for name, (figure, numbers) in figures.items()
         for path in style.save(figure, folder / name, numbers, vector)
     ]
+
+
+def _histograms(
+    quantity: histograms.Quantity, layers: Mapping[int, histograms.LayerValues]
+) -> tuple[Figure, pd.DataFrame]:
+    return histograms.histograms(quantity, layers), histograms.table(quantity, layers)

@@ -23,8 +23,10 @@ from ttfsrun.data.samples import Samples
 from ttfsrun.evaluation.deployed import DeployedNetworks
 from ttfsrun.figures.augmentation import AugmentedImages
 from ttfsrun.figures.decision_map import NAMES, Outline
+from ttfsrun.figures.histograms import LayerValues
+from ttfsrun.figures.raster import Delayed
 from ttfsrun.figures.run_figures import ChipPattern, DecisionMapData, RunFigureData, plot_run
-from ttfsrun.figures.weights import Weights
+from ttfsrun.network.delays.kinds import LayerDelays
 from ttfsrun.run.membrane_traces import choose_traces
 from ttfsrun.substrate.chip import units
 from ttfsrun.training.batches import Batches
@@ -59,8 +61,10 @@ def figure_data(
         counts=confusion_counts(records),
         times=[times.numpy(), *(layer[0].numpy() for layer in layers)],
         labels=labels,
+        delayed=_delayed(network, times, layers),
         traces=choose_traces(network.network, times, labels, layers, network.during(PHASE)),
         weights=_weights(network),
+        delays=_delays(network),
         chip=_chip(network),
         names=list(NAMES) if yin_yang else None,
         curves=curves,
@@ -83,22 +87,58 @@ def _images(config: Config, train: Samples) -> AugmentedImages:
     )
 
 
-def _weights(network: DeployedNetworks) -> list[Weights]:
+def _delayed(network: DeployedNetworks, times: Tensor, layers: Sequence[Tensor]) -> Delayed:
+    """Return when the events of delayed layers crossed a threshold, or arrived; see `raster.Delayed`.
+
+    times: [S, N] of the inputs; layers: [1, S, M], the spikes that the network returned for them.
+    """
+    (config,), operation = network.configs, network.during(PHASE)
+    sent = [times[None], *layers]
+    delayed: dict[str, list[np.ndarray | None]] = {
+        name: [None] * len(sent) for name in ("crossing_time", "arrival_time")
+    }
+    arrivals = network.network.arrivals(times[None], layers, operation)
+    for number, kind in enumerate(config.network.delay_kinds):
+        if kind == "axonal":
+            delayed["arrival_time"][number] = arrivals[number][0, :, : sent[number].shape[-1]].numpy()
+        elif kind == "dendritic":
+            delays = network.network.delays_on(number, operation, len(times))
+            delayed["crossing_time"][number + 1] = delays.crossings(sent[number + 1])[0].numpy()
+    return {name: values for name, values in delayed.items() if any(layer is not None for layer in values)}
+
+
+def _delays(network: DeployedNetworks) -> dict[int, LayerValues]:
+    """Return the delays of the layers that have some, nominal and as they are on the network's substrate."""
+    operation, (member,) = network.during(PHASE), network.substrates.members
+    settings = network.configs[0].substrate.delay if "delay" in member.acting else None
+    layers = {}
+    for number in range(len(network.network.weights)):
+        delays = network.network.delays_on(number, operation, n_samples=1)
+        if isinstance(delays, LayerDelays):
+            changed = not torch.equal(delays.acting, delays.nominal)
+            layers[number + 1] = LayerValues(
+                nominal=delays.nominal[0].numpy(),
+                on_chip=delays.acting[0].numpy() if changed else None,
+                largest=None if settings is None else settings.longest,
+                step=None if settings is None else settings.resolution,
+            )
+    return layers
+
+
+def _weights(network: DeployedNetworks) -> dict[int, LayerValues]:
     """Return the weights of each layer, nominal and as they are on the network's substrate."""
     operation, (member,) = network.during(PHASE), network.substrates.members
     settings = network.configs[0].substrate.weight if "weight" in member.acting else None
-    layers = []
+    layers = {}
     for number, weight in enumerate(network.network.weights):
         on_chip = operation.weight(number, weight).value
         changed = not torch.equal(on_chip, weight)
         step = None if settings is None else settings.step(float(weight.abs().amax()))
-        layers.append(
-            Weights(
-                nominal=weight[0].numpy(),
-                on_chip=on_chip[0].numpy() if changed else None,
-                clip=None if settings is None else settings.largest,
-                step=step,
-            )
+        layers[number + 1] = LayerValues(
+            nominal=weight[0].numpy(),
+            on_chip=on_chip[0].numpy() if changed else None,
+            largest=None if settings is None else settings.largest,
+            step=step,
         )
     return layers
 

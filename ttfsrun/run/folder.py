@@ -30,6 +30,7 @@ FIGURES = (  # stems of the names of a run's figures and their tables
     "confusion",
     "curves",
     "decision_map",
+    "delays",
     "membrane",
     "raster",
     "weights",
