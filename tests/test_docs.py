@@ -109,10 +109,11 @@ def test_every_setting_of_the_substrate_is_in_the_table() -> None:
     assert [key for key in settings if key not in named] == []
 
 
-def test_every_file_that_the_page_on_substrates_names_exists() -> None:
-    linked = [TOP / "docs" / target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", SUBSTRATE)]
-    named = [TOP / target for target in re.findall(r"`((?:conf|benchmarks)/[\w/]+\.\w+)`", SUBSTRATE)]
-    assert len(linked + named) >= 4
+@pytest.mark.parametrize("page", [SUBSTRATE, DELAYS], ids=["substrate", "delays"])
+def test_every_file_that_the_pages_on_substrates_and_delays_name_exists(page: str) -> None:
+    linked = [TOP / "docs" / target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page)]
+    named = [TOP / target for target in re.findall(r"`((?:conf|benchmarks)/[\w/]+\.\w+)`", page)]
+    assert len(linked + named) >= 3
     assert [path for path in linked + named if not path.exists()] == []
 
 
