@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from in_nest import BOUND, NEEDS_NEST, PARAMETERS, Array, largest_difference, spikes_in_nest
+from in_nest import BOUND, DURATION, NEEDS_NEST, Array, largest_difference
 from torch import Tensor
 
 from ttfsrun.config.compose import compose
 from ttfsrun.config.schema import Config
 from ttfsrun.data import yin_yang
 from ttfsrun.data.encoding import encode
+from ttfsrun.exchange.nest_process import spikes_in_nest
+from ttfsrun.exchange.network import PARAMETERS
 from ttfsrun.neuron import Neuron, first_spike
 from ttfsrun.training.loss import judge
 
@@ -117,7 +119,7 @@ def nests(layers: list[Layer], samples: Samples, tmp_path_factory: pytest.TempPa
         {"weight": layer.weight.numpy()} | {name: getattr(layer.neuron, name).numpy() for name in PARAMETERS}
         for layer in layers
     ]
-    return spikes_in_nest(tmp_path_factory.mktemp("nest"), samples.times.numpy(), parameters)
+    return spikes_in_nest(tmp_path_factory.mktemp("nest"), samples.times.numpy(), parameters, DURATION)
 
 
 def test_the_compared_network_has_learned(ours: list[Array], samples: Samples) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from in_nest import BOUND, NEEDS_NEST, PARAMETERS, Array, largest_difference, spikes_in_nest
+from in_nest import BOUND, DURATION, NEEDS_NEST, Array, largest_difference
 
+from ttfsrun.exchange.nest_process import spikes_in_nest
+from ttfsrun.exchange.network import PARAMETERS
 from ttfsrun.neuron import Neuron, first_spike
 
 pytestmark = NEEDS_NEST
@@ -48,7 +50,7 @@ def run(inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
 
 @pytest.fixture(scope="module")
 def ours(inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
-    return run(inputs, layers)
+    return run(inputs, layers, DURATION)
 
 
 @pytest.fixture(scope="module")

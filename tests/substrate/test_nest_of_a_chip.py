@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from in_nest import BOUND, NEEDS_NEST, Array, largest_difference, spikes_in_nest
+from in_nest import BOUND, DURATION, NEEDS_NEST, Array, largest_difference
 from perturbed import configured, doubled, operating
 
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import load_samples
+from ttfsrun.exchange.nest_process import spikes_in_nest
 from ttfsrun.network import Learned, Network
 from ttfsrun.substrate.chip import Chip
 from ttfsrun.training.trainer import Trainer
@@ -101,7 +102,7 @@ def ours(on_chip: OnChip) -> list[Array]:
 def nests(on_chip: OnChip, tmp_path_factory: pytest.TempPathFactory) -> list[Array]:
     bias = on_chip.network.bias_time
     inputs = np.column_stack([on_chip.times, np.full(len(on_chip.times), bias)])
-    return spikes_in_nest(tmp_path_factory.mktemp("nest"), inputs, on_chip.by_hand())
+    return spikes_in_nest(tmp_path_factory.mktemp("nest"), inputs, on_chip.by_hand(), DURATION)
 
 
 def test_no_two_neurons_of_the_chip_are_alike(on_chip: OnChip) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ttfsrun import __version__
-from ttfsrun.cli import results, run, sweep
+from ttfsrun.cli import exchange, results, run, sweep
 from ttfsrun.cli.streams import Streams, standard_streams
 from ttfsrun.config.environment import isolate_libraries, require_assertions
 from ttfsrun.errors import (
@@ -34,7 +34,7 @@ from ttfsrun.errors import (
 # libraries of a training have 600,000, but few of them are such.
 FEW_COLLECTIONS = 1_000_000
 
-VERBS = {**run.VERBS, **sweep.VERBS, **results.VERBS}
+VERBS = {**run.VERBS, **sweep.VERBS, **results.VERBS, **exchange.VERBS}
 EXIT_CODES = """exit codes: 0 done, 1 failed, 2 usage or configuration, 3 finished with failed points,
   4 incomplete, 5 the scheduler refused, 130 interrupted, 143 terminated"""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 from ttfsrun.substrate.chip import Chip
-from ttfsrun.substrate.perturbation import Perturbation, Where
+from ttfsrun.substrate.perturbation import Perturbation, When, Where
 from ttfsrun.substrate.schema import ChipSpec, all_perturbations
 
 
@@ -35,7 +37,8 @@ class Placement:
 class Member:
     """The substrate of one network of a population: its chip, and the perturbations that act on each quantity."""
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, drawn: Collection[When] = get_args(When)) -> None:
+        """drawn: only the perturbations that are drawn at these times act."""
         self.placement, spec = placement, placement.chip
         self._latest = (
             0,
@@ -43,7 +46,7 @@ class Member:
         )  # an age in epochs, and the chip at that age
         self.acting: dict[Where, tuple[Perturbation, ...]] = {}
         for perturbation in all_perturbations(spec.substrate) if placement.perturbed else []:
-            if not perturbation.off or perturbation.name in self._latest[1].drawn:
+            if perturbation.when in drawn and (not perturbation.off or perturbation.name in self._latest[1].drawn):
                 self.acting[perturbation.where] = (*self.acting.get(perturbation.where, ()), perturbation)
         self.ages = any(p.age is not None for perturbations in self.acting.values() for p in perturbations)
 

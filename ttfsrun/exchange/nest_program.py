@@ -1,6 +1,6 @@
-"""A network of first-spike neurons in NEST, all samples at once: `python nest_network.py NETWORK.npz SPIKES.npz`.
+"""A network of first-spike neurons in NEST, all samples at once: `python nest_program.py NETWORK.npz SPIKES.npz`.
 
-A program of its own (`in_nest.py` starts it), not a module of the tests: NEST changes the process that imports it
+A program of its own (`nest_process.py` starts it) that nothing imports: NEST changes the process that imports it
 (flags of the dynamic loader, a second libgomp), and ResetKernel was seen to crash in a process that runs torch with
 two threads.
 
@@ -26,16 +26,14 @@ Ids = NDArray[np.int64]
 #: 100 with a step of 2^-3, 30 with 2^-4, 4 with 2^-5 and none with 2^-6: fewer with the square of the step.
 STEP = 2.0**-7
 TICS_PER_MS = 2**10
-#: End of the simulation, in ms: several time constants after the last spike, when nothing can reach a threshold.
-DURATION = 10.0
 #: Refractory time, in ms: a neuron spikes at most once.
 FOREVER = 1e6
 
 
-def simulate(inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
-    """Spike times of each layer [B, M] in ms, inf for no spike.
+def simulate(inputs: Array, layers: list[dict[str, Array]], duration: float) -> list[Array]:
+    """Return the spike times of each layer [B, M] in ms, inf for no spike.
 
-    inputs [B, N]: spike times in ms, > 0; the last is the bias, which goes into every layer.
+    inputs [B, N]: spike times in ms, > 0, or inf; the last is the bias, which goes into every layer.
     layers: weight [N, M] in pA, the bias last; tau_mem, tau_syn [M] in ms; v_th, v_leak [M] in mV; delays [N, M], if
         there are any, in ms, multiples of STEP.
     """
@@ -54,19 +52,19 @@ def simulate(inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
         nest.Connect(nest.NodeCollection(neurons.ravel()), recorder)
         recorders.append((recorder, neurons))
         sources = np.hstack([neurons, bias])
-    nest.Simulate(DURATION)
+    nest.Simulate(duration)
     return [spikes_of(*recorded) - depth * STEP for depth, recorded in enumerate(recorders, 1)]
 
 
 def create_inputs(times: Array) -> Ids:
-    """A generator for each input spike, [B, N]."""
+    """Return a generator for each input spike, [B, N]."""
     generators = nest.Create("spike_generator", times.size, {"precise_times": True})
-    generators.set([{"spike_times": [time]} for time in times.ravel()])
+    generators.set([{"spike_times": [time] if time < np.inf else []} for time in times.ravel()])
     return np.reshape(generators.tolist(), times.shape)
 
 
 def create_neurons(n_samples: int, layer: dict[str, Array]) -> Ids:
-    """Every neuron of a layer once for each sample, [B, M]. After its first spike, it is refractory forever."""
+    """Return every neuron of a layer once for each sample, [B, M]. After its first spike, it is refractory forever."""
     resting = layer["v_leak"]  # V_m is set: if only E_L were, NEST would keep its default of -70 mV
     parameters = {
         "C_m": np.ones_like(resting),
@@ -89,7 +87,7 @@ def create_neurons(n_samples: int, layer: dict[str, Array]) -> Ids:
 
 
 def connect(sources: Ids, targets: Ids, weight: Array, delay: Array) -> None:
-    """All sources [B, N] of a sample to all its targets [B, M], with weight [N, M] and delay [N, M or 1]."""
+    """Connect all sources [B, N] of a sample to all its targets [B, M], with weight [N, M] and delay [N, M or 1]."""
     shape = (*sources.shape, targets.shape[1])
     columns = (sources[:, :, None], targets[:, None, :], weight, delay)
     before, after, weights, delays = (np.broadcast_to(column, shape).ravel() for column in columns)
@@ -97,7 +95,7 @@ def connect(sources: Ids, targets: Ids, weight: Array, delay: Array) -> None:
 
 
 def spikes_of(recorder: nest.NodeCollection, neurons: Ids) -> Array:
-    """The recorded times [B, M] in ms, inf where there is none."""
+    """Return the recorded times [B, M] in ms, inf where there is none."""
     events = recorder.events
     if len(np.unique(events["senders"])) != len(events["senders"]):
         raise RuntimeError("a neuron has spiked twice")
@@ -107,15 +105,15 @@ def spikes_of(recorder: nest.NodeCollection, neurons: Ids) -> Array:
 
 
 def main(source: str, destination: str) -> None:
-    """Arrays by name: `inputs`, and `LAYER.PARAMETER` with layers counted from 0; out come spikes `LAYER`."""
+    """Simulate the arrays `inputs`, `duration`, and `LAYER.PARAMETER`, with layers from 0; write the spikes `LAYER`."""
     with np.load(source) as file:
         arrays = dict(file)
-    inputs = arrays.pop("inputs")
+    inputs, duration = arrays.pop("inputs"), float(arrays.pop("duration"))
     layers: dict[int, dict[str, Array]] = {}
     for key, array in arrays.items():
         number, name = key.split(".")
         layers.setdefault(int(number), {})[name] = array
-    spikes = simulate(inputs, [layers[number] for number in sorted(layers)])
+    spikes = simulate(inputs, [layers[number] for number in sorted(layers)], duration)
     np.savez(destination, **{str(number): times for number, times in enumerate(spikes)})
 
 
