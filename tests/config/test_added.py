@@ -23,6 +23,7 @@ OTHER: dict[str, Any] = {
     "network.init.delay": {"mean": 0.0, "std": 1.0},
     "training.bumping.scheduled": True,
     "training.optimizer.delay_learning_rate": 0.01,
+    "training.start": __file__,  # its content counts
 }
 #: Those that all networks of a population have in common.
 SHARED = {"network.delays", "network.delay_function"}

@@ -170,7 +170,7 @@ def test_a_configuration_error_is_a_mistake_of_the_user_and_of_usage() -> None:
 def test_a_mistake_in_a_file_names_the_file(conf: Path) -> None:
     (conf / "experiment" / "mine.yaml").write_text("# @package _global_\ntraining: {epochs: 0}\n")
     line = complaint("experiment=mine", conf=conf)
-    assert line == "training.epochs=0: must be an integer >= 1 (from conf/experiment/mine.yaml)"
+    assert line == "training.epochs=-1: must be an integer >= 0 (from conf/experiment/mine.yaml)"
 
 
 def test_an_unknown_key_in_a_file_names_the_file(conf: Path) -> None:
@@ -251,22 +251,22 @@ def test_all_points_at_once_are_what_each_is_alone() -> None:
 
 
 def test_a_mistake_of_many_points_is_one_line_that_counts_them() -> None:
-    assert complaints_about_all("training.epochs=0,1,2", "seed.data=-1,1", "seed.init=1,2") == [
+    assert complaints_about_all("training.epochs=-1,1,2", "seed.data=-1,1", "seed.init=1,2") == [
         "2 mistakes",
-        "training.epochs=0: must be an integer >= 1 (4 points, first training.epochs=0,seed.data=-1,seed.init=1)",
+        "training.epochs=-1: must be an integer >= 0 (4 points, first training.epochs=-1,seed.data=-1,seed.init=1)",
         "seed.data=-1: must be an integer >= 0 and <= 9223372036854775807 "
-        "(6 points, first training.epochs=0,seed.data=-1,seed.init=1)",
+        "(6 points, first training.epochs=-1,seed.data=-1,seed.init=1)",
     ]
 
 
 def test_a_mistake_of_one_point_names_it_and_one_of_all_says_so() -> None:
-    assert complaints_about_all("training.epochs=0,1") == [
-        "training.epochs=0: must be an integer >= 1 (training.epochs=0)"
+    assert complaints_about_all("training.epochs=-1,1") == [
+        "training.epochs=-1: must be an integer >= 0 (training.epochs=-1)"
     ]
-    assert complaints_about_all("training.epochs=0", "seed.init=1,2") == [
-        "training.epochs=0: must be an integer >= 1 (all 2 points)"
+    assert complaints_about_all("training.epochs=-1", "seed.init=1,2") == [
+        "training.epochs=-1: must be an integer >= 0 (all 2 points)"
     ]
-    assert complaints_about_all("training.epochs=0") == ["training.epochs=0: must be an integer >= 1"]
+    assert complaints_about_all("training.epochs=-1") == ["training.epochs=-1: must be an integer >= 0"]
 
 
 def test_unknown_keys_are_told_together() -> None:
@@ -284,5 +284,5 @@ def test_a_long_list_of_mistakes_is_cut() -> None:
 
 
 def test_after_a_thousand_wrong_points_no_more_are_looked_at() -> None:
-    (line,) = complaints_about_all("training.epochs=0", "seed.init=range(5000)")
+    (line,) = complaints_about_all("training.epochs=-1", "seed.init=range(5000)")
     assert "(at least 1000 points, first seed.init=0)" in line

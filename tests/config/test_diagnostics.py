@@ -36,7 +36,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("training/optimizer={learning_rate:0.1}", ["did you mean training.optimizer?"]),
     # a key that exists already, or no longer
     ("+training.epochs=3", ["+training.epochs=3: already exists; write training.epochs=3"]),
-    ("~training.epochs", ["training.epochs: missing; it must be an integer >= 1"]),
+    ("~training.epochs", ["training.epochs: missing; it must be an integer >= 0"]),
     ("~training.epochs=4", ["~training.epochs=4", "150"]),
     ("~data", ["data: missing; choose it with data= one of", "yin_yang"]),
     (
@@ -65,11 +65,11 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("sweeps=3", ["sweeps=3: unknown key; did you mean seed?"]),
     ("weight_resolution", ["weight_resolution: an override has the form key=value, for example seed.init=3"]),
     # a value of the wrong type
-    ("training.epochs=abc", ["training.epochs=abc: must be an integer >= 1"]),
-    ("training.epochs=3.5", ["training.epochs=3.5: must be an integer >= 1"]),
-    ("training.epochs=true", ["training.epochs=true: must be an integer >= 1"]),
-    ("training.epochs=null", ["training.epochs=null: must be an integer >= 1"]),
-    ("training.epochs=", ["training.epochs=: a value is missing; it must be an integer >= 1"]),
+    ("training.epochs=abc", ["training.epochs=abc: must be an integer >= 0"]),
+    ("training.epochs=3.5", ["training.epochs=3.5: must be an integer >= 0"]),
+    ("training.epochs=true", ["training.epochs=true: must be an integer >= 0"]),
+    ("training.epochs=null", ["training.epochs=null: must be an integer >= 0"]),
+    ("training.epochs=", ["training.epochs=: a value is missing; it must be an integer >= 0"]),
     (f"{LEARNING_RATE}='1e-3'", [f"{LEARNING_RATE}='1e-3': must be a finite number > 0"]),
     ("network.hidden=120", ["must be a list, each entry an integer >= 1; write network.hidden=[120]"]),
     ("network.hidden=60,120", ["network.hidden=60: must be a list"]),

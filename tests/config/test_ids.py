@@ -9,7 +9,7 @@ import pytest
 
 from ttfsrun.config.compose import compose
 from ttfsrun.config.ids import point_id, shape_id, training_id
-from ttfsrun.config.paths import chip_files
+from ttfsrun.config.paths import named_files
 from ttfsrun.config.schema import Config
 
 CHIP = ["substrate=brainscales2"]
@@ -95,7 +95,7 @@ def test_a_chip_file_counts_by_its_content(tmp_path: Path) -> None:
         return compose([elsewhere, f"substrate.chip.file={tmp_path / own}"])
 
     config, moved = configured("a", "b", "c"), configured("moved", "b", "c")
-    assert set(chip_files(msgspec.to_builtins(config))) == {str(tmp_path / name) for name in "abc"}
+    assert set(named_files(msgspec.to_builtins(config))) == {str(tmp_path / name) for name in "abc"}
     assert msgspec.to_builtins(config) != msgspec.to_builtins(moved)
     point, training = point_id(config), training_id(config)
     assert point_id(moved) == point

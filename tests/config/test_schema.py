@@ -110,7 +110,7 @@ def test_the_longest_delay_is_not_below_the_shortest() -> None:
         "network.neuron.v_th=1e31",
         "network.t_max=0",
         "network.hidden=[0]",
-        "training.epochs=0",
+        "training.epochs=-1",
         "training.epochs=1.5",
         "training.loss.xi=0",
         "training.loss.alpha=-0.1",

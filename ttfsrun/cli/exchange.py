@@ -73,7 +73,7 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser, "settings of the run, e.g. network.bias_time=0.9")
     parser.add_argument("--data", required=True, metavar="NAME", help="the experiment whose data it classifies")
     _add_convention(parser, None, None, "as the file says, else s")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the folder for the run")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="the folder for the run")
     parser.add_argument("--overwrite", action="store_true", help="replace existing results")
 
 

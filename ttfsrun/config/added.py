@@ -30,6 +30,7 @@ ADDED: Mapping[str, Added] = {
     "network.init.delay": Added({"mean": 0.0, "std": 0.5}),
     "training.bumping.scheduled": Added(False),
     "training.optimizer.delay_learning_rate": Added(None),
+    "training.start": Added(None),
 }
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from ttfsrun.config.added import without_former_values
 from ttfsrun.config.dotted_keys import Tree, leaves
-from ttfsrun.config.paths import checksums, chip_files, with_chip_files
+from ttfsrun.config.paths import checksums, named_files, with_named_files
 from ttfsrun.config.schema import Config
 
 #: Settings of which each network of a population may have its own value.
@@ -36,6 +36,7 @@ PER_NETWORK = (
     "training.optimizer.learning_rate",
     "training.perturbed",
     "training.schedule",
+    "training.start",
     "training.input_noise",
 )
 PARTS = tuple(name for name in Config.__struct_fields__ if name != "cluster")
@@ -75,13 +76,13 @@ class Part:
         return dict(leaves({self.name: self.value}))
 
     @cached_property
-    def chip_files(self) -> list[str]:
-        """The chip files that the part names."""
-        return chip_files({self.name: self.value})
+    def named_files(self) -> dict[str, str]:
+        """The files that the part names, each with its setting."""
+        return named_files({self.name: self.value})
 
     def with_files(self, rename: Callable[[str], str]) -> Part:
-        """Return the part with each chip file renamed."""
-        return Part(self.name, with_chip_files({self.name: self.value}, rename)[self.name])
+        """Return the part with each file that it names renamed."""
+        return Part(self.name, with_named_files({self.name: self.value}, rename)[self.name])
 
     @cached_property
     def of_point(self) -> bytes:
@@ -150,7 +151,7 @@ def identify(settings: Tree, files: Mapping[str, str] = NO_FILES) -> Ids:
 
     files: the checksum of each chip file, which then counts instead of its path.
     """
-    by_content = with_chip_files(settings, files.__getitem__) if files else settings
+    by_content = with_named_files(settings, files.__getitem__) if files else settings
     return identify_parts([Part(name, by_content[name]) for name in PARTS])
 
 
@@ -182,7 +183,7 @@ def shape_id(config: Config) -> str:
 
 def _ids(config: Config) -> Ids:
     settings = msgspec.to_builtins(config)
-    return identify(settings, checksums(chip_files(settings)))
+    return identify(settings, checksums(named_files(settings)))
 
 
 def shared_settings(config: Config) -> dict[str, Any]:

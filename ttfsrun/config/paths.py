@@ -1,44 +1,51 @@
-"""Paths in settings: of chip files and of data, the same from every folder."""
+"""Paths in settings: of files that they name, and of data, the same from every folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ttfsrun.config.dotted_keys import Tree, leaves
 from ttfsrun.errors import ConfigError, reason_of, ways_out
 from ttfsrun.files import expand_user, sha256
 
-CHIP_FILE = "chip.file"
+#: Settings that name a file, by the end of their keys: the content of the file counts, not its path.
+FILES = {"chip.file": "substrate.chip.file", "training.start": "training.start"}
 
 
-def chip_files(settings: Tree) -> list[str]:
-    """Return the chip files that a configuration, given as plain values, and its conditions name."""
-    values = [value for key, value in leaves(settings) if key.endswith(CHIP_FILE)]
-    files = [file for value in values for file in (value if isinstance(value, list) else [value])]
-    return list(dict.fromkeys(file for file in files if file is not None))
+def named_files(settings: Tree) -> dict[str, str]:
+    """Return the files that a configuration, given as plain values, and its conditions name, each with its setting."""
+    found: dict[str, str] = {}
+    for key, value in leaves(settings):
+        for ending, setting in FILES.items():
+            if key.endswith(ending):
+                found |= {file: setting for file in (value if isinstance(value, list) else [value]) if file is not None}
+    return found
 
 
-def checksums(files: Iterable[str]) -> dict[str, str]:
-    """Return the SHA-256 checksum of each chip file. Raises ConfigError that lists those that cannot be read."""
+def checksums(files: Mapping[str, str]) -> dict[str, str]:
+    """Return the SHA-256 checksum of each file; files: as `named_files` returns them.
+
+    Raises ConfigError that lists those that cannot be read.
+    """
     found, lines = {}, []
-    for file in dict.fromkeys(files):
+    for file, setting in files.items():
         try:
             found[file] = sha256(expand_user(file))
         except OSError as error:
-            lines.append(f"substrate.chip.file={file}: cannot be read ({reason_of(error)}){ways_out(error)}")
+            lines.append(f"{setting}={file}: cannot be read ({reason_of(error)}){ways_out(error)}")
     if lines:
         raise ConfigError(*lines)
     return found
 
 
-def with_chip_files(settings: Tree, rename: Callable[[str], str], key: str = "") -> Tree:
-    """Return the settings with each chip file renamed."""
+def with_named_files(settings: Tree, rename: Callable[[str], str], key: str = "") -> Tree:
+    """Return the settings with each file that they name renamed."""
 
     def renamed(inner: str, value: Any) -> Any:
         if isinstance(value, dict):
-            return with_chip_files(value, rename, inner)
-        if value is None or not inner.endswith(CHIP_FILE):
+            return with_named_files(value, rename, inner)
+        if value is None or not inner.endswith(tuple(FILES)):
             return value
         return [file and rename(file) for file in value] if isinstance(value, list) else rename(value)
 
@@ -50,7 +57,7 @@ def with_absolute_paths(settings: Tree) -> Tree:
     folder = settings.get("data", {}).get("folder")
     if folder is not None:
         settings = settings | {"data": settings["data"] | {"folder": absolute(folder)}}
-    return with_chip_files(settings, absolute)
+    return with_named_files(settings, absolute)
 
 
 def absolute(path: str) -> str:

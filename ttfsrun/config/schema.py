@@ -188,7 +188,8 @@ class WeightBumping(Settings):
 class TrainingSettings(Settings):
     """Settings of the training of the weights."""
 
-    epochs: Count
+    start: Annotated[str | None, Meta(description="file of the network to begin with; null: initial weights")]
+    epochs: Annotated[int, Meta(ge=0)]
     batch_size: Count
     loss: TimeCrossEntropy | SquaredError
     optimizer: Adam

@@ -50,7 +50,7 @@ def spikes_in_nest(folder: Path, inputs: Array, layers: Sequence[dict[str, Array
 
 
 def simulated_in_nest(network: PortableNetwork, times: Array) -> list[Array]:
-    """Return the spike times of each layer [B, M], for input times [B, inputs]; inf for no spike. See `spikes_in_nest`."""
+    """Return the spike times of each layer [B, M], for input times [B, inputs]; inf for no spike."""
     lines = network.repeated(network.with_bias(times))
     layers = [{name: asdict(layer)[name] for name in ("weight", *PARAMETERS)} for layer in network.layers]
     if network.bias_time is None:

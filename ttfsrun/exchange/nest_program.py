@@ -114,7 +114,7 @@ def main(source: str, destination: str) -> None:
         number, name = key.split(".")
         layers.setdefault(int(number), {})[name] = array
     spikes = simulate(inputs, [layers[number] for number in sorted(layers)], duration)
-    np.savez(destination, **{str(number): times for number, times in enumerate(spikes)})
+    np.savez(destination, allow_pickle=False, **{str(number): times for number, times in enumerate(spikes)})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A feed-forward network as files hold it: plain arrays, a set of parameters for each neuron.
 
-Times are in units of time (the nominal tau_syn), as everywhere in the package. Shapes: N inputs and M neurons of a layer.
+Times are in units of the nominal tau_syn, as everywhere in the package. Shapes: N inputs and M neurons of a layer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PortableLayer:
     """The synapses and the neurons of one layer.
 
     weight: [N, M]; rows as in `network.Network.weights`, the bias last. All others: [M].
-    codes: of quantised weights.
+    codes: of quantised weights. node: its name in a file.
     """
 
     weight: Array
@@ -41,6 +41,7 @@ class PortableLayer:
     v_th: Array
     v_leak: Array
     codes: Codes | None = None
+    node: str | None = None
 
 
 @dataclass(frozen=True)

@@ -94,4 +94,5 @@ def _reset(layer: PortableLayer) -> Array:
     """Return a reset so low that all positive weights together lift no membrane to its threshold for a while."""
     largest = np.abs(layer.v_th - layer.v_leak) + layer.tau_mem * np.maximum(layer.weight, 0).sum(axis=0)
     depth = largest * np.exp(np.minimum(NEVER_AGAIN / layer.tau_mem, np.log(LOWEST)))
-    return layer.v_leak - np.minimum(depth, LOWEST)
+    reset: Array = layer.v_leak - np.minimum(depth, LOWEST)
+    return reset

@@ -193,7 +193,7 @@ def _layer(name: str, node: Any, weight: Array, convention: Convention) -> Porta
     scale = _rounded(values["r"] * values["w_in"] / own)
     if not np.isfinite(weight).all():
         raise UserError(f"node {name}: a weight that leads to it is not finite")
-    return PortableLayer(weight * scale, tau_mem, tau_syn, values["v_threshold"], values["v_leak"])
+    return PortableLayer(weight * scale, tau_mem, tau_syn, values["v_threshold"], values["v_leak"], node=name)
 
 
 NEEDED = ("tau_mem", "tau_syn", "r", "w_in", "v_threshold", "v_leak")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -122,7 +122,7 @@ def portable(config: Config, weights: Sequence[Tensor], kind: Kind) -> Exported:
     for number, weight in enumerate(weights):
         on_chip = operation.weight(number, weight).value
         neuron = operation.neuron(number, network.neuron, (1, weight.shape[-1]))
-        parameters = {
+        parameters: dict[str, Any] = {
             name: np.broadcast_to(torch.as_tensor(getattr(neuron, name)).numpy().ravel(), weight.shape[-1:])
             for name in PARAMETERS
         }
@@ -130,7 +130,7 @@ def portable(config: Config, weights: Sequence[Tensor], kind: Kind) -> Exported:
         layers.append(PortableLayer(on_chip[0].numpy().astype(np.float64), **parameters, codes=codes))
     settings = config.network
     whole = PortableNetwork(tuple(layers), settings.bias_time, settings.t_max, settings.input_repeats)
-    in_file = {p.name for where in ("weight", *PARAMETERS) for p in kept.acting.get(where, ())}
+    in_file = {p.name for where, acting in kept.acting.items() if not where.endswith("_time") for p in acting}
     every = [p.name for acting in member.acting.values() for p in acting]
     return Exported(whole, [name for name in dict.fromkeys(every) if name not in in_file])
 

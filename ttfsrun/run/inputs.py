@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from ttfsrun.config.dotted_keys import Tree
-from ttfsrun.config.paths import chip_files, with_chip_files
+from ttfsrun.config.paths import named_files, with_named_files
 from ttfsrun.config.schema import Config, Mnist
 from ttfsrun.data.dataset import DataOrigin
 from ttfsrun.data.origin import known_folder, require_same
@@ -99,7 +99,7 @@ def stored_settings(run: RunFolder) -> Tree:
         copy = _copy(run, file, chips[file])
         return str(copy) if copy.exists() else file
 
-    return with_chip_files(run.read_settings(), unchanged)
+    return with_named_files(run.read_settings(), unchanged)
 
 
 def require_stored_chips(run: RunFolder, config: Config) -> None:
@@ -112,7 +112,7 @@ def require_stored_chips(run: RunFolder, config: Config) -> None:
     for file, checksum in read_inputs(run).chips.items():
         copy = _copy(run, file, checksum)
         checksums[str(copy) if copy.exists() else file] = checksum
-    used = chip_files(msgspec.to_builtins(config))
+    used = named_files(msgspec.to_builtins(config))
     require_unchanged({file: checksums[file] for file in used if file in checksums}, f"{run.path} was trained")
 
 

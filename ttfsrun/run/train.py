@@ -17,7 +17,7 @@ from ttfsrun.config.cluster import Slurm
 from ttfsrun.config.compose import Point, expand
 from ttfsrun.config.conditions import conditions_of
 from ttfsrun.config.ids import PER_NETWORK, point_id, shared_settings
-from ttfsrun.config.paths import chip_files, with_absolute_paths
+from ttfsrun.config.paths import checksums, named_files, with_absolute_paths
 from ttfsrun.config.schema import Config
 from ttfsrun.data.augmentation import is_augmented
 from ttfsrun.data.samples import load_samples
@@ -96,6 +96,8 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
     )
     conditions = [conditions_of(config) for config in population.configs]
     chips = chip_checksums([condition for network in conditions for condition in network])
+    starts = {config.training.start: "training.start" for config in population.configs if config.training.start}
+    named = chips | checksums(starts)
     origin = {
         "data": data.source,
         "made_by": provenance(),
@@ -107,7 +109,7 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
     with population.folder.made(configs) if is_new else nullcontext():
         for run, config in zip(population.runs(), population.configs, strict=True):
             if not run.inputs.exists():
-                write_inputs(run, data, {file: chips[file] for file in chip_files(msgspec.to_builtins(config))})
+                write_inputs(run, data, {file: named[file] for file in named_files(msgspec.to_builtins(config))})
     with explained_shortage(len(configs)):
         trainer = Trainer(population.configs, samples["train"], samples["valid"], state, device)
     members = {name: point_id(config) for name, config in configs.items()}

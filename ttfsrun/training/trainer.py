@@ -14,11 +14,13 @@ from torch import Tensor
 
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
-from ttfsrun.errors import RunFailed
+from ttfsrun.errors import RunFailed, UserError
+from ttfsrun.files import expand_user
 from ttfsrun.network import Network, build, emulate
 from ttfsrun.neuron.draws import StepNumber
 from ttfsrun.substrate.emulation import IDEAL, Operation
 from ttfsrun.training.batches import Batches, tensors_of
+from ttfsrun.training.checkpoint import load_network
 from ttfsrun.training.optimizer import schedule
 from ttfsrun.training.recording import Repetition
 from ttfsrun.training.responses import OperationOfBatch, score
@@ -33,6 +35,21 @@ class Diverged(RunFailed):
     def __init__(self, text: str, network: int) -> None:
         super().__init__(text)
         self.network = network
+
+
+def _beginning(configs: Sequence[Config]) -> Network:
+    """Return the networks before the first epoch. Raises UserError where a stored one does not fit."""
+    network = build(configs)
+    for p, file in enumerate(config.training.start for config in configs):
+        if file is None:
+            continue
+        stored = load_network(expand_user(file), "best")
+        if [weight.shape for weight in stored] != [weight.shape[1:] for weight in network.weights]:
+            sizes = [tuple(weight.shape) for weight in stored]
+            raise UserError(f"training.start={file}: its weights {sizes} do not fit the network of the settings")
+        for weight, own in zip(network.weights, stored, strict=True):
+            weight[p] = own
+    return network
 
 
 class Trainer:
@@ -51,7 +68,7 @@ class Trainer:
         self.settings = configs[0].training
         self.batches = Batches(configs, train, self.settings.batch_size, self.device)
         self.n_samples, self._valid = len(train.labels), tensors_of(valid, self.device)
-        self.network = build(configs).to(self.device)
+        self.network = _beginning(configs).to(self.device)
         self.substrates = emulate(configs, [config.training.perturbed for config in configs], self.device)
         if state is None:
             self.substrates.project(self.network.weights)

@@ -103,7 +103,7 @@ class _ChipFiles:
     """The chip files that configurations name: each is read once."""
 
     def __init__(self) -> None:
-        self._names: dict[str, None] = {}  # in the order of their appearance
+        self._names: dict[str, str] = {}  # in the order of their appearance
         self._checksums: dict[str, str] = {}
         self._configs: dict[tuple[str, ...], Config] = {}  # one for each network and its chip files
         self._by_content: dict[Part, Part] = {}
@@ -113,7 +113,7 @@ class _ChipFiles:
         """Note the chip files of a configuration, which `read` reads."""
         files = _files_of(parts)
         if files:
-            self._names |= dict.fromkeys(files)
+            self._names |= files
             self._configs.setdefault((identify_parts(parts).shape, *files), config)
 
     def read(self) -> None:
@@ -131,7 +131,7 @@ class _ChipFiles:
 
     def by_content(self, part: Part) -> Part:
         """Return a part with checksums in place of the files' paths."""
-        if not part.chip_files:
+        if not part.named_files:
             return part
         if part not in self._by_content:
             self._by_content[part] = part.with_files(self._checksums.__getitem__)
@@ -144,8 +144,8 @@ class _ChipFiles:
         return self._frozen[part]
 
 
-def _files_of(parts: Sequence[Part]) -> list[str]:
-    return list(dict.fromkeys(file for part in parts for file in part.chip_files))
+def _files_of(parts: Sequence[Part]) -> dict[str, str]:
+    return {file: setting for part in parts for file, setting in part.named_files.items()}
 
 
 def _require_fitting_chips(config: Config) -> None:
