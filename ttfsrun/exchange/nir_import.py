@@ -19,7 +19,8 @@ from ttfsrun.errors import UserError, reason_of, ways_out
 from ttfsrun.exchange.convention import MICROSECOND, SECONDS, Convention, TimeUnit
 from ttfsrun.exchange.network import Array, PortableLayer, PortableNetwork
 
-DIGITS = 12  # of ratios of times: what a file in seconds has beyond them is rounding
+DIGITS = 9  # of a number that somebody has chosen
+ROUNDING = 1e-14  # relative: what conversions from and to seconds add up to
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,9 @@ NEEDED = ("tau_mem", "tau_syn", "r", "w_in", "v_threshold", "v_leak")
 
 
 def _rounded(value: Any) -> Any:
-    """Return numbers rounded to some digits, so that what was written in seconds is read as it was."""
-    with np.errstate(divide="ignore"):
-        digits = 10.0 ** (DIGITS - 1 - np.floor(np.log10(np.abs(np.where(value == 0, 1.0, value)))))
-    rounded = np.round(value * digits) / digits
-    return float(rounded) if np.ndim(rounded) == 0 else rounded
+    """Return numbers, of which those next to one of few digits are that one: 6e-06 / 6e-06 need not be 1."""
+    number = np.asarray(value, dtype=np.float64)
+    digits = 10.0 ** (DIGITS - 1 - np.floor(np.log10(np.abs(np.where(number == 0, 1.0, number)))))
+    short = np.round(number * digits) / digits
+    result = np.where(np.abs(number - short) <= ROUNDING * np.abs(number), short, number)
+    return float(result) if result.ndim == 0 else result
