@@ -80,7 +80,7 @@ def test_a_setting_is_not_given_to_an_alternative_that_lacks_it() -> None:
 
 
 def test_a_wrong_value_in_a_stored_group_is_left_to_the_check_of_the_schema() -> None:
-    settings: dict[str, Any] = {"data": None, "training": {"bumping": 3}}
+    settings: dict[str, Any] = {"data": None, "training": {"bumping": 3, "start": "file"}}
     assert with_former_values(settings) == without_former_values(settings) == settings
 
 

@@ -168,7 +168,7 @@ def test_a_configuration_error_is_a_mistake_of_the_user_and_of_usage() -> None:
 
 
 def test_a_mistake_in_a_file_names_the_file(conf: Path) -> None:
-    (conf / "experiment" / "mine.yaml").write_text("# @package _global_\ntraining: {epochs: 0}\n")
+    (conf / "experiment" / "mine.yaml").write_text("# @package _global_\ntraining: {epochs: -1}\n")
     line = complaint("experiment=mine", conf=conf)
     assert line == "training.epochs=-1: must be an integer >= 0 (from conf/experiment/mine.yaml)"
 

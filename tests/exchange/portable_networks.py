@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ def heterogeneous(sizes: tuple[int, ...] = (4, 30, 3), bias_time: float | None =
         v_th, v_leak = 1 + 0.1 * random.standard_normal(m), 0.1 * random.standard_normal(m)
         return PortableLayer(random.normal(mean, 0.8, (n + n_bias, m)), tau_mem, tau_syn, v_th, v_leak)
 
-    layers = [layer(n, m, 1.2 if k == 0 else 0.1) for k, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False))]
+    layers = [layer(n, m, 1.2 if k == 0 else 0.1) for k, (n, m) in enumerate(itertools.pairwise(sizes))]
     return PortableNetwork(tuple(layers), bias_time)
 
 

@@ -109,7 +109,15 @@ def test_nest_built_from_the_file_alone_finds_the_same_spikes(tmp_path: Path, bi
 
 def written_elsewhere(**changed: Any) -> Any:
     """A graph that nir alone made: one input weight of 2 to one neuron, times in seconds."""
-    values = dict(tau_syn=5e-3, tau_mem=1e-2, r=2.0, v_leak=0.5, v_threshold=1.5, v_reset=0.0, w_in=5e-3) | changed
+    values = {
+        "tau_syn": 5e-3,
+        "tau_mem": 1e-2,
+        "r": 2.0,
+        "v_leak": 0.5,
+        "v_threshold": 1.5,
+        "v_reset": 0.0,
+        "w_in": 5e-3,
+    } | changed
     neuron = nir.CubaLIF(**{name: np.array([value]) for name, value in values.items()})
     return nir.NIRGraph.from_list(nir.Linear(np.array([[2.0]])), neuron)
 

@@ -44,7 +44,7 @@ def test_the_network_comes_back_and_decides_alike(
     ttfsrun("train", *tiny_overrides, "--out", tmp_path / "run")
     exported(ttfsrun, tmp_path / "run", "--out", tmp_path / "a.nir")
     argv = ["import", tmp_path / "a.nir", "--data", "yin_yang", "--out", tmp_path / "back", tiny_overrides[0]]
-    code, out, messages = ttfsrun(*argv)
+    code, _out, messages = ttfsrun(*argv)
     assert code == 0, messages
     one, other = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("run", "back"))
     assert one["test"] == other["test"]
