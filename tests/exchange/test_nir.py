@@ -7,11 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
-
-nir = pytest.importorskip("nir")
-
 from in_nest import BOUND, NEEDS_NEST
 from portable_networks import BIAS_TIME, BSS2, heterogeneous, homogeneous, inputs
 

@@ -11,11 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file
-
-pytest.importorskip("nir")
-
 from portable_networks import BSS2, heterogeneous, homogeneous
+from safetensors.numpy import load_file
 
 from ttfsrun.exchange.nir_export import write_graph
 from ttfsrun.exchange.nir_import import from_graph, read_graph
