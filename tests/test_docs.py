@@ -172,9 +172,11 @@ def test_every_flag_of_the_page_exists_and_every_verb_is_explained() -> None:
         assert flags <= set(parser._option_string_actions), name
 
 
-def test_the_costs_of_the_bookkeeping_are_those_that_were_measured() -> None:
+def test_the_costs_of_the_bookkeeping_and_the_readers_are_those_that_were_measured() -> None:
     measured = (TOP / "results" / "reference" / "sweeps" / "bookkeeping.txt").read_text()
     assert f"```\n{measured}```" in SWEEPS
+    readers = (TOP / "results" / "reference" / "exchange" / "readers.txt").read_text()
+    assert f"```\n{readers}```" in (TOP / "docs" / "exchange.md").read_text()
     at_scale = (TOP / "results" / "reference" / "sweeps" / "scale.txt").read_text()
     assert f"```\n{at_scale}```" in (TOP / "docs" / "scale.md").read_text()
 
