@@ -91,11 +91,17 @@ def population_cost(configs: Sequence[Config], device: str) -> Cost:
 
 def _epoch_seconds(configs: Sequence[Config], samples: Sequence[Samples], device: str) -> float:
     """Return the time that one epoch takes."""
-    trainer = Trainer(configs, samples[0], samples[1], device=device)
+    trainer = Trainer([*map(_with_an_epoch, configs)], samples[0], samples[1], device=device)
     start = time.perf_counter()
     trainer.run_epoch()
     trainer.state.curves.cpu()  # waits for a GPU
     return time.perf_counter() - start
+
+
+def _with_an_epoch(config: Config) -> Config:
+    """Return the configuration with an epoch to measure where it has none."""
+    training = msgspec.structs.replace(config.training, epochs=max(1, config.training.epochs))
+    return msgspec.structs.replace(config, training=training)
 
 
 def _evaluation_seconds(configs: Sequence[Config], samples: Mapping[str, Samples], device: str) -> float:
