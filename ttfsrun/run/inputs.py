@@ -1,4 +1,4 @@
-"""What a run depends on besides its settings: the data, and the chips that files describe.
+"""What a run depends on besides its settings: the data, and the files that settings name.
 
 A run keeps the checksums of both, and copies of the chip files, so that whatever is computed later from its folder
 uses the same data and the same chips, from whichever folder, or an error says what has changed. Runs of older versions
@@ -32,8 +32,8 @@ NAME_LENGTH = 12  # hexadecimal digits of the checksum that name the folder of a
 class RunInputs(msgspec.Struct, frozen=True, kw_only=True):
     """The content of inputs.json.
 
-    chips: the SHA-256 checksum of each chip file, by absolute path. made_by: the versions of what computes, the
-    processor and the checksum of the package, when the training started.
+    chips: the SHA-256 checksum of each file that settings name, by absolute path. made_by: the versions of what
+    computes, the processor and the checksum of the package, when the training started.
     """
 
     data: DataOrigin | None
