@@ -32,11 +32,11 @@ def prepare(run: Path, folder: Path) -> None:
     from ttfsrun.run.export import portable
     from ttfsrun.run.folder import RunFolder
     from ttfsrun.run.inputs import stored_samples
-    from ttfsrun.run.stored import read_config, read_weights
+    from ttfsrun.run.stored import read_config, read_learned
 
     stored = RunFolder(run)
     config = read_config(stored)
-    network = portable(config, read_weights(stored, config), "nominal").network
+    network = portable(config, read_learned(stored, config), "nominal").network
     write_graph(folder / "events.nir", network, Convention.of(6.0, None, "ms"))
     write_graph(folder / "steps.nir", network, Convention.of(1e6 * SECONDS_PER_UNIT, 1e6 * STEP, "s"))
     samples = stored_samples(stored, config)[0]["test"]

@@ -50,12 +50,12 @@ def run(inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
 
 @pytest.fixture(scope="module")
 def ours(inputs: Array, layers: list[dict[str, Array]]) -> list[Array]:
-    return run(inputs, layers, DURATION)
+    return run(inputs, layers)
 
 
 @pytest.fixture(scope="module")
 def nests(inputs: Array, layers: list[dict[str, Array]], tmp_path_factory: pytest.TempPathFactory) -> list[Array]:
-    return spikes_in_nest(tmp_path_factory.mktemp("nest"), inputs, layers)
+    return spikes_in_nest(tmp_path_factory.mktemp("nest"), inputs, layers, DURATION)
 
 
 @pytest.mark.parametrize("number", LAYERS)

@@ -13,6 +13,7 @@ from ttfsrun.config.ids import point_id
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
 from ttfsrun.errors import UserError
+from ttfsrun.network import Learned
 from ttfsrun.training.checkpoint import save_network
 from ttfsrun.training.trainer import Trainer
 
@@ -23,8 +24,9 @@ Tiny = Callable[..., Config]
 def stored(tiny: Tiny, tmp_path: Path) -> Path:
     """The weights of a network that nobody trained, with another seed."""
     torch.manual_seed(0)
-    weights = [torch.randn(5, 20), torch.randn(21, 3)]
-    save_network(tmp_path / "network.safetensors", {"best": weights, "last": [2 * weight for weight in weights]})
+    learned = Learned((torch.randn(1, 5, 20), torch.randn(1, 21, 3)))
+    twice = learned.map(lambda weight: 2 * weight)
+    save_network(tmp_path / "network.safetensors", {"best": learned, "last": twice})
     return tmp_path / "network.safetensors"
 
 
@@ -35,8 +37,8 @@ def test_each_network_of_a_population_begins_with_its_own_weights(
     trainer = Trainer(configs, samples["train"], samples["valid"])
     alone = Trainer(configs[1:], samples["train"], samples["valid"])
     torch.manual_seed(0)
-    assert torch.equal(trainer.state.weights[0][0], torch.randn(5, 20))
-    assert torch.equal(trainer.state.weights[0][1], alone.state.weights[0][0])
+    assert torch.equal(trainer.state.learned.weights[0][0], torch.randn(1, 5, 20)[0])
+    assert torch.equal(trainer.state.learned.weights[0][1], alone.state.weights[0][0])
 
 
 def test_the_content_of_the_file_counts_and_not_its_path(tiny: Tiny, stored: Path, tmp_path: Path) -> None:
@@ -44,7 +46,7 @@ def test_the_content_of_the_file_counts_and_not_its_path(tiny: Tiny, stored: Pat
     shutil.copy(stored, other)
     ids = [point_id(tiny(f"training.start={file}")) for file in (stored, other)]
     assert ids[0] == ids[1] != point_id(tiny())
-    save_network(other, {"best": [torch.zeros(5, 20), torch.zeros(21, 3)]})
+    save_network(other, {"best": Learned((torch.zeros(1, 5, 20), torch.zeros(1, 21, 3)))})
     assert point_id(tiny(f"training.start={other}")) != ids[0]
 
 

@@ -14,6 +14,7 @@ from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
 from ttfsrun.exchange.network import PARAMETERS, Array, PortableLayer, PortableNetwork
 from ttfsrun.exchange.nir_import import ReadOptions, from_graph, read_graph
+from ttfsrun.network import Learned
 from ttfsrun.run.train import train_points
 from ttfsrun.training.checkpoint import save_network
 
@@ -36,14 +37,14 @@ def import_network(
     _require_fitting_data(file, network, like)
     layers, neuron = _of_one_neuron(network.layers)
     start = out.with_name(f"{out.name}.safetensors")
-    weights = [torch.from_numpy(layer.weight.astype(np.float32)) for layer in layers]
+    learned = Learned(tuple(torch.from_numpy(layer.weight.astype(np.float32))[None] for layer in layers))
     if start.exists() and not overwrite:
         raise UserError(f"{start} exists: choose another folder with --out, or replace it with --overwrite")
     points = expand([f"experiment={experiment}", *_settings(network, layers, neuron, like), *overrides])
     if len(points) > 1:
         raise UserError(f"{len(points)} points: a file holds one network; do not sweep")
     points = expand([*points[0].overrides, f"training.start={_quoted(start)}", "training.epochs=0"])
-    save_network(start, {"best": weights, "last": weights})
+    save_network(start, {"best": learned, "last": learned})
     _, lines = train_points(points, out=out, overwrite=overwrite)
     yield from lines
     yield f"train it further: ttfsrun train experiment={experiment} training.start={start} ..."

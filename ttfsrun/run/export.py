@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +21,10 @@ from ttfsrun.exchange.convention import Convention
 from ttfsrun.exchange.nest_process import has_nest, simulated_in_nest
 from ttfsrun.exchange.network import PARAMETERS, Agreement, Codes, PortableLayer, PortableNetwork
 from ttfsrun.exchange.simulation import exact_spikes
-from ttfsrun.network import placement, with_configured_neurons
+from ttfsrun.network import Learned, placement, with_configured_neurons
 from ttfsrun.run.folder import PopulationFolder, RunFolder
 from ttfsrun.run.inputs import require_stored_chips, stored_samples
-from ttfsrun.run.stored import read_config, read_weights
+from ttfsrun.run.stored import read_config, read_learned
 from ttfsrun.substrate.emulation import Emulation
 from ttfsrun.substrate.member import Member
 from ttfsrun.substrate.perturbation import When
@@ -73,7 +73,7 @@ def export_run(path: Path, options: ExportOptions) -> Iterator[str]:
         training = msgspec.structs.replace(config.training, keep=options.network)
         config = msgspec.structs.replace(config, training=training)
     require_stored_chips(run, config)
-    exported = portable(config, read_weights(run, config), options.kind)
+    exported = portable(config, read_learned(run, config), options.kind)
     network, out = exported.network, options.out or run.path / f"network.{options.format}"
     files = _write(out, network, options)
     sizes = "-".join(map(str, [network.n_inputs, *network.sizes]))
@@ -103,12 +103,17 @@ def _write(out: Path, network: PortableNetwork, options: ExportOptions) -> list[
     return write_graph(out, network, options.convention)
 
 
-def portable(config: Config, weights: Sequence[Tensor], kind: Kind) -> Exported:
-    """Return the network of a run, with weights [1, N, M] of each layer.
+def portable(config: Config, learned: Learned, kind: Kind) -> Exported:
+    """Return the network of a run.
+
+    learned: as a population of one.
 
     kind: `nominal`, as it was trained; `quantised`, with the weights that are written to the chip; `chip`, also with
-    the fixed pattern of the run's chip, at the age of its evaluation. Raises UserError where no weights are the chip's.
+    the fixed pattern of the run's chip, at the age of its evaluation. Raises UserError where no weights are the
+    chip's, or spikes are delayed.
     """
+    if learned.thetas:
+        raise UserError("network.delays: networks with delays cannot be exported yet")
     member = Member(placement(config, perturbed=kind != "nominal"))
     rounding = [p.name for p in member.acting.get("weight", ()) if p.when == "write" and p.stage == "always"]
     if rounding:
@@ -117,9 +122,9 @@ def portable(config: Config, weights: Sequence[Tensor], kind: Kind) -> Exported:
     if kind == "quantised":
         kept.acting = {where: acting for where, acting in kept.acting.items() if where == "weight"}
     operation = Emulation((kept,), torch.device("cpu")).during(PHASE, age=age_of(config))
-    network = with_configured_neurons([config], weights)
+    network = with_configured_neurons([config], learned)
     layers = []
-    for number, weight in enumerate(weights):
+    for number, weight in enumerate(learned.weights):
         on_chip = operation.weight(number, weight).value
         neuron = operation.neuron(number, network.neuron, (1, weight.shape[-1]))
         parameters: dict[str, Any] = {

@@ -43,12 +43,14 @@ def _beginning(configs: Sequence[Config]) -> Network:
     for p, file in enumerate(config.training.start for config in configs):
         if file is None:
             continue
-        stored = load_network(expand_user(file), "best")
-        if [weight.shape for weight in stored] != [weight.shape[1:] for weight in network.weights]:
-            sizes = [tuple(weight.shape) for weight in stored]
-            raise UserError(f"training.start={file}: its weights {sizes} do not fit the network of the settings")
-        for weight, own in zip(network.weights, stored, strict=True):
-            weight[p] = own
+        stored, own = load_network(expand_user(file), "best"), network.learned
+        found, needed = ([tuple(tensor.shape[1:]) for tensor in learned.tensors] for learned in (stored, own))
+        if found != needed or stored.thetas.keys() != own.thetas.keys():
+            raise UserError(
+                f"training.start={file}: its tensors {found} do not fit the network of the settings, {needed}"
+            )
+        for tensor, values in zip(own.tensors, stored.tensors, strict=True):
+            tensor[p] = values[0]
     return network
 
 
