@@ -38,7 +38,7 @@ def test_each_network_of_a_population_begins_with_its_own_weights(
     alone = Trainer(configs[1:], samples["train"], samples["valid"])
     torch.manual_seed(0)
     assert torch.equal(trainer.state.learned.weights[0][0], torch.randn(1, 5, 20)[0])
-    assert torch.equal(trainer.state.learned.weights[0][1], alone.state.weights[0][0])
+    assert torch.equal(trainer.state.learned.weights[0][1], alone.state.learned.weights[0][0])
 
 
 def test_the_content_of_the_file_counts_and_not_its_path(tiny: Tiny, stored: Path, tmp_path: Path) -> None:

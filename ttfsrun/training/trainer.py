@@ -47,7 +47,7 @@ def _beginning(configs: Sequence[Config]) -> Network:
         found, needed = ([tuple(tensor.shape[1:]) for tensor in learned.tensors] for learned in (stored, own))
         if found != needed or stored.thetas.keys() != own.thetas.keys():
             raise UserError(
-                f"training.start={file}: its tensors {found} do not fit the network of the settings, {needed}"
+                f"training.start={file}: its shapes {found} do not fit the network of the settings, {needed}"
             )
         for tensor, values in zip(own.tensors, stored.tensors, strict=True):
             tensor[p] = values[0]
