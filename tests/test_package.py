@@ -169,7 +169,7 @@ def imported_distributions() -> dict[str, list[str]]:
 
 
 def test_every_import_is_a_declared_dependency():
-    declared = {canonicalize_name(dependency.name) for dependency in DEPENDENCIES}
+    declared = {canonicalize_name(dependency.name) for dependency in [*DEPENDENCIES, *EXTRAS]}
     missing = {name: files for name, files in imported_distributions().items() if name not in declared}
     assert not missing, f"add to the dependencies in pyproject.toml: {missing}"
 

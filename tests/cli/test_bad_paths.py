@@ -14,6 +14,7 @@ from bad_things import BAD, NAME, mounted, without_privileges
 
 from ttfsrun.cli import main
 from ttfsrun.errors import OTHER_WAYS_OUT, WRONG_PATHS, as_user_error
+from ttfsrun.run import write
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -21,6 +22,7 @@ SWEEP = Path(__file__).parent.parent / "fixtures" / "sweep_1c340df" / "sweep"
 PARSERS = main._parsers()[1]
 SETTINGS_OF_FILES = {  # settings that name a file or a folder, and what makes a verb read it
     "substrate.chip.file": [],
+    "training.start": [],
     "data.folder": ["experiment=mnist_16x16"],
     "sweep=": [],
 }
@@ -39,8 +41,39 @@ def positional(parser: argparse.ArgumentParser) -> list[str]:
     return [action.dest for action in parser._actions if action.type is Path and not action.option_strings]
 
 
-def command(verb: str, argument: str, path: Path, tiny: tuple[str, ...]) -> list[str]:
-    """A command line of the verb that is right, but for the argument."""
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: tuple[str, ...]) -> Path:
+    """A folder with a run, and its graph."""
+    folder = tmp_path_factory.mktemp("exported")
+    overrides = [*tiny_overrides, "network.bias_time=null"]
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(write, "plot_runs", lambda *args, **kwargs: None)
+        assert main.main(["train", *overrides, "--out", str(folder / "run")]) == 0
+    assert main.main(["export", str(folder / "run"), "--out", str(folder / "graph.nir")]) == 0
+    return folder
+
+
+Command = Callable[[str, str, Path], list[str]]
+
+
+@pytest.fixture
+def command(tiny_overrides: tuple[str, ...], request: pytest.FixtureRequest) -> Command:
+    """Makes a command line of a verb that is right, but for one argument."""
+
+    def make(verb: str, argument: str, path: Path) -> list[str]:
+        if verb not in ("export", "import"):
+            return _command(verb, argument, path, tiny_overrides)
+        file = {"export": "run", "import": "graph.nir"}[verb]
+        known = {} if argument in positional(PARSERS[verb]) else {"": request.getfixturevalue("exported") / file}
+        if verb == "import":
+            known |= {"--data": "yin_yang"} | ({} if argument == "--out" else {"--out": "new"})
+        known[argument if argument == "--out" else ""] = path
+        return [verb, *(str(word) for pair in known.items() for word in pair if word)]
+
+    return make
+
+
+def _command(verb: str, argument: str, path: Path, tiny: tuple[str, ...]) -> list[str]:
     parser = PARSERS[verb]
     if argument in SETTINGS_OF_FILES:
         chosen = SETTINGS_OF_FILES[argument]
@@ -86,7 +119,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def may_be_right(verb: str, argument: str, kind: str) -> bool:
     """Whether the path is no mistake: it is replaced, or used as it is, or not read."""
     a_file = kind in ("a text file", "an empty file", "a binary file")
-    if argument == "--out" and verb in ("gather", "report"):
+    if argument == "--out" and verb in ("gather", "report", "export"):
         return a_file or kind in ("a loop of links", "a link to nothing")
     if argument == "--out":
         return verb == "plot" and kind == "another folder"
@@ -101,12 +134,12 @@ def test_a_bad_path_is_one_line_and_changes_nothing(
     kind: str,
     folder: Path,
     ttfsrun: Call,
-    tiny_overrides: tuple[str, ...],
+    command: Command,
 ) -> None:
     path = BAD[kind](folder)
-    before = tree(folder)
+    before, argv = tree(folder), command(verb, argument, path)
     with without_privileges():
-        code, out, err = ttfsrun(*command(verb, argument, path, tiny_overrides))
+        code, out, err = ttfsrun(*argv)
     if code in (0, 3, 4) and may_be_right(verb, argument, kind):
         assert not [name for name in tree(folder) if name.endswith(".part")]
         return
@@ -117,7 +150,7 @@ def test_a_bad_path_is_one_line_and_changes_nothing(
 @pytest.mark.parametrize("letters", ["a\nb", "a\r\x1b[2Jb", "a\x85b", "a\u2028b"], ids=ascii)
 @pytest.mark.parametrize(("verb", "argument"), list(arguments()), ids=str)
 def test_an_error_is_one_line_whatever_the_path_contains(
-    verb: str, argument: str, letters: str, folder: Path, ttfsrun: Call, tiny_overrides: tuple[str, ...]
+    verb: str, argument: str, letters: str, folder: Path, ttfsrun: Call, command: Command
 ) -> None:
     if argument in SETTINGS_OF_FILES:
         path = Path(letters)  # which is no setting
@@ -126,7 +159,7 @@ def test_an_error_is_one_line_whatever_the_path_contains(
         path.parent.write_text("a file, not a folder")
     else:
         path = folder / letters
-    code, out, err = ttfsrun(*command(verb, argument, path, tiny_overrides))
+    code, out, err = ttfsrun(*command(verb, argument, path))
     assert (code, out) == (2, "") or (argument == "--out" and code == 1)
     assert letters not in err
     assert all(line.startswith(("ttfsrun: ", "See ")) for line in err.splitlines())
@@ -137,13 +170,13 @@ WITH_OUTPUT = [verb for verb, argument in arguments() if argument == "--out"]
 
 @pytest.mark.parametrize("verb", WITH_OUTPUT)
 def test_a_full_disk_is_one_line_and_nothing_half_written(
-    verb: str, folder: Path, ttfsrun: Call, tiny_overrides: tuple[str, ...]
+    verb: str, folder: Path, ttfsrun: Call, command: Command
 ) -> None:
     with mounted(folder / "disk", "size=64k") as disk:
         with suppress(OSError), (disk / "filler").open("wb", buffering=0) as stream:
             while True:
                 stream.write(bytes(4096))
-        code, out, err = ttfsrun(*command(verb, "--out", disk / NAME, tiny_overrides))
+        code, out, err = ttfsrun(*command(verb, "--out", disk / NAME))
         require_one_line(code, out, err, str(disk / NAME))
         assert "No space left on device); free space there" in err
         assert code == 1
@@ -151,9 +184,9 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(
 
 
 @pytest.mark.parametrize("verb", WITH_OUTPUT)
-def test_a_read_only_disk_is_one_line(verb: str, folder: Path, ttfsrun: Call, tiny_overrides: tuple[str, ...]) -> None:
+def test_a_read_only_disk_is_one_line(verb: str, folder: Path, ttfsrun: Call, command: Command) -> None:
     with mounted(folder / "disk", "ro") as disk:
-        code, out, err = ttfsrun(*command(verb, "--out", disk / NAME, tiny_overrides))
+        code, out, err = ttfsrun(*command(verb, "--out", disk / NAME))
         require_one_line(code, out, err, str(disk / NAME))
         assert "Read-only file system" in err
         assert code == 1
@@ -187,12 +220,13 @@ def test_a_current_folder_that_was_removed_is_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     ttfsrun: Call,
-    tiny_overrides: tuple[str, ...],
+    command: Command,
 ) -> None:
+    argv = command(verb, argument, Path(NAME))
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    code, out, err = ttfsrun(*command(verb, argument, Path(NAME), tiny_overrides))
+    code, out, err = ttfsrun(*argv)
     assert (code, out, err) == (2, "", "ttfsrun: the current folder has been removed; change to another one\n")
 
 

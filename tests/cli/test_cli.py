@@ -144,7 +144,7 @@ def test_flags_may_stand_anywhere_between_settings(capsys: pytest.CaptureFixture
         (
             ["confg"],
             "confg: unknown verb; choose from train, evaluate, chip, config, sweep, retry, status, logs, cancel, "
-            "gather, report, plot; did you mean config?",
+            "gather, report, plot, export, import; did you mean config?",
         ),
         (["--jsn"], "--jsn: unknown flag; a verb comes first"),
         (["config", "--jsn"], "--jsn: unknown flag"),

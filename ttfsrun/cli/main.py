@@ -49,6 +49,10 @@ class Parser(argparse.ArgumentParser):
 class Help(argparse.RawDescriptionHelpFormatter):
     """Help without a line for the verbs as a whole: the list must fit a screen."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 12  # of the longest verb, which argparse takes for two columns shorter
+
     def _format_action(self, action: argparse.Action) -> str:
         text = super()._format_action(action)
         return text.partition("\n")[2] if action.metavar == "VERB" else text
@@ -117,13 +121,16 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
     """Return the parser of the whole command line, and that of each verb."""
     parser = Parser(
         prog="ttfsrun",
+        usage="%(prog)s [--help] [--version] VERB ...",
         description="Train and compare networks of neurons that each spike at most once.",
         epilog=EXIT_CODES,
         formatter_class=Help,
         allow_abbrev=False,
+        add_help=False,
     )
-    parser.add_argument("--version", action="version", version=f"ttfsrun {__version__}")
-    parsers = parser.add_subparsers(title="verbs", metavar="VERB")
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"ttfsrun {__version__}", help=argparse.SUPPRESS)
+    parsers = parser.add_subparsers(title="verbs", metavar="VERB", prog=parser.prog)
     for name, verb in VERBS.items():
         own = parsers.add_parser(
             name,

@@ -6,6 +6,7 @@ thresholds from leak potentials where these differ between neurons.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,7 @@ import numpy as np
 from ttfsrun.errors import UserError, reason_of, ways_out
 from ttfsrun.exchange.convention import MICROSECOND, SECONDS, Convention, TimeUnit
 from ttfsrun.exchange.network import Array, PortableLayer, PortableNetwork
+from ttfsrun.files import read_file
 
 DIGITS = 9  # of a number that somebody has chosen
 ROUNDING = 1e-14  # relative: what conversions from and to seconds add up to
@@ -40,12 +42,13 @@ class ReadOptions:
 def read_graph(path: Path) -> nir.NIRGraph:
     """Return the graph in a file. Raises UserError where it cannot be read."""
     try:
-        with path.open("rb"):
-            pass  # h5py's own messages about files that are missing are long
-        graph = nir.read(path)
+        content = io.BytesIO(read_file(path))  # whose messages are shorter than those of h5py, and which knows pipes
     except OSError as error:
-        reason = f"{path}: cannot be read ({reason_of(error)}){ways_out(error)}"
-        raise UserError(reason if error.errno else f"{path}: is not a file of NIR ({error})") from None
+        raise UserError(f"{path}: cannot be read ({reason_of(error)}){ways_out(error)}") from None
+    try:
+        graph = nir.read(content)
+    except OSError as error:
+        raise UserError(f"{path}: is not a file of NIR ({error})") from None
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: is not a graph of NIR that nir {nir.version} can read: {error}") from None
     if not isinstance(graph, nir.NIRGraph):

@@ -45,7 +45,11 @@ def import_network(
         raise UserError(f"{len(points)} points: a file holds one network; do not sweep")
     points = expand([*points[0].overrides, f"training.start={_quoted(start)}", "training.epochs=0"])
     save_network(start, {"best": learned, "last": learned})
-    _, lines = train_points(points, out=out, overwrite=overwrite)
+    try:
+        _, lines = train_points(points, out=out, overwrite=overwrite)
+    except BaseException:
+        start.unlink(missing_ok=True)  # a run that was stopped has a copy
+        raise
     yield from lines
     yield f"train it further: ttfsrun train experiment={experiment} training.start={start} ..."
 

@@ -34,6 +34,7 @@ from ttfsrun.run.stored import read_config, use_configured_threads
 from ttfsrun.run.write import write_results
 from ttfsrun.training import checkpoint
 from ttfsrun.training.fit import fit
+from ttfsrun.training.network_file import require_fitting_start
 from ttfsrun.training.state import TrainingState
 from ttfsrun.training.trainer import Diverged, Trainer
 
@@ -98,6 +99,8 @@ def _train(population: RunPopulation, state: TrainingState | None, is_new: bool 
     chips = chip_checksums([condition for network in conditions for condition in network])
     starts = {config.training.start: "training.start" for config in population.configs if config.training.start}
     named = chips | checksums(starts)
+    for config in population.configs if is_new else ():
+        require_fitting_start(config)
     origin = {
         "data": data.source,
         "made_by": provenance(),

@@ -15,10 +15,9 @@ from ttfsrun.errors import UserError
 from ttfsrun.files import write_atomic
 from ttfsrun.network import Learned
 from ttfsrun.training.bumping import Bumping
+from ttfsrun.training.network_file import THETAS, WEIGHTS
 from ttfsrun.training.optimizer import Moments
 from ttfsrun.training.state import TrainingState
-
-WEIGHTS, THETAS = "layer_", "theta_"  # followed by the number of a layer, from 1: names in the file of a network
 
 
 def named_tensors(state: TrainingState) -> dict[str, Tensor]:

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from ttfsrun.config.schema import Config
 from ttfsrun.data.samples import Samples
-from ttfsrun.errors import RunFailed, UserError
+from ttfsrun.errors import RunFailed
 from ttfsrun.files import expand_user
 from ttfsrun.network import Network, build, emulate
 from ttfsrun.neuron.draws import StepNumber
 from ttfsrun.substrate.emulation import IDEAL, Operation
 from ttfsrun.training.batches import Batches, tensors_of
 from ttfsrun.training.checkpoint import load_network
+from ttfsrun.training.network_file import START_VERSION, require_fitting_start
 from ttfsrun.training.optimizer import schedule
 from ttfsrun.training.recording import Repetition
 from ttfsrun.training.responses import OperationOfBatch, score
@@ -43,13 +44,9 @@ def _beginning(configs: Sequence[Config]) -> Network:
     for p, file in enumerate(config.training.start for config in configs):
         if file is None:
             continue
-        stored, own = load_network(expand_user(file), "best"), network.learned
-        found, needed = ([tuple(tensor.shape[1:]) for tensor in learned.tensors] for learned in (stored, own))
-        if found != needed or stored.thetas.keys() != own.thetas.keys():
-            raise UserError(
-                f"training.start={file}: its shapes {found} do not fit the network of the settings, {needed}"
-            )
-        for tensor, values in zip(own.tensors, stored.tensors, strict=True):
+        require_fitting_start(configs[p])
+        stored = load_network(expand_user(file), START_VERSION)
+        for tensor, values in zip(network.learned.tensors, stored.tensors, strict=True):
             tensor[p] = values[0]
     return network
 

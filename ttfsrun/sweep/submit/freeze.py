@@ -18,9 +18,9 @@ def freeze_points(requested: Iterable[tuple[Sequence[str], Config]], keys: Seque
 
     requested: the overrides that make each configuration, and the configuration, of which only one is in memory at a
     time. keys: those that the request varies.
-    Raises ConfigError where a chip file cannot be read, and UserError where it does not fit its network.
+    Raises ConfigError where a named file cannot be read, and UserError where it does not fit its network.
     """
-    shared, files = SharedParts(), _ChipFiles()
+    shared, files = SharedParts(), _NamedFiles()
     overrides: list[Sequence[str]] = []
     rows: list[list[Part]] = []
     for words, config in requested:
@@ -99,18 +99,18 @@ def _follows(column: Sequence[str], leader: Sequence[str]) -> bool:
     return len(set(zip(leader, column, strict=True))) == len(set(leader))
 
 
-class _ChipFiles:
-    """The chip files that configurations name: each is read once."""
+class _NamedFiles:
+    """The files that configurations name, of chips and of stored weights: each is read once."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}  # in the order of their appearance
         self._checksums: dict[str, str] = {}
-        self._configs: dict[tuple[str, ...], Config] = {}  # one for each network and its chip files
+        self._configs: dict[tuple[str, ...], Config] = {}  # one for each network and its files
         self._by_content: dict[Part, Part] = {}
         self._frozen: dict[Part, Tree] = {}
 
     def add(self, parts: Sequence[Part], config: Config) -> None:
-        """Note the chip files of a configuration, which `read` reads."""
+        """Note the files of a configuration, which `read` reads."""
         files = _files_of(parts)
         if files:
             self._names |= files
@@ -123,7 +123,7 @@ class _ChipFiles:
         """
         self._checksums = checksums(self._names)
         for config in self._configs.values():
-            _require_fitting_chips(config)
+            _require_fitting_files(config)
 
     def checksums_of(self, parts: Sequence[Part]) -> dict[str, str]:
         """Return the checksum of each file of a configuration, by its absolute path."""
@@ -148,10 +148,12 @@ def _files_of(parts: Sequence[Part]) -> dict[str, str]:
     return {file: setting for part in parts for file, setting in part.named_files.items()}
 
 
-def _require_fitting_chips(config: Config) -> None:
-    """Raise UserError where a chip file does not fit the network of a configuration."""
+def _require_fitting_files(config: Config) -> None:
+    """Raise UserError where a chip file or stored weights do not fit the network of a configuration."""
     from ttfsrun.substrate.chip import Chip
+    from ttfsrun.training.network_file import require_fitting_start
 
+    require_fitting_start(config)
     for condition in conditions_of(config):
         if condition.config.substrate.chip.file is not None:
             Chip.of(condition.config.chip_spec)
