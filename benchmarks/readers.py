@@ -2,7 +2,7 @@
 
     python benchmarks/readers.py RUN [--jaxsnn PYTHON] [--norse PYTHON] [--snntorch PYTHON] [--rockpool PYTHON]
 
-RUN is a run on yin-yang data without a bias. Each PYTHON is the interpreter of an environment that has the reader and
+RUN is a run on yin-yang data. Each PYTHON is the interpreter of an environment that has the reader and
 nir. Prints, for each, the decisions on the test samples that are those of the exact solver. The output that is
 published is results/reference/exchange/readers.txt.
 """
@@ -42,7 +42,13 @@ def prepare(run: Path, folder: Path) -> None:
     samples = stored_samples(stored, config)[0]["test"]
     times = samples.times.astype(np.float64)
     outputs = exact_spikes(network, times)[-1]
-    np.savez(folder / "data.npz", times=times, outputs=outputs, decisions=decisions(outputs), labels=samples.labels)
+    np.savez(
+        folder / "data.npz",
+        times=network.with_bias(times),
+        outputs=outputs,
+        decisions=decisions(outputs),
+        labels=samples.labels,
+    )
     accuracy = float((decisions(outputs) == samples.labels).mean())
     print(f"exact solver: {len(times)} test samples, accuracy {accuracy:.2%}")
 
@@ -142,7 +148,7 @@ def jaxsnn(folder: Path, times, transposed: bool):
     graph = nir.read(folder / "events.nir")
     hidden = graph.nodes["neurons_1"].tau_mem.size
     n_inputs, unit = times.shape[1], 6e-6
-    steps = {"neurons_1": n_inputs + hidden, "neurons_2": hidden + 3}
+    steps = {"neurons_1": n_inputs + hidden, "neurons_2": hidden + 3 + 1}  # 1: the bias
     topology = from_nir(graph, ConversionConfig(t_max=UNITS * unit, n_steps=steps))
     init, apply = topology.done()
     parameters = init(jax.random.PRNGKey(0))
@@ -186,7 +192,7 @@ def simulate(name: str, folder: Path) -> None:
         title = f"{name} {version}{f', {changed}' if change else ''}"
         try:
             found = READERS[name](folder, data["times"], change)
-        except (TypeError, ValueError) as error:
+        except (AssertionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             print(f"{title}: {type(error).__name__}: {str(error).splitlines()[0]}")
             continue
         decided = np.where(np.isfinite(found).any(axis=1), found.argmin(axis=1), -1)

@@ -38,6 +38,13 @@ def homogeneous(tau_mem: float = 1.0, bias_time: float | None = None) -> Portabl
     return replace(network, layers=tuple(layers))
 
 
+def delayed() -> PortableNetwork:
+    """Return a network in which every spike is late, no two of them alike."""
+    random, network = np.random.default_rng(2), heterogeneous()
+    layers = [replace(layer, delays=random.uniform(0, 1, len(layer.weight))) for layer in network.layers]
+    return replace(network, layers=tuple(layers), output_delays=random.uniform(0, 1, network.sizes[-1]))
+
+
 def inputs(samples: int = 60, n: int = 4) -> Array:
     """Return input spike times [B, N]."""
     return np.random.default_rng(1).uniform(0.15, 2.0, (samples, n))

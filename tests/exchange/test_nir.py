@@ -11,7 +11,7 @@ import nir
 import numpy as np
 import pytest
 from in_nest import BOUND, NEEDS_NEST
-from portable_networks import BIAS_TIME, BSS2, heterogeneous, homogeneous, inputs
+from portable_networks import BIAS_TIME, BSS2, delayed, heterogeneous, homogeneous, inputs
 
 from ttfsrun.errors import UserError
 from ttfsrun.exchange.convention import Convention
@@ -27,14 +27,19 @@ CONVENTIONS = [BSS2, Convention.of(6.0, None, "ms"), Convention.of(6.0, 0.01, "s
 def require_close(found: PortableNetwork, expected: PortableNetwork) -> None:
     assert found.sizes == expected.sizes
     assert (found.bias_time, found.t_max) == (expected.bias_time, expected.t_max)
+    assert (found.output_delays is None) == (expected.output_delays is None)
+    if expected.output_delays is not None:
+        np.testing.assert_allclose(found.output_delays, expected.output_delays, rtol=1e-13)
     for one, other in zip(found.layers, expected.layers, strict=True):
-        for name in ("weight", *PARAMETERS):
+        assert (one.delays is None) == (other.delays is None)
+        for name in ("weight", *PARAMETERS, *(["delays"] if other.delays is not None else [])):
             np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-13, err_msg=name)
 
 
+@pytest.mark.parametrize("make", [heterogeneous, delayed])
 @pytest.mark.parametrize("convention", CONVENTIONS)
-def test_what_is_written_is_read(tmp_path: Path, convention: Convention) -> None:
-    network = replace(heterogeneous(), t_max=7.5)
+def test_what_is_written_is_read(tmp_path: Path, convention: Convention, make: Callable[[], PortableNetwork]) -> None:
+    network = replace(make(), t_max=7.5)
     [path] = write_graph(tmp_path / "network.nir", network, convention)
     require_close(from_graph(read_graph(path)), network)
 
@@ -105,6 +110,22 @@ def test_nest_built_from_the_file_alone_finds_the_same_spikes(tmp_path: Path, bi
     assert 0 < agreement.largest_difference < BOUND
 
 
+@NEEDS_NEST[0]
+@NEEDS_NEST[1]
+def test_nest_finds_the_same_spikes_where_they_are_late(tmp_path: Path) -> None:
+    network, times = delayed(), inputs()
+    [path] = write_graph(tmp_path / "network.nir", network, BSS2)
+    agreement = Agreement(exact_spikes(network, times), simulated_in_nest(from_graph(read_graph(path)), times))
+    assert (agreement.silent, agreement.decisions) == (1, 1)
+    assert 0 < agreement.largest_difference < BOUND
+
+
+def test_delays_are_seconds_of_delay_nodes_between_what_sends_and_its_weights() -> None:
+    graph = to_graph(delayed(), BSS2)
+    np.testing.assert_allclose(graph.nodes["delay_2"].delay, 6e-6 * delayed().layers[1].delays[:-1])
+    assert {("neurons_1", "delay_2"), ("delay_2", "weight_2"), ("output_delay", "output")} <= set(graph.edges)
+
+
 def written_elsewhere(**changed: Any) -> Any:
     """A graph that nir alone made: one input weight of 2 to one neuron, times in seconds."""
     values = {
@@ -149,7 +170,8 @@ def with_lif() -> Any:
     [
         ("neurons_1", with_lif, "node neurons_1: a LIF neuron has no synaptic current"),
         ("neurons_1", lambda: nir.Threshold(np.ones(30)), "node neurons_1: Threshold cannot be kept"),
-        ("neurons_1", lambda: nir.Delay(np.ones(30)), "node neurons_1: delays cannot be imported"),
+        ("neurons_1", lambda: nir.Delay(np.ones(30)), "node neurons_1: delays what weights have added up"),
+        ("neurons_1", lambda: nir.Delay(-np.ones(30)), "node neurons_1: a delay is a finite number, and not below 0"),
         ("weight_1", lambda: nir.Affine(np.ones((30, 4)), np.ones(30)), "node weight_1: its bias is a constant"),
     ],
 )
@@ -159,6 +181,14 @@ def test_what_cannot_be_kept_is_an_error_that_names_the_node(
     nodes, edges = nodes_and_edges()
     nodes[node] = replacement()
     with pytest.raises(UserError, match=message):
+        from_graph(nir.NIRGraph(nodes, edges))
+
+
+def test_weights_behind_the_last_neurons_are_an_error_that_names_the_output() -> None:
+    nodes, edges = nodes_and_edges()
+    nodes["readout"] = nir.Linear(2 * np.eye(3))
+    edges = [edge for edge in edges if edge[1] != "output"] + [("neurons_2", "readout"), ("readout", "output")]
+    with pytest.raises(UserError, match="node output: is reached through weights"):
         from_graph(nir.NIRGraph(nodes, edges))
 
 

@@ -54,6 +54,29 @@ def test_the_network_comes_back_and_decides_alike(
     assert ttfsrun(*further)[0] == 0
 
 
+@pytest.mark.parametrize("delays", ["axonal", "dendritic", "[dendritic,none]"])
+def test_a_network_with_delays_comes_back_and_decides_alike(
+    ttfsrun: Call, tiny_overrides: tuple[str, ...], no_figures: None, tmp_path: Path, delays: str
+) -> None:
+    ttfsrun("train", *tiny_overrides, f"network.delays={delays}", "--out", tmp_path / "run")
+    exported(ttfsrun, tmp_path / "run", "--out", tmp_path / "a.nir")
+    argv = ["import", tmp_path / "a.nir", "--data", "yin_yang", "--out", tmp_path / "back", tiny_overrides[0]]
+    code, _, messages = ttfsrun(*argv)
+    assert code == 0, messages
+    one, other = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("run", "back"))
+    assert one["test"]["accuracy"] == other["test"]["accuracy"]
+    assert one["test"]["loss"] == pytest.approx(other["test"]["loss"], rel=1e-6)
+
+
+def test_synaptic_delays_are_refused_with_the_reason(
+    ttfsrun: Call, tiny_overrides: tuple[str, ...], no_figures: None, tmp_path: Path
+) -> None:
+    ttfsrun("train", *tiny_overrides, "network.delays=synaptic", "--out", tmp_path / "run")
+    code, _, messages = ttfsrun("export", tmp_path / "run")
+    assert code == 2
+    assert "network.delays=synaptic: in NIR, a spike is late for all neurons alike" in messages
+
+
 def test_quantised_weights_are_levels_and_those_of_the_chip_have_its_fixed_pattern(ttfsrun: Call, run: Path) -> None:
     out = exported(ttfsrun, run, "--weights", "quantised", "--format", "npz")
     assert "not in the file: " in out

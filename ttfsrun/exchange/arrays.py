@@ -31,9 +31,13 @@ def write_npz(path: Path, network: PortableNetwork, convention: Convention) -> l
             arrays[key] = np.array(time * convention.unit)
     for number, layer in enumerate(network.layers, 1):
         values = {"weight": layer.weight, **_parameters(layer, convention)}
+        if layer.delays is not None:
+            values["delay"] = layer.delays * convention.unit
         if layer.codes is not None:
             values |= {"code": layer.codes.code.astype(np.int32), "lsb": np.array(layer.codes.lsb)}
         arrays |= {f"layer_{number}.{key}": value for key, value in values.items()}
+    if network.output_delays is not None:
+        arrays["output_delay"] = network.output_delays * convention.unit
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
     write_atomic(path, stream.getvalue())
@@ -47,7 +51,7 @@ def write_csv(path: Path, network: PortableNetwork, convention: Convention) -> l
     the bias.
     """
     neurons = path.with_suffix(".neurons.csv")
-    write_atomic(path, _csv(pd.concat(_synapses(network), ignore_index=True)))
+    write_atomic(path, _csv(pd.concat(_synapses(network, convention), ignore_index=True)))
     write_atomic(neurons, _csv(_neurons(network, convention)))
     return [path, neurons]
 
@@ -57,7 +61,7 @@ def _parameters(layer: PortableLayer, convention: Convention) -> dict[str, Array
     return {name: value * (convention.unit if name.startswith("tau") else 1.0) for name, value in values.items()}
 
 
-def _synapses(network: PortableNetwork) -> list[pd.DataFrame]:
+def _synapses(network: PortableNetwork, convention: Convention) -> list[pd.DataFrame]:
     tables = []
     for number, layer in enumerate(network.layers, 1):
         lines, neurons = layer.weight.shape
@@ -74,7 +78,12 @@ def _synapses(network: PortableNetwork) -> list[pd.DataFrame]:
                 "weight": layer.weight.ravel(),
             }
         )
-        tables.append(table if layer.codes is None else table.assign(code=layer.codes.code.ravel()))
+        if layer.codes is not None:
+            table["code"] = layer.codes.code.ravel()
+        if layer.delays is not None:
+            lines_late = network.repeated(layer.delays) if number == 1 else layer.delays
+            table["delay"] = np.repeat(lines_late * convention.unit, neurons)
+        tables.append(table)
     return tables
 
 
@@ -85,6 +94,8 @@ def _neurons(network: PortableNetwork, convention: Convention) -> pd.DataFrame:
         table.insert(0, "layer", number)
         table.insert(1, "neuron", np.arange(len(table)))
         tables.append(table.assign(lsb=np.nan if layer.codes is None else layer.codes.lsb))
+    if network.output_delays is not None:
+        tables[-1]["output_delay"] = network.output_delays * convention.unit
     table = pd.concat(tables, ignore_index=True).dropna(axis="columns", how="all")
     times = {"bias_time": network.bias_time, "t_max": network.t_max}
     known = {key: time * convention.unit for key, time in times.items() if time is not None}

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from ttfsrun.errors import RunFailed
-from ttfsrun.exchange.network import PARAMETERS, Array, PortableNetwork
+from ttfsrun.exchange.network import PARAMETERS, Array, PortableLayer, PortableNetwork
 
 PROGRAM = Path(__file__).with_name("nest_program.py")
 TIME_CONSTANTS = 8.0  # simulated after the last input, for each layer: later, nothing can reach a threshold
@@ -50,10 +50,26 @@ def spikes_in_nest(folder: Path, inputs: Array, layers: Sequence[dict[str, Array
 
 
 def simulated_in_nest(network: PortableNetwork, times: Array) -> list[Array]:
-    """Return the spike times of each layer [B, M], for input times [B, inputs]; inf for no spike."""
-    lines = network.repeated(network.with_bias(times))
-    layers = [{name: asdict(layer)[name] for name in ("weight", *PARAMETERS)} for layer in network.layers]
-    if network.bias_time is None:
+    """Return the spike times of each layer [B, M], for input times [B, inputs]; inf for no spike.
+
+    NEST's delays are multiples of its step: with others, each layer is a simulation of its own.
+    """
+    external = network.with_bias(times)
+    if not network.has_delays:
+        found = _simulated(network.layers, network.repeated(external), network.bias_time is not None)
+        return [network.leaving(number, spikes) for number, spikes in enumerate(found)]
+    layers: list[Array] = []
+    for number, layer in enumerate(network.layers):
+        arriving = network.arriving(number, layers[-1] if layers else external, external)
+        [crossings] = _simulated([layer], arriving, has_bias=False)
+        layers.append(network.leaving(number, crossings))
+    return layers
+
+
+def _simulated(chain: Sequence[PortableLayer], lines: Array, has_bias: bool) -> list[Array]:
+    """Return the spike times of consecutive layers; lines: what reaches the first; has_bias: as its last line."""
+    layers = [{name: asdict(layer)[name] for name in ("weight", *PARAMETERS)} for layer in chain]
+    if not has_bias:
         lines = np.column_stack([lines, np.full(len(lines), QUIET)])
         layers = [layer | {"weight": np.pad(layer["weight"], ((0, 1), (0, 0)))} for layer in layers]
     slowest = max(float(layer[name].max()) for layer in layers for name in ("tau_mem", "tau_syn"))
@@ -61,6 +77,4 @@ def simulated_in_nest(network: PortableNetwork, times: Array) -> list[Array]:
     duration = math.ceil(last + TIME_CONSTANTS * slowest * len(layers))
     with TemporaryDirectory() as folder:
         found = spikes_in_nest(Path(folder), lines + SHIFT, layers, duration)
-    spikes = [layer - SHIFT for layer in found]
-    end = np.inf if network.t_max is None else network.t_max
-    return [np.where(layer > end, np.inf, layer) for layer in spikes]
+    return [layer - SHIFT for layer in found]

@@ -32,6 +32,7 @@ class PortableLayer:
     """The synapses and the neurons of one layer.
 
     weight: [N, M]; rows as in `network.Network.weights`, the bias last. All others: [M].
+    delays: of what each source sends, [S]: the neurons before, or the inputs, then the bias; None for none.
     codes: of quantised weights. node: its name in a file.
     """
 
@@ -40,6 +41,7 @@ class PortableLayer:
     tau_syn: Array
     v_th: Array
     v_leak: Array
+    delays: Array | None = None
     codes: Codes | None = None
     node: str | None = None
 
@@ -51,12 +53,19 @@ class PortableNetwork:
     bias_time: of one more spike into each layer; None: no bias.
     t_max: end of the observation, after which spikes do not count; None: no end.
     input_repeats: lines that carry each external event into the first layer, bias included.
+    output_delays: of the spikes of the label neurons [M]; None for none.
     """
 
     layers: tuple[PortableLayer, ...]
     bias_time: float | None = None
     t_max: float | None = None
     input_repeats: int = 1
+    output_delays: Array | None = None
+
+    @property
+    def has_delays(self) -> bool:
+        """Tell whether any spike is delayed."""
+        return self.output_delays is not None or any(layer.delays is not None for layer in self.layers)
 
     @property
     def n_inputs(self) -> int:
@@ -80,6 +89,22 @@ class PortableNetwork:
         """
         inputs, bias = external[..., : self.n_inputs], external[..., self.n_inputs :]
         return np.concatenate([inputs] * self.input_repeats + [bias] * self.input_repeats, axis=-1)
+
+    def arriving(self, number: int, sent: Array, external: Array) -> Array:
+        """Return what reaches the lines of a layer, counted from 0, [B, lines].
+
+        sent: spike times of the layer before, which the first layer has not. external: of inputs and bias.
+        """
+        sources = external if number == 0 else np.concatenate([sent, external[:, self.n_inputs :]], axis=1)
+        delays = self.layers[number].delays
+        late = sources if delays is None else sources + delays
+        return self.repeated(late) if number == 0 else late
+
+    def leaving(self, number: int, crossings: Array) -> Array:
+        """Return the spikes of a layer, counted from 0, whose membranes cross their thresholds at these times."""
+        is_last = number == len(self.layers) - 1
+        spikes = crossings + self.output_delays if is_last and self.output_delays is not None else crossings
+        return spikes if self.t_max is None else np.where(spikes > self.t_max, np.inf, spikes)
 
     def with_bias(self, times: Array) -> Array:
         """Return input spike times [B, inputs] with those of the bias, if any, as a last column."""

@@ -30,27 +30,66 @@ def write_graph(path: Path, network: PortableNetwork, convention: Convention) ->
 
 def to_graph(network: PortableNetwork, convention: Convention) -> nir.NIRGraph:
     """Return the graph of a network; its metadata says what NIR has no field for."""
-    external = network.n_inputs + network.n_bias
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([external]))}
-    edges, before = [], "input"
-    if network.input_repeats > 1:
-        nodes["lines"] = nir.Linear(network.repeated(np.eye(external)).T)
-        edges.append((before, "lines"))
-        before = "lines"
+    graph, external = _Graph(convention), network.n_inputs + network.n_bias
+    before = graph.add("input", nir.Input(np.array([external])))
     for number, layer in enumerate(network.layers, 1):
-        weight, neurons = f"weight_{number}", f"neurons_{number}"
-        own = len(layer.weight) - (network.n_bias if number > 1 else 0)
-        nodes[weight] = _linear(layer.weight[:own], layer.codes, slice(own), convention)
-        edges += [(before, weight), (weight, neurons)]
-        if own < len(layer.weight):
-            bias = np.zeros((external, layer.weight.shape[1]))
-            bias[-1] = layer.weight[-1]
-            nodes[f"bias_{number}"] = _linear(bias, layer.codes, slice(own, None), convention)
-            edges += [("input", f"bias_{number}"), (f"bias_{number}", neurons)]
-        nodes[neurons] = _neurons(layer, convention)
-        before = neurons
-    nodes["output"] = nir.Output(np.array([network.sizes[-1]]))
-    return nir.NIRGraph(nodes, [*edges, (before, "output")], metadata=_metadata(network, convention))
+        own = slice(len(layer.weight) - (network.n_bias if number > 1 else 0))
+        n_own = None if number == 1 else network.sizes[number - 2]
+        before = graph.delay(f"delay_{number}", None if layer.delays is None else layer.delays[:n_own], before)
+        if number == 1 and network.input_repeats > 1:
+            before = graph.add("lines", nir.Linear(network.repeated(np.eye(external)).T), before)
+        reaching = [graph.weight(f"weight_{number}", layer, own, before)]
+        if own.stop < len(layer.weight):
+            reaching.append(_bias(graph, number, layer, external))
+        before = graph.add(f"neurons_{number}", _neurons(layer, convention), *reaching)
+    before = graph.delay("output_delay", network.output_delays, before)
+    graph.add("output", nir.Output(np.array([network.sizes[-1]])), before)
+    return nir.NIRGraph(graph.nodes, graph.edges, metadata=_metadata(network, convention))
+
+
+class _Graph:
+    """A graph that grows from its input."""
+
+    def __init__(self, convention: Convention) -> None:
+        self.nodes: dict[str, nir.NIRNode] = {}
+        self.edges: list[tuple[str, str]] = []
+        self._convention = convention
+
+    def add(self, name: str, node: nir.NIRNode, *sources: str) -> str:
+        """Add a node that is reached from others, and return its name."""
+        self.nodes[name] = node
+        self.edges += [(source, name) for source in sources]
+        return name
+
+    def delay(self, name: str, delays: Array | None, source: str) -> str:
+        """Return the node that sends the spikes of another one, late if there are delays."""
+        if delays is None:
+            return source
+        return self.add(name, nir.Delay(delays * self._convention.unit), source)
+
+    def weight(self, name: str, layer: PortableLayer, rows: slice, source: str) -> str:
+        """Add the weights of some of the lines of a layer."""
+        codes = None if layer.codes is None else Codes(layer.codes.code[rows], layer.codes.lsb)
+        return self.linear(name, layer.weight[rows], codes, source)
+
+    def linear(self, name: str, weight: Array, codes: Codes | None, source: str) -> str:
+        """Add weights [N, M]."""
+        factor, metadata = self._convention.weight, {}
+        if codes is not None:
+            metadata = {"codes": np.ascontiguousarray(codes.code.T), "lsb": codes.lsb * factor}
+        return self.add(name, nir.Linear(np.ascontiguousarray(weight.T) * factor, metadata=metadata), source)
+
+
+def _bias(graph: _Graph, number: int, layer: PortableLayer, external: int) -> str:
+    """Add what leads from the last line of the input to a layer behind the first."""
+    delays, weight = None, np.zeros((external, layer.weight.shape[1]))
+    weight[-1] = layer.weight[-1]
+    if layer.delays is not None:
+        delays = np.zeros(external)
+        delays[-1] = layer.delays[-1]
+    source = graph.delay(f"bias_delay_{number}", delays, "input")
+    codes = None if layer.codes is None else Codes(layer.codes.code[-1:], layer.codes.lsb)
+    return graph.linear(f"bias_{number}", weight, codes, source)
 
 
 def _metadata(network: PortableNetwork, convention: Convention) -> dict[str, Any]:
@@ -68,14 +107,6 @@ def _metadata(network: PortableNetwork, convention: Convention) -> dict[str, Any
     if network.t_max is not None:
         metadata["t_max"] = network.t_max * convention.unit
     return metadata
-
-
-def _linear(weight: Array, codes: Codes | None, rows: slice, convention: Convention) -> nir.Linear:
-    """Return the node of weights [N, M]; rows: of the layer's codes."""
-    metadata = {}
-    if codes is not None:
-        metadata = {"codes": np.ascontiguousarray(codes.code[rows].T), "lsb": codes.lsb * convention.weight}
-    return nir.Linear(np.ascontiguousarray(weight.T) * convention.weight, metadata=metadata)
 
 
 def _neurons(layer: PortableLayer, convention: Convention) -> nir.CubaLIF:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,39 @@ def from_graph(graph: nir.NIRGraph, options: ReadOptions = ReadOptions()) -> Por
     bias_time = bias_time if options.bias_time is None else options.bias_time
     layers, before = [], walk.input
     for name in walk.order:
-        weight = walk.weight(name, before, with_bias=bias_time is not None)
-        layers.append(_layer(name, graph.nodes[name], weight, convention))
+        weight, delays = walk.weight(name, before, with_bias=bias_time is not None)
+        layer = _layer(name, graph.nodes[name], weight, convention)
+        layers.append(replace(layer, delays=_in_units(delays, convention)))
         before = name
-    return PortableNetwork(tuple(layers), bias_time, t_max)
+    leaving = walk.maps(walk.output)[before]
+    if not np.array_equal(leaving.matrix, np.eye(layers[-1].weight.shape[1])):
+        raise UserError(f"node {walk.output}: is reached through weights; here, the neurons before it give the answer")
+    output_delays = _in_units(leaving.delays, convention)
+    return PortableNetwork(tuple(layers), bias_time, t_max, output_delays=output_delays)
+
+
+@dataclass(frozen=True)
+class _Map:
+    """How the spikes of one source reach the input of a node: late by [N], then through a matrix [M, N]."""
+
+    matrix: Array
+    delays: Array
+
+    def through(self, matrix: Array) -> _Map:
+        """Return the same, and then through a matrix."""
+        return _Map(matrix @ self.matrix, self.delays)
+
+    def delayed(self, name: str, delays: Array) -> _Map:
+        """Return the same with spikes late by further delays. Raises UserError where they are late behind weights."""
+        if not np.array_equal(self.matrix, np.eye(len(delays))):
+            raise UserError(f"node {name}: delays what weights have added up; only what neurons or inputs send can be")
+        return _Map(self.matrix, self.delays + delays)
+
+    def joined(self, name: str, other: _Map) -> _Map:
+        """Return both together. Raises UserError where they are not equally late."""
+        if not np.array_equal(self.delays, other.delays):
+            raise UserError(f"node {name}: is reached by the same spikes more than once, with other delays")
+        return _Map(self.matrix + other.matrix, self.delays)
 
 
 class _Walk:
@@ -82,6 +111,11 @@ class _Walk:
             _require_known(name, node)
         self.input = self._only(nir.Input)
 
+    @property
+    def output(self) -> str:
+        """The one node of the output."""
+        return self._only(nir.Output)
+
     def _only(self, kind: type) -> str:
         names = [name for name, node in self.nodes.items() if isinstance(node, kind)]
         if len(names) != 1:
@@ -92,7 +126,7 @@ class _Walk:
     def order(self) -> list[str]:
         """The neurons from the first layer to the last."""
         found: list[str] = []
-        name = self._neurons_before(self._only(nir.Output))
+        name = self._neurons_before(self.output)
         while name is not None:
             if name in found:
                 raise UserError(f"node {name}: is connected to itself; only feed-forward networks can be kept")
@@ -112,37 +146,44 @@ class _Walk:
             raise UserError(f"node {name}: has inputs from {' and '.join(before)}; only chains of layers can be kept")
         return before[0] if before else None
 
-    def maps(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, Array]:
-        """Return by source (the input, or neurons) the matrix [M, N] that leads from its spikes to a node's input."""
-        found: dict[str, Array] = {}
+    def maps(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, _Map]:
+        """Return by source (the input, or neurons) how its spikes reach a node's input."""
+        found: dict[str, _Map] = {}
         for source in self._sources[name]:
             if source in seen:
                 raise UserError(f"node {source}: is in a circle without neurons")
             node = self.nodes[source]
             if source == self.input or isinstance(node, nir.CubaLIF):
-                reached = {source: np.eye(int(np.prod(node.output_type["output"])))}
+                size = int(np.prod(node.output_type["output"]))
+                reached = {source: _Map(np.eye(size), np.zeros(size))}
             else:
-                own = np.asarray(node.weight, dtype=np.float64)
-                reached = {origin: own @ matrix for origin, matrix in self.maps(source, (*seen, source)).items()}
-            for origin, matrix in reached.items():
-                found[origin] = found[origin] + matrix if origin in found else matrix
+                own = np.asarray(node.delay if isinstance(node, nir.Delay) else node.weight, dtype=np.float64)
+                reached = {
+                    origin: each.delayed(source, own) if isinstance(node, nir.Delay) else each.through(own)
+                    for origin, each in self.maps(source, (*seen, source)).items()
+                }
+            for origin, each in reached.items():
+                found[origin] = found[origin].joined(name, each) if origin in found else each
         return found
 
-    def weight(self, name: str, before: str, with_bias: bool) -> Array:
-        """Return the weights [N, M] of a layer, the bias last, from the layer before and from the input."""
+    def weight(self, name: str, before: str, with_bias: bool) -> tuple[Array, Array]:
+        """Return the weights [N, M] of a layer and the delays [N], the bias last, from the layer before and the input.
+
+        Delays are in the unit of the file.
+        """
         maps = self.maps(name)
-        weight = maps[before].T
+        weight, delays = maps[before].matrix.T, maps[before].delays
         if before == self.input or not with_bias:
             if before != self.input and self.input in maps:
                 raise UserError(
                     f"node {name}: has inputs from {before} and from {self.input}; only a bias, one spike on the last "
                     "line of the input, can reach several layers: set network.bias_time to its time, in units of time"
                 )
-            return weight
-        external = maps.get(self.input, np.zeros((weight.shape[1], 1))).T
-        if np.any(external[:-1]):
+            return weight, delays
+        bias = maps.get(self.input, _Map(np.zeros((weight.shape[1], 1)), np.zeros(1)))
+        if np.any(bias.matrix[:, :-1]):
             raise UserError(f"node {name}: has inputs from {before} and from lines of {self.input} other than the bias")
-        return np.concatenate([weight, external[-1:]])
+        return np.concatenate([weight, bias.matrix.T[-1:]]), np.append(delays, bias.delays[-1])
 
 
 def _require_known(name: str, node: nir.NIRNode) -> None:
@@ -152,14 +193,15 @@ def _require_known(name: str, node: nir.NIRNode) -> None:
             f"node {name}: a LIF neuron has no synaptic current, but this neuron's has a time constant above 0: "
             "use CubaLIF"
         )
-    if isinstance(node, nir.Delay):
-        raise UserError(f"node {name}: delays cannot be imported")
+    if isinstance(node, nir.Delay) and not (np.isfinite(node.delay) & (np.asarray(node.delay) >= 0)).all():
+        raise UserError(f"node {name}: a delay is a finite number, and not below 0")
     if isinstance(node, nir.Affine):
         if np.any(node.bias):
             raise UserError(f"node {name}: its bias is a constant current, which this neuron has not; use Linear")
-    elif not isinstance(node, nir.Input | nir.Output | nir.Linear | nir.CubaLIF):
+    elif not isinstance(node, nir.Input | nir.Output | nir.Linear | nir.CubaLIF | nir.Delay):
         raise UserError(
-            f"node {name}: {type(node).__name__} cannot be kept; networks have Linear, Affine without bias, CubaLIF"
+            f"node {name}: {type(node).__name__} cannot be kept; networks have Linear, Affine without bias, CubaLIF, "
+            "Delay"
         )
     if isinstance(node, nir.Linear | nir.Affine) and np.ndim(node.weight) != 2:
         raise UserError(f"node {name}: its weight has {np.ndim(node.weight)} dimensions; a dense one has two")
@@ -182,6 +224,11 @@ def _convention(graph: nir.NIRGraph, first: str, options: ReadOptions) -> Conven
 def _from_metadata(graph: nir.NIRGraph, key: str, convention: Convention) -> float | None:
     value = graph.metadata.get(key)
     return None if value is None else _rounded(float(value) / convention.unit)
+
+
+def _in_units(delays: Array, convention: Convention) -> Array | None:
+    """Return delays in units of time; None where there are none."""
+    return np.asarray(_rounded(delays / convention.unit)) if np.any(delays) else None
 
 
 def _layer(name: str, node: Any, weight: Array, convention: Convention) -> PortableLayer:

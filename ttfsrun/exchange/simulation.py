@@ -13,12 +13,10 @@ from ttfsrun.neuron import Neuron, first_spike
 def exact_spikes(network: PortableNetwork, times: Array) -> list[Array]:
     """Return the spike times of each layer [B, M], for input times [B, inputs]; inf for no spike."""
     external = network.with_bias(times)
-    arriving, layers = network.repeated(external), []
-    for layer in network.layers:
+    layers: list[Array] = []
+    for number, layer in enumerate(network.layers):
+        arriving = network.arriving(number, layers[-1] if layers else external, external)
         neuron = Neuron(**{name: torch.from_numpy(np.array(getattr(layer, name))) for name in PARAMETERS})
-        spikes = first_spike(torch.from_numpy(arriving), torch.from_numpy(np.array(layer.weight)), neuron).numpy()
-        if network.t_max is not None:
-            spikes[spikes > network.t_max] = np.inf
-        layers.append(spikes)
-        arriving = np.concatenate([spikes, external[:, network.n_inputs :]], axis=1)
+        crossings = first_spike(torch.from_numpy(arriving), torch.from_numpy(np.array(layer.weight)), neuron).numpy()
+        layers.append(network.leaving(number, crossings))
     return layers

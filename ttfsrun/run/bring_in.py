@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ttfsrun.config.compose import compose, expand
+from ttfsrun.config.delays import DelayKind
 from ttfsrun.config.schema import Config
 from ttfsrun.errors import UserError
 from ttfsrun.exchange.network import PARAMETERS, Array, PortableLayer, PortableNetwork
@@ -37,14 +38,15 @@ def import_network(
     _require_fitting_data(file, network, like)
     layers, neuron = _of_one_neuron(network.layers)
     start = out.with_name(f"{out.name}.safetensors")
-    learned = Learned(tuple(torch.from_numpy(layer.weight.astype(np.float32))[None] for layer in layers))
+    thetas = {n: _tensor(delays) for n, (_, delays) in enumerate(_delays(network)) if delays is not None}
+    learned = Learned(tuple(_tensor(layer.weight) for layer in layers), thetas)
     if start.exists() and not overwrite:
         raise UserError(f"{start} exists: choose another folder with --out, or replace it with --overwrite")
     points = expand([f"experiment={experiment}", *_settings(network, layers, neuron, like), *overrides])
     if len(points) > 1:
         raise UserError(f"{len(points)} points: a file holds one network; do not sweep")
     points = expand([*points[0].overrides, f"training.start={_quoted(start)}", "training.epochs=0"])
-    save_network(start, {"best": learned, "last": learned})
+    save_network(start, {"best": learned, "last": learned.map(torch.clone)})
     try:
         _, lines = train_points(points, out=out, overwrite=overwrite)
     except BaseException:
@@ -52,6 +54,36 @@ def import_network(
         raise
     yield from lines
     yield f"train it further: ttfsrun train experiment={experiment} training.start={start} ..."
+
+
+def _tensor(values: Array) -> torch.Tensor:
+    """Return what one network learned as that of a population."""
+    return torch.from_numpy(values.astype(np.float32))[None]
+
+
+def _delays(network: PortableNetwork) -> list[tuple[DelayKind, Array | None]]:
+    """Return the kind of the delays of each layer, and the delays [S or 1, M or 1].
+
+    A layer has one kind: where its spikes are late, the layer before must send the delayed spikes that reach it.
+    Raises UserError where that is not the same.
+    """
+    found: list[tuple[DelayKind, Array | None]] = []
+    late = network.output_delays
+    for number, layer in reversed([*enumerate(network.layers)]):
+        if late is None:
+            found.insert(0, ("none", None) if layer.delays is None else ("axonal", layer.delays[:, None]))
+            continue
+        found.insert(0, ("dendritic", late[None]))
+        late = None
+        if layer.delays is not None:
+            n_before = network.sizes[number - 1]
+            if number == 0 or np.any(layer.delays[n_before:]):
+                source = "the inputs" if number == 0 else "the bias"
+                raise UserError(
+                    f"node {layer.node}: both {source} and its own spikes are late; a layer has one kind of delays"
+                )
+            late = layer.delays[:n_before]
+    return found
 
 
 def _number(text: str) -> float:
@@ -114,6 +146,8 @@ def _settings(
         f"network.bias_time={'null' if network.bias_time is None else network.bias_time}",
         f"network.t_max={'null' if network.t_max is None else network.t_max}",
         "network.input_repeats=1",
+        f"network.delays=[{','.join(kind for kind, _ in _delays(network))}]",
+        "network/delay_function=clipped",
         f"network.init={{mean: {mean}, std: {std}}}",
         *(f"network.neuron.{name}={value!r}" for name, value in neuron.items()),
         f"training.bumping.silent_fraction={fractions}",

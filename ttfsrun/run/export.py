@@ -19,13 +19,14 @@ from ttfsrun.evaluation.deployed import age_of
 from ttfsrun.exchange.arrays import write_csv, write_npz
 from ttfsrun.exchange.convention import Convention
 from ttfsrun.exchange.nest_process import has_nest, simulated_in_nest
-from ttfsrun.exchange.network import PARAMETERS, Agreement, Codes, PortableLayer, PortableNetwork
+from ttfsrun.exchange.network import PARAMETERS, Agreement, Array, Codes, PortableLayer, PortableNetwork
 from ttfsrun.exchange.simulation import exact_spikes
-from ttfsrun.network import Learned, placement, with_configured_neurons
+from ttfsrun.network import Learned, Network, placement, with_configured_neurons
+from ttfsrun.network.delays.kinds import Axonal, Dendritic, LayerDelays
 from ttfsrun.run.folder import PopulationFolder, RunFolder
 from ttfsrun.run.inputs import require_stored_chips, stored_samples
 from ttfsrun.run.stored import read_config, read_learned
-from ttfsrun.substrate.emulation import Emulation
+from ttfsrun.substrate.emulation import Emulation, Operation
 from ttfsrun.substrate.member import Member
 from ttfsrun.substrate.perturbation import When
 
@@ -34,6 +35,7 @@ Kind = Literal["nominal", "quantised", "chip"]
 
 #: The perturbations that each kind of network has.
 ACTING: Mapping[Kind, tuple[When, ...]] = {"nominal": (), "quantised": ("always",), "chip": ("always", "chip")}
+WRITTEN = ("weight", "delay")  # to the chip: what is on its levels in a quantised network
 PHASE = "export"  # names the random streams, of which none is used
 CHECKED_SAMPLES = 100  # of the test split: NEST takes seconds for each hundred
 
@@ -110,20 +112,24 @@ def portable(config: Config, learned: Learned, kind: Kind) -> Exported:
 
     kind: `nominal`, as it was trained; `quantised`, with the weights that are written to the chip; `chip`, also with
     the fixed pattern of the run's chip, at the age of its evaluation. Raises UserError where no weights are the
-    chip's, or spikes are delayed.
+    chip's, or synapses have delays.
     """
-    if learned.thetas:
-        raise UserError("network.delays: networks with delays cannot be exported yet")
+    if "synaptic" in config.network.delay_kinds:
+        raise UserError(
+            "network.delays=synaptic: in NIR, a spike is late for all neurons alike; train with axonal or "
+            "dendritic delays"
+        )
     member = Member(placement(config, perturbed=kind != "nominal"))
     rounding = [p.name for p in member.acting.get("weight", ()) if p.when == "write" and p.stage == "always"]
     if rounding:
         raise UserError(f"{rounding[0]} is drawn whenever weights are written: export with --weights nominal")
     kept = Member(member.placement, ACTING[kind])
     if kind == "quantised":
-        kept.acting = {where: acting for where, acting in kept.acting.items() if where == "weight"}
+        kept.acting = {where: acting for where, acting in kept.acting.items() if where in WRITTEN}
     operation = Emulation((kept,), torch.device("cpu")).during(PHASE, age=age_of(config))
     network = with_configured_neurons([config], learned)
-    layers = []
+    layers: list[PortableLayer] = []
+    late: Array | None = None  # the spikes of the layer before
     for number, weight in enumerate(learned.weights):
         on_chip = operation.weight(number, weight).value
         neuron = operation.neuron(number, network.neuron, (1, weight.shape[-1]))
@@ -132,12 +138,31 @@ def portable(config: Config, learned: Learned, kind: Kind) -> Exported:
             for name in PARAMETERS
         }
         codes = _codes(config, weight, on_chip) if kind == "quantised" else None
-        layers.append(PortableLayer(on_chip[0].numpy().astype(np.float64), **parameters, codes=codes))
+        delays, later = _delays(network, number, operation, late)
+        layers.append(PortableLayer(on_chip[0].numpy().astype(np.float64), **parameters, delays=delays, codes=codes))
+        late = later
     settings = config.network
-    whole = PortableNetwork(tuple(layers), settings.bias_time, settings.t_max, settings.input_repeats)
+    whole = PortableNetwork(tuple(layers), settings.bias_time, settings.t_max, settings.input_repeats, late)
     in_file = {p.name for where, acting in kept.acting.items() if not where.endswith("_time") for p in acting}
     every = [p.name for acting in member.acting.values() for p in acting]
     return Exported(whole, [name for name in dict.fromkeys(every) if name not in in_file])
+
+
+def _delays(
+    network: Network, number: int, operation: Operation, late: Array | None
+) -> tuple[Array | None, Array | None]:
+    """Return the delays of the sources of a layer, and of its spikes; None for none.
+
+    late: of the spikes of the layer before, which are added to those of its axons.
+    """
+    delays = network.delays_on(number, operation, n_samples=1)
+    own = delays.acting.numpy().astype(np.float64).ravel() if isinstance(delays, LayerDelays) else None
+    dendritic = own if isinstance(delays, Dendritic) else None
+    axonal = own if isinstance(delays, Axonal) else None
+    if late is None:
+        return axonal, dendritic
+    bias = np.zeros(int(network.bias_time is not None))
+    return np.append(late, bias) + (0.0 if axonal is None else axonal), dendritic
 
 
 def _codes(config: Config, weight: Tensor, on_chip: Tensor) -> Codes | None:
