@@ -77,6 +77,16 @@ def test_synaptic_delays_are_refused_with_the_reason(
     assert "network.delays=synaptic: in NIR, a spike is late for all neurons alike" in messages
 
 
+def test_quantised_weights_need_levels(
+    ttfsrun: Call, tiny_overrides: tuple[str, ...], no_figures: None, tmp_path: Path
+) -> None:
+    ttfsrun("train", *tiny_overrides, "substrate.weight.clip=1.0", "--out", tmp_path / "run")
+    code, _, messages = ttfsrun("export", tmp_path / "run", "--weights", "quantised", "--format", "npz")
+    assert code == 2
+    assert "no levels of weights (substrate.weight.bits, or lsb) in this run: export with --weights nominal" in messages
+    assert not (tmp_path / "run" / "network.npz").exists()
+
+
 def test_quantised_weights_are_levels_and_those_of_the_chip_have_its_fixed_pattern(ttfsrun: Call, run: Path) -> None:
     out = exported(ttfsrun, run, "--weights", "quantised", "--format", "npz")
     assert "not in the file: " in out

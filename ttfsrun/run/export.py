@@ -111,9 +111,13 @@ def portable(config: Config, learned: Learned, kind: Kind) -> Exported:
     learned: as a population of one.
 
     kind: `nominal`, as it was trained; `quantised`, with the weights that are written to the chip; `chip`, also with
-    the fixed pattern of the run's chip, at the age of its evaluation. Raises UserError where no weights are the
-    chip's, or synapses have delays.
+    the fixed pattern of the run's chip, at the age of its evaluation. Raises UserError where weights are not on
+    levels, or drawn anew whenever they are written, or synapses have delays.
     """
+    if kind == "quantised" and _step(config, largest=1.0) is None:
+        raise UserError(
+            "no levels of weights (substrate.weight.bits, or lsb) in this run: export with --weights nominal"
+        )
     if "synaptic" in config.network.delay_kinds:
         raise UserError(
             "network.delays=synaptic: in NIR, a spike is late for all neurons alike; train with axonal or "
@@ -137,7 +141,8 @@ def portable(config: Config, learned: Learned, kind: Kind) -> Exported:
             name: np.broadcast_to(torch.as_tensor(getattr(neuron, name)).numpy().ravel(), weight.shape[-1:])
             for name in PARAMETERS
         }
-        codes = _codes(config, weight, on_chip) if kind == "quantised" else None
+        step = _step(config, float(weight.abs().amax())) if kind == "quantised" else None
+        codes = None if step is None else _codes(on_chip, step)
         delays, later = _delays(network, number, operation, late)
         layers.append(PortableLayer(on_chip[0].numpy().astype(np.float64), **parameters, delays=delays, codes=codes))
         late = later
@@ -165,13 +170,15 @@ def _delays(
     return np.append(late, bias) + (0.0 if axonal is None else axonal), dendritic
 
 
-def _codes(config: Config, weight: Tensor, on_chip: Tensor) -> Codes | None:
-    """Return quantised weights as integers; None where they are not quantised."""
+def _step(config: Config, largest: float) -> float | None:
+    """Return the difference between two levels of the weights; None: no levels. largest: magnitude of the weights."""
     settings = config.substrate.weight
-    step = None if settings is None else settings.step(float(weight.abs().amax()))
-    if not step:
-        return None
-    return Codes(np.rint(on_chip[0].numpy().astype(np.float64) / step).astype(np.int64), float(step))
+    return None if settings is None else settings.step(largest) or None
+
+
+def _codes(on_chip: Tensor, step: float) -> Codes:
+    """Return quantised weights as integers."""
+    return Codes(np.rint(on_chip[0].numpy().astype(np.float64) / step).astype(np.int64), step)
 
 
 def _check(file: Path, network: PortableNetwork, samples: Samples) -> Iterator[str]:
