@@ -122,7 +122,7 @@ def delays(table: Table) -> Lines:
     recipes = {
         "delays": "the published recipe",
         "delays_sharp": "the default recipe's loss, 300 epochs",
-        "delays_on_the_chip": "the same, in the loop with its own chip",
+        "delays_on_the_chip": "the default recipe, 300 epochs, in the loop with a chip",
     }
     yield from head("trained by", "hidden neurons", "delays", "median (quartiles)", "mean ± std", "published")
     own = table[table["condition"] == "own"].assign(hidden=lambda rows: rows["network.hidden"].fillna("[30]"))
