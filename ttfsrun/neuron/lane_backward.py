@@ -103,10 +103,10 @@ class PlainBackward(LaneBackward):
         return self.sum_groups(groups), times
 
     def by_delays(self, limit: float = math.inf) -> Tensor:
-        raise NotImplementedError("this layer has no delays")
+        raise ValueError("this layer has no delays")
 
     def by_weight_and_delays(self, limit: float = math.inf) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError("this layer has no delays")
+        raise ValueError("this layer has no delays")
 
     def _empty_times(self) -> Tensor:
         # Without neurons, no kernel fills it.

@@ -117,7 +117,10 @@ def backward_time(low, high, batch, incoming, out, sums):
 
 @compiled
 def backward_time_parts(low, high, batch, incoming, totals):
-    """Fill totals [R, N, W] by `add_by_input`, for parts low to high of all rows (R W); one lane."""
+    """Fill totals [R, N, W] by `add_by_input`, for parts low to high of all rows (R W).
+
+    For code with one lane; without delays, `gradient_entries` is faster.
+    """
     width = totals.shape[2]
     for at in range(low, high):
         add_by_input(at // width, at % width, batch, incoming, totals[at // width])
