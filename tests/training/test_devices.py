@@ -12,6 +12,7 @@ from lane_device import one_by_one
 from tiny_networks import REMEDIES, Splits, Tiny, bits, trained
 
 from ttfsrun.config.schema import Config
+from ttfsrun.neuron import lane_backward
 from ttfsrun.training.trainer import Trainer
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
@@ -25,6 +26,17 @@ def test_a_training_one_neuron_at_a_time_leaves_the_bits_of_vectors(name: str, t
         one_lane = trained(configs, samples)
     for p in range(2):
         assert bits(one_lane, p) == bits(vectors, p)
+
+
+def test_gradients_that_are_added_up_in_parts_leave_the_same_bits(
+    tiny: Tiny, samples: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [tiny(*REMEDIES, "training.epochs=2", f"seed.init={seed}") for seed in (1, 2)]
+    vectors = trained(configs, samples)
+    monkeypatch.setattr(lane_backward, "ENTRIES", 1)  # so that each part is one group of rows
+    with one_by_one():
+        one_lane = trained(configs, samples)
+    assert [bits(one_lane, p) for p in range(2)] == [bits(vectors, p) for p in range(2)]
 
 
 def test_networks_of_several_kinds_leave_the_same_bits(seven: list[Config], samples: Splits) -> None:

@@ -59,7 +59,7 @@ def _draw(
 def _fill(kernel: Callable[..., None], keys: Tensor, step: StepNumber, first: int, out: Tensor) -> None:
     """Fill out [P, n] by a kernel of `philox`."""
     for name, value in (("step", step), ("first", first)):
-        if isinstance(value, int) and not 0 <= value < 2**62:
+        if not isinstance(value, Tensor) and not 0 <= value < 2**62:
             raise ValueError(f"{name}={value}: must be from 0 to 2^62 - 1")
     if out.numel() == 0:
         return

@@ -6,7 +6,7 @@ Shapes: P networks of B samples (R = P B rows), N inputs, M neurons.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -119,13 +119,14 @@ class PlainBackward(LaneBackward):
     def _add_up(self, groups: Tensor | None, limit: float, times: Tensor | None) -> None:
         """Fill in the sums of each group by weights, and the gradient by times, as far as they are asked for."""
         batch, launch, array = self.solved.batch, self.device.launch, self.device.array
-        of_row, of_group = self.n_inputs * self.n_neurons, GROUP * self.n_inputs * self.n_neurons
-        together = max(1, min(self.size * self.n_groups, ENTRIES // max(1, of_group)))
+        of_row, total = self.n_inputs * self.n_neurons, self.size * self.n_groups
+        together = max(1, min(total, ENTRIES // max(1, GROUP * of_row)))
         shape = (together * GROUP, self.n_inputs, self.n_neurons)
         wanted = (each is not None for each in (groups, times))
         entries = Entries(*(array(self.gradient.new_empty(shape if each else (0, 0, 0))) for each in wanted))
         order = Order(array(self.solved.ranks), array(self.solved.causal))
-        for first, count in self._parts(together):
+        for first in range(0, total, together):
+            count = min(together, total - first)
             work = count * GROUP * of_row
             items = count * GROUP * self.n_neurons
             launch(backward_entries, items, work, first, batch, self.incoming, limit, entries)
@@ -136,12 +137,6 @@ class PlainBackward(LaneBackward):
                 items = count * GROUP * self.n_inputs if self.n_neurons else 0
                 out = array(times.view(self.rows, self.n_inputs))
                 launch(sum_time_entries, items, work, first, batch, order, entries, out)
-
-    def _parts(self, together: int) -> Iterator[tuple[int, int]]:
-        """Yield the first group of each part, and the number of its groups."""
-        total = self.size * self.n_groups
-        for first in range(0, total, together):
-            yield first, min(together, total - first)
 
 
 class DelayedBackward(LaneBackward):
